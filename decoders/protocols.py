@@ -1,0 +1,139 @@
+"""What others implement: a denoiser driven by our loop, a generator that owns its loop, an unmasking method.
+
+Legend: B = rows of one forward, L = canvas length (padding + prompt + generated region), N = queried positions,
+V = vocabulary (or the size of the denoiser's support, see `HasSupport`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from decoders.state import Decoded, Row, StepUpdate, StepView
+
+Message = Mapping[str, str]
+"""A chat message: ``role`` (system, user, assistant) and ``content``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRequest:
+    """What a model's load function is asked for.
+
+    Args:
+        name: The name the user gave (``llada``).
+        source: A folder or hub id from ``--model NAME=SOURCE``, or None for the preset.
+        revision: Hub revision, or None.
+        dtype: ``float32``, ``bfloat16`` or None for the family's default.
+        device: Torch device, or None for the best one present.
+        vocabulary: Text pieces that must be one token each in a tokenizer of our own (names of the tasks).
+    """
+
+    name: str
+    source: str | None = None
+    revision: str | None = None
+    dtype: str | None = None
+    device: str | None = None
+    vocabulary: tuple[str, ...] = field(default=(), repr=False)
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back. ``is_fallback`` is True for the byte tokenizer of a checkpoint that has none."""
+
+    name: str
+    is_fallback: bool
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of *text*, without special tokens."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of *ids*, special tokens dropped."""
+        ...
+
+
+class Denoiser(Protocol):
+    """A network (or an exact law) that gives logits for any queried positions of a canvas.
+
+    Quirks of a model live behind this call: shifted logits, padding, MASK at -inf, chat template, block masks.
+    """
+
+    name: str
+    mask_id: int
+    eos_ids: frozenset[int]
+    pad_id: int
+    vocab_size: int
+    tokenizer: Tokenizer
+
+    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the prompt ids of a chat, ready to be followed by the generated region."""
+        ...
+
+    def __call__(self, canvas: Tensor, attend: Tensor, query: Tensor, contexts: Sequence[Any]) -> Tensor:
+        """Return float logits [N, V], aligned (row n predicts the token at query n), MASK at -inf.
+
+        Args:
+            canvas: int64 [B, L], ``mask_id`` where masked, ``pad_id`` at padding (left of the prompt).
+            attend: bool [B, L], False at padding.
+            query: int64 [N, 2], pairs (row, position in the canvas), sorted by row then position.
+            contexts: One opaque object per row, from ``Row.context``.
+        """
+        ...
+
+
+@runtime_checkable
+class HasSupport(Protocol):
+    """Optional: a denoiser that knows the few token ids a row can ever take returns logits over those only."""
+
+    def support(self, contexts: Sequence[Any]) -> Tensor:
+        """Return int64 ids [B, C], ascending in each row, padded with the row's last id; logits are then [N, C]."""
+        ...
+
+
+class Generator(Protocol):
+    """A model that owns its loop (autoregressive, API, SEDD's samplers ...). Its only unmasking name is ``native``."""
+
+    name: str
+    eos_ids: frozenset[int]
+    tokenizer: Tokenizer
+
+    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the prompt ids of a chat."""
+        ...
+
+    def generate(self, rows: Sequence[Row], params: Mapping[str, Any]) -> list[Decoded]:
+        """Decode *rows* with the generator's own parameters, in the order given."""
+        ...
+
+
+class UnmaskingMethod(Protocol):
+    """Which masked positions are committed at a step: a frozen dataclass of plain parameters.
+
+    ``family`` is ``static`` (a fixed number per step) or ``adaptive``; it chooses the published PBx rule.
+    ``takes_k`` says that the loop's quota is used. ``sweep`` are the default parameter sets. ``may_idle`` allows a
+    step that commits nothing (only published quirks need it), ``may_remask`` allows ``StepUpdate.remask``.
+    ``needs`` names optional capabilities of the denoiser; the loop refuses what it does not know.
+    """
+
+    name: str
+    family: ClassVar[str]
+    takes_k: ClassVar[bool]
+    sweep: ClassVar[tuple[Mapping[str, Any], ...]]
+    needs: ClassVar[frozenset[str]]
+    may_remask: ClassVar[bool]
+
+    @property
+    def may_idle(self) -> bool:
+        """Whether a step may commit nothing."""
+        ...
+
+    def init(self, view: StepView) -> Any:
+        """Return the memory of rows that enter: None, or a frozen dataclass of tensors with rows first."""
+        ...
+
+    def step(self, view: StepView, memory: Any) -> tuple[StepUpdate, Any]:
+        """Return what to commit now, and the next memory."""
+        ...
