@@ -9,7 +9,7 @@ This module imports no heavy library, so that a plan can name methods without lo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +157,12 @@ class StepView:
     tie_order: Tensor
     tie_tolerance: float
     lazy: Mapping[str, Callable[[], Any]] = field(repr=False)
+
+    def rows(self, index: slice) -> StepView:
+        """Return the view of some of the rows only."""
+        tensors = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.type == "Tensor"}
+        lazy = {name: (lambda compute=compute: compute()[index]) for name, compute in self.lazy.items()}
+        return StepView(**tensors, tie_tolerance=self.tie_tolerance, lazy=lazy)
 
     @cached_property
     def margin(self) -> Tensor:

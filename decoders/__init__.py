@@ -1,0 +1,41 @@
+"""Decode masked diffusion language models with any unmasking method; see `decode`.
+
+Importing this package loads no heavy library: the public names below are fetched on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from decoders.protocols import Denoiser, Generator, ModelRequest, UnmaskingMethod
+    from decoders.state import Decoded, DecodeError, Failed, Row, Setting, StepUpdate, StepView
+    from decoders.batching import Budget, decode, sweep
+
+__all__ = [
+    "Budget",
+    "DecodeError",
+    "Decoded",
+    "Denoiser",
+    "Failed",
+    "Generator",
+    "ModelRequest",
+    "Row",
+    "Setting",
+    "StepUpdate",
+    "StepView",
+    "UnmaskingMethod",
+    "decode",
+    "sweep",
+]
+
+_HOME = {
+    "decoders.batching": ("Budget", "decode", "sweep"),
+    "decoders.protocols": ("Denoiser", "Generator", "ModelRequest", "UnmaskingMethod"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'decoders' has no attribute {name!r}; public: {', '.join(__all__)}")
+    home = next((module for module, names in _HOME.items() if name in names), "decoders.state")
+    return getattr(import_module(home), name)

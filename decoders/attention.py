@@ -1,0 +1,84 @@
+"""Attention inputs of causal networks used in both directions: key masks, positions, rotary tables in float32.
+
+Legend: B = rows, L = canvas length.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+FULL_PRECISION_ROPE = "sdpa_full_precision_rope"
+"""The name under which the attention of `use_full_precision_rope` is known to transformers."""
+
+
+def key_mask(attend: Tensor) -> Tensor:
+    """Return the bool mask [B, 1, L, L] in which every query sees exactly the positions that *attend* marks.
+
+    Only keys are masked: a query at padding then still has something to look at and cannot become NaN.
+    The result is a view: the query dimension takes no memory.
+
+    Args:
+        attend: bool [B, L], False at padding.
+    """
+    if attend.dtype != torch.bool:
+        raise TypeError(
+            f"attend must be a bool tensor, got {attend.dtype}; a 0/1 float mask would be added to the scores"
+        )
+    rows, length = attend.shape
+    return attend[:, None, None, :].expand(rows, 1, length, length)
+
+
+def position_ids(attend: Tensor) -> Tensor:
+    """Return int64 positions [B, L] that count the attended tokens of each row from 0; 0 at padding before them.
+
+    Args:
+        attend: bool [B, L], False at padding.
+    """
+    return (attend.long().cumsum(dim=1) - 1).clamp(min=0)
+
+
+class FullPrecisionRotary(nn.Module):
+    """A rotary embedding that returns its cosines and sines in float32, whatever the network's dtype."""
+
+    def __init__(self, rotary: nn.Module) -> None:
+        super().__init__()
+        self.rotary = rotary
+
+    def forward(self, hidden: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (cosines, sines); of *hidden* only the device is read."""
+        cosines, sines = self.rotary(hidden.new_empty((), dtype=torch.float32), position_ids)
+        return cosines, sines
+
+
+def use_full_precision_rope(network: Any) -> None:
+    """Let *network* rotate queries and keys in float32 and round them once, as the published LLaDA code does.
+
+    Float32 tables promote queries and keys; an attention function registered with transformers brings them back to
+    the dtype of the values. Without it a bfloat16 network rounds the rotated vectors twice.
+
+    Source: ML-GSAI/LLaDA, modeling_llada.py, rotary embedding with ``rope_full_precision``.
+
+    Args:
+        network: A transformers causal model with ``network.model.rotary_emb``.
+    """
+    from transformers import AttentionInterface
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    def attention(
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        **options: Any,
+    ) -> Any:
+        return sdpa_attention_forward(
+            module, query.to(value.dtype), key.to(value.dtype), value, attention_mask, **options
+        )
+
+    AttentionInterface.register(FULL_PRECISION_ROPE, attention)
+    network.set_attn_implementation(FULL_PRECISION_ROPE)
+    network.model.rotary_emb = FullPrecisionRotary(network.model.rotary_emb)

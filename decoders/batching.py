@@ -1,0 +1,182 @@
+"""Continuous batching: rows of many methods and settings in one queue; a finished row leaves, the next one enters.
+
+Rows are bucketed by generated length and by prompt length (in steps of `PROMPT_STEP`), so little is padded. Results
+do not depend on any of this; only float rounding of a network may (see 00-batch in the README's promises).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from decoders.loop import advance, settle
+from decoders.protocols import Denoiser, UnmaskingMethod
+from decoders.slots import Slots, admit, join, keep
+from decoders.state import Decoded, DecodeError, Failed, Row, Setting
+
+PROMPT_STEP = 32
+"""Prompts are padded to a multiple of this many tokens."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many canvas tokens one forward may hold; halved when memory runs out, and remembered by its owner.
+
+    Args:
+        tokens: Rows times canvas length of one forward.
+        max_rows: Rows in one forward at the most, or None.
+    """
+
+    tokens: int
+    max_rows: int | None = None
+
+    def rows(self, width: int) -> int:
+        """Return how many rows of *width* tokens fit, at least one."""
+        fitting = max(1, self.tokens // width)
+        return fitting if self.max_rows is None else min(fitting, self.max_rows)
+
+
+def default_budget(denoiser: Denoiser) -> Budget:
+    """Return the denoiser's own token budget, or one that suits a network on a CPU."""
+    return Budget(tokens=int(getattr(denoiser, "batch_tokens", 8192)))
+
+
+def sweep(
+    denoiser: Denoiser,
+    rows: Iterable[Row],
+    *,
+    budget: Budget | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> Iterator[Decoded | Failed]:
+    """Decode *rows*, yielding each as soon as it is finished or has failed.
+
+    Args:
+        denoiser: The model.
+        rows: What to decode; methods, settings and lengths may be mixed.
+        budget: Size of a forward; lowered in place when memory runs out.
+        on_step: Called after every forward with the number of rows in it.
+
+    Raises:
+        ValueError: A method needs something that the loop does not offer.
+    """
+    budget = budget or default_budget(denoiser)
+    buckets: dict[tuple[int, int], deque[Row]] = {}
+    for row in rows:
+        if row.setting.method.needs:
+            needs = ", ".join(sorted(row.setting.method.needs))
+            raise ValueError(f"method {row.setting.method.name} must need only what the loop offers, got needs={needs}")
+        width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
+        buckets.setdefault((row.gen_length, width), deque()).append(row)
+    for (gen_length, width), queue in sorted(buckets.items()):
+        yield from _bucket(denoiser, queue, gen_length, width, budget, on_step)
+
+
+def _bucket(
+    denoiser: Denoiser,
+    queue: deque[Row],
+    gen_length: int,
+    width: int,
+    budget: Budget,
+    on_step: Callable[[int], None] | None,
+) -> Iterator[Decoded | Failed]:
+    active: Slots | None = None
+    parked: list[Slots] = []
+    while queue or parked or active is not None:
+        if parked and (active is None or len(active) + len(parked[-1]) <= budget.rows(width + gen_length)):
+            active = parked.pop() if active is None else join(active, parked.pop())
+        elif not parked:
+            free = budget.rows(width + gen_length) - (0 if active is None else len(active))
+            if free > 0 and queue:
+                entering = [queue.popleft() for _ in range(min(free, len(queue)))]
+                fresh, already_complete = settle(admit(entering, denoiser, width), denoiser)
+                yield from already_complete
+                active = fresh if active is None else join(active, fresh)
+        assert active is not None
+        if len(active):
+            try:
+                stepped, ended = advance(active, denoiser)
+            except torch.OutOfMemoryError as error:
+                if len(active) == 1:
+                    yield _out_of_memory(denoiser, active, error)
+                    active = None
+                    continue
+                half = len(active) // 2
+                budget.tokens = min(budget.tokens, half * (width + gen_length))
+                parked.append(keep(active, range(half, len(active))))
+                active = keep(active, range(half))
+                continue
+            if on_step is not None:
+                on_step(len(active))
+            yield from ended
+            active = stepped
+        if not len(active):
+            active = None
+
+
+def _out_of_memory(denoiser: Denoiser, slots: Slots, error: torch.OutOfMemoryError) -> Failed:
+    row = slots.rows[0]
+    message = f"model {denoiser.name} ran out of memory on row {row.key!r} alone ({slots.canvas.shape[1]} tokens): {error}"
+    return Failed(key=row.key, error=DecodeError(message, kind="oom"))
+
+
+def decode(
+    denoiser: Denoiser,
+    prompts: Sequence[Sequence[int]],
+    method: UnmaskingMethod,
+    *,
+    gen_length: int,
+    k: int | None = None,
+    max_steps: int | None = None,
+    block_length: int | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+    templates: Sequence[Sequence[int]] | None = None,
+    contexts: Sequence[Any] | None = None,
+    budget: Budget | None = None,
+) -> list[Decoded]:
+    """Decode one row per prompt with one setting: the library's front door, plain ids in and out.
+
+    Args:
+        denoiser: The model.
+        prompts: Token ids of each prompt.
+        method: The unmasking method.
+        gen_length: Positions to generate.
+        k: Tokens per step, for methods that take k.
+        max_steps: Step budget instead of k.
+        block_length: Divides *gen_length*; None is one block.
+        temperature: 0 is greedy.
+        seed: Keys every random draw together with the prompt's index.
+        templates: For infilling, *gen_length* ids per prompt with ``mask_id`` where something is filled in.
+        contexts: One opaque object per prompt for the denoiser.
+        budget: Size of a forward.
+
+    Returns:
+        The decoded rows in the order of *prompts*; ``Decoded.key`` is the index.
+
+    Raises:
+        ValueError: A setting does not fit.
+        DecodeError: A row failed; the first failure is raised.
+    """
+    setting = Setting(method=method, k=k, max_steps=max_steps, block_length=block_length, temperature=temperature)
+    rows = [
+        Row(
+            key=index,
+            prompt_ids=tuple(prompt),
+            gen_length=gen_length,
+            setting=setting,
+            sample_id=str(index),
+            seed=seed,
+            template_ids=None if templates is None else tuple(templates[index]),
+            context=None if contexts is None else contexts[index],
+        )
+        for index, prompt in enumerate(prompts)
+    ]
+    results = sorted(sweep(denoiser, rows, budget=budget), key=lambda outcome: int(outcome.key))
+    for outcome in results:
+        if isinstance(outcome, Failed):
+            raise outcome.error
+    return [outcome for outcome in results if isinstance(outcome, Decoded)]

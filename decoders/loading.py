@@ -1,0 +1,308 @@
+"""From a checkpoint folder or hub id to checked numbers and weights: plain JSON, safetensors only, strict keys."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from decoders.fingerprint import TOKENIZER_FILES
+from decoders.protocols import ModelRequest
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+INDEX_FILE = "model.safetensors.index.json"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+SHOWN = 5
+"""How many keys an error names."""
+
+
+class LoadError(ValueError):
+    """A model could not be loaded; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """A published checkpoint that has a short name. ``dtype`` is used where its config.json names none."""
+
+    hub_id: str
+    revision: str
+    dtype: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The values of a config.json; every reader names file and key when it refuses."""
+
+    path: Path
+    values: Mapping[str, Any]
+
+    def refuse(self, key: str, rule: str, cure: str) -> LoadError:
+        """Return the error for *key*, which must be *rule*."""
+        return LoadError(f"{self.path}: {key} must be {rule}, got {self.values.get(key)!r}; {cure}")
+
+    def integer(self, key: str, *, minimum: int = 1, below: int | None = None) -> int:
+        """Return the whole number at *key*, at least *minimum* and less than *below*."""
+        value = self.values.get(key)
+        if type(value) is not int or value < minimum or (below is not None and value >= below):
+            limit = "" if below is None else f" and below {below}"
+            raise self.refuse(
+                key, f"a whole number from {minimum} on{limit}", "use the checkpoint's own config.json"
+            )
+        return value
+
+    def positive(self, key: str) -> float:
+        """Return the finite number above 0 at *key*."""
+        value = self.values.get(key)
+        if type(value) not in (int, float) or not 0.0 < value < float("inf"):
+            raise self.refuse(key, "a number above 0", "use the checkpoint's own config.json")
+        return float(value)
+
+    def ids(self, key: str, *, below: int) -> frozenset[int]:
+        """Return the token id, or list of ids, at *key*."""
+        value = self.values.get(key)
+        ids = value if isinstance(value, list) and value else [value]
+        if any(type(token) is not int or not 0 <= token < below for token in ids):
+            raise self.refuse(key, f"token ids below {below}", "use the checkpoint's own config.json")
+        return frozenset(ids)
+
+    def must_be(self, key: str, *allowed: Any) -> None:
+        """Raise unless the value at *key* (None if absent) is one of *allowed*."""
+        value = self.values.get(key)
+        if not any(value == choice and type(value) is type(choice) for choice in allowed):
+            choices = " or ".join(repr(choice) for choice in allowed)
+            raise self.refuse(key, choices, "this variant of the architecture has no native counterpart here")
+
+
+def find_checkpoint(request: ModelRequest, presets: Mapping[str, Preset]) -> Path:
+    """Return the folder of the checkpoint that *request* names, fetched from the hub if it names a hub id.
+
+    No source means the hub id of the preset called ``request.name``.
+    """
+    if request.source is None:
+        if request.name not in presets:
+            raise LoadError(
+                f"model must be one of {', '.join(sorted(presets))} or come with a source, got {request.name!r}; "
+                f"give a folder or hub id (--model {request.name}=DIR)"
+            )
+        preset = presets[request.name]
+        return _fetch(request.name, preset.hub_id, request.revision or preset.revision)
+    folder = Path(request.source).expanduser()
+    if folder.is_dir():
+        if request.revision is not None:
+            raise LoadError(
+                f"revision must be left out for a folder, got {request.revision!r} with {request.source!r}; "
+                "only hub ids have revisions"
+            )
+        return folder
+    if folder.exists() or not HUB_ID.fullmatch(request.source):
+        raise LoadError(
+            f"source must be an existing folder or a hub id OWNER/NAME, got {request.source!r}; "
+            f"give the folder that holds config.json (--model {request.name}=DIR)"
+        )
+    return _fetch(request.name, request.source, request.revision)
+
+
+def _fetch(name: str, hub_id: str, revision: str | None) -> Path:
+    import huggingface_hub
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    patterns = ["*.json", "*.safetensors", *TOKENIZER_FILES]
+    try:
+        return Path(huggingface_hub.snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
+    except (OSError, ValueError) as error:
+        cached = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
+        raise LoadError(
+            f"source must be a folder, or a hub id that can be fetched or is cached, got {hub_id!r} "
+            f"(revision {revision or 'main'}; no such folder; cache looked at: {cached}; {type(error).__name__}: {error}); "
+            f"give a folder (--model {name}=DIR), or download it on a machine with network and copy the cache"
+        ) from error
+
+
+def read_config(directory: Path, architecture: str) -> Config:
+    """Return config.json of *directory*, which must be a checkpoint of *architecture*."""
+    path = directory / "config.json"
+    if not path.is_file():
+        raise LoadError(
+            f"checkpoint must hold config.json, got {str(directory)!r} without it; give a complete folder"
+        )
+    config = Config(path=path, values=_read_object(path))
+    architectures = config.values.get("architectures")
+    if not isinstance(architectures, list) or architectures[:1] != [architecture]:
+        raise config.refuse(
+            "architectures",
+            f"a list that starts with {architecture!r}",
+            "choose the model name of that architecture",
+        )
+    return config
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LoadError(f"{path} must be JSON, got {error}; fetch it again") from error
+    if not isinstance(values, dict):
+        raise LoadError(f"{path} must be a JSON object, got {values!r}; fetch it again")
+    return values
+
+
+def choose_dtype(requested: str | None, config: Config, default: str) -> str:
+    """Return the dtype's name: as requested, else as config.json says, else *default*."""
+    key = "dtype" if "dtype" in config.values else "torch_dtype"
+    choice, origin = (
+        (requested, "asked for")
+        if requested is not None
+        else (config.values.get(key), f"{key} of {config.path}")
+    )
+    if choice is None:
+        return default
+    if choice not in DTYPES:
+        raise LoadError(
+            f"dtype must be one of {', '.join(DTYPES)}, got {choice!r} ({origin}); ask for one of them"
+        )
+    return str(choice)
+
+
+def choose_device(requested: str | None) -> torch.device:
+    """Return the requested device, or the best one present."""
+    if requested is None:
+        for kind, present in (
+            ("cuda", torch.cuda.is_available()),
+            ("mps", torch.backends.mps.is_available()),
+        ):
+            if present:
+                return torch.device(kind)
+        return torch.device("cpu")
+    try:
+        device = torch.device(requested)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise LoadError(
+            f"device must be one this machine has, got {requested!r} ({reason}); try 'cpu'"
+        ) from error
+    return device
+
+
+def weight_files(directory: Path) -> tuple[Path, ...]:
+    """Return the safetensors files of a checkpoint: model.safetensors, or the shards its index names."""
+    single, index = directory / "model.safetensors", directory / INDEX_FILE
+    if single.is_file():
+        return (single,)
+    if not index.is_file():
+        pickles = sorted(path.name for pattern in PICKLES for path in directory.glob(pattern))
+        found = f"only {_some(pickles)}, which may run code when read" if pickles else "none"
+        raise LoadError(
+            f"weights must be model.safetensors, or shards with {INDEX_FILE}, got {found} in {str(directory)!r}; "
+            "fetch a safetensors revision or convert the weights"
+        )
+    shard_of = _read_object(index).get("weight_map")
+    if (
+        not isinstance(shard_of, dict)
+        or not shard_of
+        or any(Path(str(n)).name != n for n in shard_of.values())
+    ):
+        raise LoadError(f"{index}: weight_map must map keys to file names, got {shard_of!r}; fetch it again")
+    shards = [directory / name for name in sorted(set(shard_of.values()))]
+    missing = [path.name for path in shards if not path.is_file()]
+    if missing:
+        raise LoadError(
+            f"{index}: every shard it names must be present, got none of {_some(missing)}; fetch the missing shards"
+        )
+    return tuple(shards)
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def load_weights(
+    network: nn.Module,
+    directory: Path,
+    *,
+    rename: Callable[[str], str],
+    ties: Mapping[str, str],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> int:
+    """Fill *network*, built on the meta device, from the safetensors files of *directory*; return the tensor count.
+
+    Every key must be expected, present once and of the right shape. Files are opened anew for each tensor, so that
+    the memory needed is that of the network plus one tensor; nothing stays mapped to the files.
+
+    Args:
+        network: Its parameters say which keys and shapes are wanted.
+        directory: The checkpoint.
+        rename: Published key to the network's; an unknown key comes back unchanged.
+        ties: Parameters that the files leave out, with the parameter that each shares.
+        dtype: Of the loaded parameters.
+        device: Of the loaded parameters.
+    """
+    wanted = {name: list(tensor.shape) for name, tensor in network.state_dict().items() if name not in ties}
+    places = _places(weight_files(directory), rename)
+    missing = [name for name in wanted if name not in places]
+    unexpected = [key for name, (_, key, _) in places.items() if name not in wanted]
+    wrong = [
+        f"{key} {shape} (wanted {wanted[name]})"
+        for name, (_, key, shape) in places.items()
+        if name in wanted and shape != wanted[name]
+    ]
+    for fault, keys in (
+        ("missing keys (native names)", missing),
+        ("unexpected keys", unexpected),
+        ("shapes", wrong),
+    ):
+        if keys:
+            raise LoadError(
+                f"weights of {str(directory)!r} must match config.json exactly, got {len(keys)} {fault}: {_some(keys)}; "
+                "check that config.json and the safetensors files belong together"
+            )
+    state = {name: _read(path, key, dtype, device) for name, (path, key, _) in places.items()}
+    state.update({name: state[source] for name, source in ties.items()})
+    network.load_state_dict(state, strict=True, assign=True)
+    network.requires_grad_(False)
+    network.eval()
+    return len(places)
+
+
+def _places(files: Sequence[Path], rename: Callable[[str], str]) -> dict[str, tuple[Path, str, list[int]]]:
+    """Return where each network name lies: file, published key, shape."""
+    from safetensors import SafetensorError, safe_open
+
+    places: dict[str, tuple[Path, str, list[int]]] = {}
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as file:
+                headers = [(key, file.get_slice(key)) for key in file.keys()]  # noqa: SIM118 (not a mapping)
+                found = [(key, header.get_shape(), header.get_dtype()) for key, header in headers]
+        except SafetensorError as error:
+            raise LoadError(f"{path} must be a safetensors file, got {error}; fetch it again") from error
+        for key, shape, stored in found:
+            if stored not in ("F64", "F32", "F16", "BF16"):
+                raise LoadError(
+                    f"{path}: {key} must hold floats, got {stored!r}; use a checkpoint that is not quantised"
+                )
+            name = rename(key)
+            if name in places:
+                raise LoadError(
+                    f"{path}: {key} must be stored once, got it also in {places[name][0].name}; remove one"
+                )
+            places[name] = (path, key, list(shape))
+    return places
+
+
+def _read(path: Path, key: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        tensor: Tensor = file.get_tensor(key)
+        return tensor.to(device=device, dtype=dtype, copy=True)

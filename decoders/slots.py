@@ -1,0 +1,188 @@
+"""The rows being decoded now, as tensors with rows first. Only `loop.advance` writes the canvas in them.
+
+Legend: B = rows in the batch, P = prompt width (left-padded), G = generated length, L = P + G, C = support size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from decoders import draws
+from decoders.protocols import Denoiser, HasSupport, UnmaskingMethod
+from decoders.state import Row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slots:
+    """A batch. ``memory`` maps a method to the memory of its rows in batch order, rows without one yet come last.
+
+    ``block_length``, ``k`` and ``steps_per_block`` are the rows' settings (0 where not given), ``block_start``,
+    ``step``, ``steps`` and ``masks_at_entry`` belong to the current block, ``eligible_count`` is on the host.
+    """
+
+    canvas: Tensor  # int64 [B, L]
+    attend: Tensor  # bool [B, L]
+    fillable: Tensor  # bool [B, G], positions that started masked
+    commit_step: Tensor  # int64 [B, G], -1 where not committed
+    remasks: Tensor  # int64 [B]
+    nfe: Tensor  # int64 [B]
+    row_key: Tensor  # int64 [B]
+    temperature: Tensor  # float64 [B]
+    k: Tensor  # int64 [B]
+    block_length: Tensor  # int64 [B]
+    steps_per_block: Tensor  # int64 [B]
+    may_idle: Tensor  # bool [B]
+    block_start: Tensor  # int64 [B]
+    step: Tensor  # int64 [B]
+    steps: Tensor  # int64 [B], scheduled steps of this block, 0 for adaptive methods
+    masks_at_entry: Tensor  # int64 [B]
+    support: Tensor | None  # int64 [B, C]
+    rows: tuple[Row, ...]
+    eligible_count: tuple[int, ...]
+    memory: dict[UnmaskingMethod, Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def gen_length(self) -> int:
+        """G."""
+        return self.fillable.shape[1]
+
+    @property
+    def generated(self) -> Tensor:
+        """The generated region of the canvas, [B, G]."""
+        return self.canvas[:, -self.gen_length :]
+
+    def groups(self) -> dict[UnmaskingMethod, list[int]]:
+        """Return the row indices of each method, in batch order."""
+        found: dict[UnmaskingMethod, list[int]] = {}
+        for index, row in enumerate(self.rows):
+            found.setdefault(row.setting.method, []).append(index)
+        return found
+
+
+def _tensor_names() -> tuple[str, ...]:
+    return tuple(f.name for f in fields(Slots) if f.type == "Tensor")
+
+
+def slice_memory(memory: Any, index: Tensor) -> Any:
+    """Return the rows *index* of a method's memory (None, or a dataclass of tensors with rows first)."""
+    if memory is None:
+        return None
+    return replace(memory, **{f.name: getattr(memory, f.name)[index] for f in fields(memory)})
+
+
+def join_memory(first: Any, second: Any) -> Any:
+    """Return the memory of two groups of rows of one method, the first group's rows first."""
+    if first is None or second is None:
+        return first if second is None else second
+    return replace(first, **{f.name: torch.cat([getattr(first, f.name), getattr(second, f.name)]) for f in fields(first)})
+
+
+def memory_rows(memory: Any) -> int:
+    """Return how many rows a memory that is not None holds."""
+    return int(getattr(memory, fields(memory)[0].name).shape[0])
+
+
+def keep(slots: Slots, kept: Sequence[int]) -> Slots:
+    """Return the rows *kept* (ascending indices) with all they remember."""
+    if len(kept) == len(slots):
+        return slots
+    index = torch.tensor(kept, dtype=torch.long, device=slots.canvas.device)
+    memory = {}
+    chosen = set(kept)
+    for method, members in slots.groups().items():
+        state = slots.memory.get(method)
+        if state is not None:
+            with_memory = members[: memory_rows(state)]
+            local = [i for i, row in enumerate(with_memory) if row in chosen]
+            memory[method] = slice_memory(state, torch.tensor(local, dtype=torch.long, device=slots.canvas.device))
+    return replace(
+        slots,
+        **{name: getattr(slots, name)[index] for name in _tensor_names()},
+        support=None if slots.support is None else slots.support[index],
+        rows=tuple(slots.rows[i] for i in kept),
+        eligible_count=tuple(slots.eligible_count[i] for i in kept),
+        memory={method: state for method, state in memory.items() if memory_rows(state)},
+    )
+
+
+def join(first: Slots, second: Slots) -> Slots:
+    """Return one batch of both; the canvas widths must agree.
+
+    Rows of *first* keep their place, so the memory of a method's rows stays a prefix when *second* has none yet.
+    """
+    support = None
+    if first.support is not None and second.support is not None:
+        width = max(first.support.shape[1], second.support.shape[1])
+        support = torch.cat([_widen(first.support, width), _widen(second.support, width)])
+    methods = first.groups().keys() | second.groups().keys()
+    memory = {m: join_memory(first.memory.get(m), second.memory.get(m)) for m in methods}
+    return Slots(
+        **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in _tensor_names()},
+        support=support,
+        rows=first.rows + second.rows,
+        eligible_count=first.eligible_count + second.eligible_count,
+        memory={m: state for m, state in memory.items() if state is not None},
+    )
+
+
+def _widen(support: Tensor, width: int) -> Tensor:
+    extra = width - support.shape[1]
+    return torch.cat([support, support[:, -1:].expand(-1, extra)], dim=1) if extra else support
+
+
+def admit(rows: Sequence[Row], denoiser: Denoiser, prompt_width: int) -> Slots:
+    """Return a batch of fresh *rows* of one generated length, prompts left-padded to *prompt_width*."""
+    device = getattr(denoiser, "device", "cpu")
+    gen_length = rows[0].gen_length
+    canvas, attend = [], []
+    for row in rows:
+        generated = row.template_ids if row.template_ids is not None else (denoiser.mask_id,) * gen_length
+        padding = prompt_width - len(row.prompt_ids)
+        canvas.append((denoiser.pad_id,) * padding + tuple(row.prompt_ids) + tuple(generated))
+        attend.append([False] * padding + [True] * (len(row.prompt_ids) + gen_length))
+    canvas_BL = torch.tensor(canvas, dtype=torch.long, device=device)
+    fillable = canvas_BL[:, -gen_length:] == denoiser.mask_id
+
+    def per_row(values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=device)
+
+    settings = [row.setting for row in rows]
+    blocks = [s.block_length or gen_length for s in settings]
+    zeros = per_row([0] * len(rows))
+    return Slots(
+        canvas=canvas_BL,
+        attend=torch.tensor(attend, dtype=torch.bool, device=device),
+        fillable=fillable,
+        commit_step=torch.full_like(canvas_BL[:, -gen_length:], -1),
+        remasks=zeros,
+        nfe=zeros,
+        row_key=per_row([draws.row_key(row.seed, row.sample_id) for row in rows]),
+        temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float64, device=device),
+        k=per_row([s.k or 0 for s in settings]),
+        block_length=per_row(blocks),
+        steps_per_block=per_row([(s.max_steps or 0) * b // gen_length for s, b in zip(settings, blocks, strict=True)]),
+        may_idle=torch.tensor([s.method.may_idle and s.max_steps is not None for s in settings], device=device),
+        block_start=zeros,
+        step=zeros,
+        steps=zeros,
+        masks_at_entry=zeros,
+        support=denoiser.support([row.context for row in rows]).to(device) if isinstance(denoiser, HasSupport) else None,
+        rows=tuple(rows),
+        eligible_count=(0,) * len(rows),
+        memory={},
+    )
+
+
+def pad_prompts(slots: Slots, prompt_width: int, pad_id: int) -> Slots:
+    """Return the same rows with prompts padded to a larger *prompt_width*."""
+    extra = prompt_width + slots.gen_length - slots.canvas.shape[1]
+    return replace(slots, canvas=pad(slots.canvas, (extra, 0), value=pad_id), attend=pad(slots.attend, (extra, 0), value=False))

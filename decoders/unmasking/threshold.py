@@ -1,0 +1,56 @@
+"""Threshold unmasking: every position that is sure enough, and at least the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from decoders.confidence import SCORES
+from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+
+if TYPE_CHECKING:
+    from decoders.state import StepView
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Threshold:
+    """Commit every eligible position whose score reaches *gamma*, and always the single best.
+
+    Source: Fast-dLLM (arXiv:2505.22618), confidence-aware parallel decoding; llada/generate.py, get_transfer_index.
+    Differs: ties for the single best go by position.
+
+    Args:
+        gamma: In (0, 1]; equality passes (within 1e-6). With ``confidence="entropy"`` the score is a negative
+            entropy, so gamma is a bound on it in nats, at most 0.
+        confidence: The score compared with gamma: confidence, margin, entropy or random.
+    """
+
+    name: ClassVar[str] = "threshold"
+    family: ClassVar[str] = "adaptive"
+    takes_k: ClassVar[bool] = False
+    sweep: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"gamma": g} for g in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0))
+    needs: ClassVar[frozenset[str]] = frozenset()
+    may_remask: ClassVar[bool] = False
+    may_idle: ClassVar[bool] = False
+
+    gamma: float
+    confidence: str = "confidence"
+
+    def __post_init__(self) -> None:
+        scores = [name for name in SCORES if name != "left_to_right"]
+        if self.confidence not in scores:
+            raise ValueError(f"confidence must be one of {', '.join(scores)}, got {self.confidence!r}; choose one of these")
+        if self.confidence == "entropy" and not self.gamma <= 0.0:
+            raise ValueError(f"gamma must be at most 0 for confidence=entropy, got {self.gamma!r}; it bounds -entropy in nats")
+        if self.confidence != "entropy" and not 0.0 < self.gamma <= 1.0:
+            raise ValueError(f"gamma must be in (0, 1], got {self.gamma!r}; for a fixed number per step use confidence with k")
+
+    def init(self, view: StepView) -> None:
+        """Nothing is remembered."""
+
+    def step(self, view: StepView, memory: None) -> tuple[StepUpdate, None]:
+        """Commit what reaches gamma, and the best."""
+        score = SCORES[self.confidence](view)
+        reached = (score >= self.gamma - CONFIDENCE_TOLERANCE) & view.eligible
+        return StepUpdate(unmask=reached | (view.rank(score) == 0), tokens=view.proposals), None

@@ -1,0 +1,141 @@
+"""Logits of one forward -> proposals and the read-only views that methods see.
+
+Legend: B = rows in the batch, R = rows of one method, G = generated length, N = queried positions, C = columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decoders import draws, sampling
+from decoders.slots import Slots
+from decoders.state import StepView
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposals:
+    """What one forward says about the eligible positions of every row.
+
+    ``logits`` [N, C] stay flat, in the order of ``query`` [N, 2] (row, generated position); ``tokens`` and
+    ``confidence`` are scattered to [B, G]; ``usable`` [B] is False where a row's logits are not finite.
+    """
+
+    logits: Tensor
+    query: Tensor
+    tokens: Tensor
+    confidence: Tensor
+    usable: Tensor
+
+
+def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
+    """Return bool [B, G]: masked positions of each row's current block."""
+    position = torch.arange(slots.gen_length, device=slots.canvas.device)
+    start = slots.block_start.unsqueeze(1)
+    in_block = (position >= start) & (position < start + slots.block_length.unsqueeze(1))
+    return (slots.generated == mask_id) & in_block
+
+
+def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
+    """Return int64 [N, 2] pairs (row, generated position) sorted by row then position, without a device sync."""
+    flat = eligible.flatten().byte().argsort(descending=True, stable=True)[:n_eligible]
+    return torch.stack([flat // eligible.shape[1], flat % eligible.shape[1]], dim=1)
+
+
+def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> Proposals:
+    """Return a token proposal and its probability for every queried position."""
+    logits = logits.float()
+    row, position = query.unbind(dim=1)
+    keys = slots.row_key[row]
+    canvas_keys = draws.canvas_key(slots.generated)[row]
+    column = sampling.greedy(logits, keys, canvas_keys, position, unbiased=unbiased)
+    if any(r.setting.temperature > 0.0 for r in slots.rows):
+        ids = torch.arange(logits.shape[1], device=logits.device) if slots.support is None else slots.support[row]
+        warm = slots.temperature[row]
+        noisy = sampling.sampled(logits, warm.clamp(min=1e-9), keys, slots.nfe[row], position, ids)
+        column = torch.where(warm > 0.0, noisy, column)
+    probability = sampling.probability(logits, column)
+    token = column if slots.support is None else slots.support[row].gather(1, column.unsqueeze(1)).squeeze(1)
+    shape = (len(slots), slots.gen_length)
+    tokens = torch.zeros(shape, dtype=torch.long, device=logits.device)
+    confidence = torch.zeros(shape, dtype=torch.float32, device=logits.device)
+    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
+    tokens[row, position] = token
+    confidence[row, position] = probability
+    broken.index_add_(0, row, (~torch.isfinite(probability)).long())
+    return Proposals(logits=logits, query=query, tokens=tokens, confidence=confidence, usable=broken == 0)
+
+
+def quota(slots: Slots) -> Tensor:
+    """Return int64 [B]: how many positions the schedule asks for now, 0 without a schedule.
+
+    The masks at block entry are spread over the steps, remainder first (LLaDA's linear schedule).
+    """
+    steps = slots.steps.clamp(min=1)
+    share = slots.masks_at_entry // steps + (slots.step < slots.masks_at_entry % steps).long()
+    at_least = (~slots.may_idle).long()
+    return torch.where(slots.steps > 0, torch.maximum(share, at_least), torch.zeros_like(share))
+
+
+def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bool) -> StepView:
+    """Return the view over all rows of the batch."""
+    position = torch.arange(slots.gen_length, device=eligible.device)
+    if unbiased:
+        canvas_keys = draws.canvas_key(slots.generated)
+        key = draws.combine(slots.row_key.unsqueeze(1), canvas_keys.unsqueeze(1), position, draws.POSITION_TIE)
+        tie_order = draws.uniform(key)
+    else:
+        tie_order = position.double().expand(eligible.shape)
+    return StepView(
+        tokens=slots.generated,
+        eligible=eligible,
+        proposals=found.tokens,
+        confidence=found.confidence,
+        block_start=slots.block_start,
+        block_end=slots.block_start + slots.block_length,
+        step=slots.step,
+        quota=quota(slots),
+        remaining=eligible.sum(dim=1),
+        tie_order=tie_order,
+        tie_tolerance=sampling.TIE_TOLERANCE if unbiased else 0.0,
+        lazy={},
+    )
+
+
+def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequence[int]) -> StepView:
+    """Return the view of the rows *members* (ascending) of one method, with its lazy scores."""
+    device = whole.eligible.device
+    index = torch.tensor(members, dtype=torch.long, device=device)
+    everyone = len(members) == len(slots)
+    values: dict[str, Any] = {
+        f.name: getattr(whole, f.name) if everyone else getattr(whole, f.name)[index]
+        for f in fields(StepView)
+        if f.type == "Tensor"
+    }
+    counts = torch.tensor(slots.eligible_count)
+    ends = counts.cumsum(dim=0)
+    spans = [torch.arange(int(ends[i] - counts[i]), int(ends[i])) for i in members]
+
+    def scattered(score: Any) -> Tensor:
+        flat = torch.cat(spans).to(device)
+        row, position = found.query[flat].unbind(dim=1)
+        dense = torch.zeros(whole.eligible.shape, dtype=torch.float32, device=device)
+        dense[row, position] = score(found.logits[flat])
+        return dense[index]
+
+    def order_draws() -> Tensor:
+        position = torch.arange(slots.gen_length, device=device)
+        keys, steps = slots.row_key[index].unsqueeze(1), slots.nfe[index].unsqueeze(1)
+        return draws.uniform(draws.combine(keys, steps, position, draws.ORDER))
+
+    lazy = {
+        "margin": partial(scattered, sampling.margin),
+        "neg_entropy": partial(scattered, sampling.neg_entropy),
+        "draws": order_draws,
+    }
+    return StepView(**values, tie_tolerance=whole.tie_tolerance, lazy=lazy)

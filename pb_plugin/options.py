@@ -1,0 +1,296 @@
+"""Every option of the plugin in one table, and the functions that add them to pytest and read them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pb_plugin.grammar import parse_float, parse_floor, parse_int, split_values
+
+if TYPE_CHECKING:
+    import pytest
+
+Kind = Literal["items", "lines", "int", "path", "flag", "text"]
+"""items: repeatable and comma-separated; lines: repeatable, each use one value; flag: given or not."""
+
+INI_TYPE: Mapping[Kind, Any] = {
+    "items": "args",
+    "lines": "linelist",
+    "int": "int",
+    "path": "string",
+    "flag": "bool",
+    "text": "string",
+}
+
+
+def _not_empty(text: str, *, name: str) -> str:
+    if not text.strip():
+        raise ValueError(f"{name} must be not empty, got {text!r}; leave the option out for its default")
+    return text.strip()
+
+
+def _one_of(choices: tuple[str, ...], text: str, *, name: str) -> str:
+    if choices and text not in choices:
+        raise ValueError(
+            f"{name} must be one of {', '.join(choices)}, got {text!r}; leave it out for its default"
+        )
+    return text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What the user asked for; empty and None mean the default named in the table's help."""
+
+    model: tuple[str, ...] = ("ideal",)
+    task: tuple[str, ...] = ()
+    unmasking: tuple[str, ...] = ("random", "left_to_right", "confidence", "threshold")
+    k: tuple[int, ...] = ()
+    block_length: tuple[int, ...] = ()
+    samples: int | None = None
+    seed: int = 0
+    temperature: tuple[float, ...] = (0.0,)
+    store: Path = Path(".pb")
+    fresh: bool = False
+    data: Path | None = None
+    gate: tuple[str, ...] = ()
+    floor: tuple[tuple[str, float], ...] = ()
+    batch: int | None = None
+    sweep: str = "group"
+    timing: bool = False
+    tokenizer: Path | None = None
+    dtype: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptionRow:
+    """One row of the table.
+
+    Args:
+        field: The field of `Options`.
+        is_selector: Selectors have plain names (``--model``), everything else is ``--pb-*``.
+        kind: How it is written.
+        help: One or two sentences for ``--help``, with the default.
+        metavar: Placeholder in the help.
+        choices: The only values allowed.
+        parse: Turns one text into its value, or raises ValueError with the ``name`` it is given.
+    """
+
+    field: str
+    kind: Kind
+    help: str
+    is_selector: bool = False
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    parse: Callable[..., Any] = _not_empty
+
+    @property
+    def flag(self) -> str:
+        """The command-line option."""
+        return ("--" if self.is_selector else "--pb-") + self.field.replace("_", "-")
+
+    @property
+    def ini(self) -> str:
+        """The configuration key that says the same; the command line wins over it."""
+        return f"pb_{self.field}"
+
+
+TABLE: tuple[OptionRow, ...] = (
+    OptionRow(
+        field="model",
+        is_selector=True,
+        kind="items",
+        metavar="MODEL",
+        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute; repeatable, names may "
+        "be separated by commas. Default: ideal, the exact reference that needs no weights.",
+    ),
+    OptionRow(
+        field="task",
+        is_selector=True,
+        kind="items",
+        metavar="TASK",
+        help="Task: NAME[:PARAMS] (shuffle:n=15), a .yaml file or package.module:attribute. Default: the "
+        "tasks of the benchmark; list_ops run only when named here.",
+    ),
+    OptionRow(
+        field="unmasking",
+        is_selector=True,
+        kind="items",
+        metavar="METHOD",
+        help="Unmasking method: NAME[:PARAMS] or package.module:attribute[:PARAMS], PARAMS = key=v1,v2;key=v."
+        " Default: random, left_to_right, confidence, threshold. (pytest's -k matches substrings: -k random "
+        "also selects the task insert_random, --unmasking random does not.)",
+    ),
+    OptionRow(
+        field="k",
+        is_selector=True,
+        kind="items",
+        metavar="K",
+        parse=partial(parse_int, minimum=1),
+        help="Tokens per step of the methods that have k. Default: 1,2,4,8,16,32.",
+    ),
+    OptionRow(
+        field="block_length",
+        is_selector=True,
+        kind="items",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="Positions decoded before the next ones may start; divides the canvas. Default: the canvas.",
+    ),
+    OptionRow(
+        field="samples",
+        is_selector=True,
+        kind="int",
+        metavar="M",
+        parse=partial(parse_int, minimum=1),
+        help="Samples per task: the first M of a fixed stratified order. Default: all.",
+    ),
+    OptionRow(
+        field="seed",
+        is_selector=True,
+        kind="int",
+        metavar="SEED",
+        parse=partial(parse_int, minimum=0),
+        help="Seed of every random draw. Default: 0.",
+    ),
+    OptionRow(
+        field="temperature",
+        kind="items",
+        metavar="T",
+        parse=partial(parse_float, low=0.0),
+        help="Sampling temperature, 0 is greedy; several give several curves. Default: 0.",
+    ),
+    OptionRow(
+        field="store",
+        kind="path",
+        metavar="DIR",
+        help="Where records are kept and reused from. Default: .pb under the root directory.",
+    ),
+    OptionRow(
+        field="fresh",
+        kind="flag",
+        help="Decode everything again instead of reusing stored records.",
+    ),
+    OptionRow(
+        field="data",
+        kind="path",
+        metavar="DIR",
+        help="A checkout of the released ParallelBench files. Default: the project's own data.",
+    ),
+    OptionRow(
+        field="gate",
+        kind="lines",
+        metavar="GATE",
+        help='A condition that decides the exit code, such as "PB80>=4"; repeatable.',
+    ),
+    OptionRow(
+        field="floor",
+        kind="lines",
+        metavar="TASK=ACCURACY",
+        parse=parse_floor,
+        help="Items of TASK fail below this accuracy (copy=0.9); repeatable.",
+    ),
+    OptionRow(
+        field="batch",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="Most rows in one forward; 1 removes float differences of batch shapes. Default: by memory.",
+    ),
+    OptionRow(
+        field="sweep",
+        kind="text",
+        metavar="HOW",
+        choices=("group", "isolated"),
+        help="group: decode all settings of a task together; isolated: item by item. Default: group.",
+    ),
+    OptionRow(
+        field="timing",
+        kind="flag",
+        help="Measure tokens per second: isolated, warm, synchronised, through pytest-benchmark.",
+    ),
+    OptionRow(
+        field="tokenizer",
+        kind="path",
+        metavar="PATH",
+        help="Tokenizer of the model ideal: a Hugging Face folder or tokenizer.json. Default: its own.",
+    ),
+    OptionRow(
+        field="dtype",
+        kind="text",
+        metavar="DTYPE",
+        choices=("float32", "bfloat16", "float16"),
+        help="Number type of the model's weights. Default: what the model family asks for.",
+    ),
+    OptionRow(
+        field="device",
+        kind="text",
+        metavar="DEVICE",
+        help="Torch device (cpu, cuda, cuda:1). Default: the best one present.",
+    ),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add every option, and its configuration key, to pytest."""
+    group = parser.getgroup("parallelbench", "ParallelBench: quality against parallelism of diffusion LMs")
+    for row in TABLE:
+        attributes: dict[str, Any] = {"dest": f"pb_{row.field}", "default": None, "help": row.help}
+        if row.kind == "flag":
+            attributes["action"] = "store_true"
+        else:
+            attributes["action"] = "append" if row.kind in {"items", "lines"} else "store"
+            attributes["metavar"] = row.metavar
+        group.addoption(row.flag, **attributes)
+        parser.addini(row.ini, f"The same as {row.flag}: {row.help}", type=INI_TYPE[row.kind], default=None)
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Return what was asked for: the command line, else the configuration file, else the default.
+
+    Paths on the command line are relative to the current directory, those of a configuration file to that
+    file, and the default store is under the root directory.
+
+    Raises:
+        ValueError: A value breaks its rule; the message names option, rule, value and cure.
+    """
+    ini_folder = config.inipath.parent if config.inipath is not None else config.rootpath
+    fields: dict[str, Any] = {"store": config.rootpath / ".pb"}
+    for row in TABLE:
+        written, name, folder = config.getoption(f"pb_{row.field}"), row.flag, config.invocation_params.dir
+        if written is None:
+            written, name, folder = config.getini(row.ini), row.ini, ini_folder
+        if written is not None and written != []:
+            fields[row.field] = read_value(row, written, name=name, folder=folder)
+    return Options(**fields)
+
+
+def read_value(row: OptionRow, written: Any, *, name: str, folder: Path) -> Any:
+    """Return the checked value of one option.
+
+    Args:
+        row: Its row in the table.
+        written: Text, a list of texts, or the number or truth value a configuration file holds.
+        name: How the user gave it, for messages.
+        folder: What a relative path is relative to.
+
+    Raises:
+        ValueError: The value breaks the row's rule.
+    """
+    match row.kind:
+        case "flag":
+            return bool(written)
+        case "int":
+            return row.parse(str(written), name=name)
+        case "path":
+            return Path(os.path.normpath(folder / Path(_not_empty(written, name=name)).expanduser()))
+        case "text":
+            return _one_of(row.choices, _not_empty(written, name=name), name=name)
+        case "lines":
+            return tuple(row.parse(line, name=name) for line in written)
+        case "items":
+            return tuple(row.parse(item, name=name) for item in split_values(written, name=name))

@@ -1,0 +1,117 @@
+"""Names to objects: our own table, entry points of other packages, ``package.module:attribute`` references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
+
+from pb_plugin.grammar import is_reference
+from task_specs.catalogue import list_op_ids, task_ids
+
+METHODS = "pb.methods"
+MODELS = "pb.models"
+TASKS = "pb.tasks"
+
+OPTIONS: Mapping[str, str] = MappingProxyType({METHODS: "--unmasking", MODELS: "--model", TASKS: "--task"})
+"""Entry point group to the option that names its members."""
+
+BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        METHODS: {
+            "random": "decoders.unmasking.top_k:random",
+            "left_to_right": "decoders.unmasking.top_k:left_to_right",
+            "confidence": "decoders.unmasking.top_k:confidence",
+            "margin": "decoders.unmasking.top_k:margin",
+            "entropy": "decoders.unmasking.top_k:entropy",
+            "threshold": "decoders.unmasking.threshold:Threshold",
+            "factor": "decoders.unmasking.factor:Factor",
+        },
+        MODELS: {
+            "ideal": "decoders.models.ideal:load",
+            "llada": "decoders.models.llada:load",
+            "llada-8b": "decoders.models.llada:load",
+        },
+        TASKS: {},
+    }
+)
+"""Group to name to reference, imported on first use only. Our own tasks are files of ``task_specs``."""
+
+Points = Mapping[str, EntryPoint]
+
+
+def builtin_names(group: str) -> tuple[str, ...]:
+    """Return our own names in *group*."""
+    return (*task_ids(), *list_op_ids()) if group == TASKS else tuple(BUILTIN[group])
+
+
+def known(group: str) -> dict[str, EntryPoint]:
+    """Return what other packages and our table offer in *group*, by name; our tasks are not in it.
+
+    Raises:
+        ValueError: A name is claimed twice.
+    """
+    points = {name: EntryPoint(name, reference, group) for name, reference in BUILTIN[group].items()}
+    ours = set(builtin_names(group))
+    for point in sorted(entry_points(group=group)):
+        if point.name in points and points[point.name].value == point.value:
+            continue
+        if point.name in points or point.name in ours:
+            holder = repr(points[point.name].value) if point.name in points else "this project"
+            raise ValueError(
+                f"{group} must have one owner per name, got {point.name!r} claimed by {holder} and by "
+                f"{point.value!r}; rename or uninstall one of them"
+            )
+        points[point.name] = point
+    return points
+
+
+def find(group: str, name: str, points: Points) -> EntryPoint:
+    """Return the entry point called *name* in *points*, or the reference it is, without loading it.
+
+    Raises:
+        LookupError: Nothing is called so; the message has the nearest and all known names.
+    """
+    if is_reference(name):
+        return EntryPoint(name, name, group)
+    if name not in points:
+        raise LookupError(unknown_name(group, name, points))
+    return points[name]
+
+
+def unknown_name(group: str, name: str, points: Points) -> str:
+    """Return the message for a *name* that is neither in *points* nor one of ours."""
+    names = sorted({*points, *builtin_names(group)})
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return (
+        f"{OPTIONS[group]} must be a known name or package.module:attribute, got {name!r}; "
+        f"{hint}Known: {', '.join(names)}"
+    )
+
+
+def load(point: EntryPoint) -> Any:
+    """Return the object behind *point*.
+
+    Raises:
+        LookupError: Its module or attribute cannot be imported.
+    """
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise LookupError(
+            f"{OPTIONS[point.group]} must be importable, got {point.name!r} ({point.value}): {error}; "
+            "install its package or correct the reference"
+        ) from error
+
+
+def resolve(group: str, name: str) -> Any:
+    """Return the object called *name*: a name of our table or an entry point, or a reference.
+
+    Raises:
+        LookupError: Nothing is called so, or it cannot be imported.
+        ValueError: A name of *group* is claimed twice.
+    """
+    return load(find(group, name, known(group)))

@@ -1,0 +1,199 @@
+"""Our pytest-xdist scheduler: whole groups to workers, and each model on as few workers as possible.
+
+It replaces ``--dist load`` and ``--dist loadgroup``: the latter relies on an item's private node id, which
+pytest 9.2 no longer reads (pytest-dev/pytest-xdist#1386). Nothing here depends on the version of pytest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from xdist.report import report_collection_diff
+
+from pb_plugin.plan import model_of
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+LOOK_AHEAD = 2
+"""A worker starts an item only when it knows the next one, so it needs this many to keep going."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Worker:
+    """What the scheduler knows of a node: items sent and not finished, in order, and the model it has."""
+
+    pending: deque[int] = field(default_factory=deque)
+    model: str | None = None
+    is_ready: bool = False
+
+
+class PbScheduling:
+    """The scheduler protocol of pytest-xdist 3.8 over groups of items.
+
+    Args:
+        n_nodes: How many nodes the run starts with.
+        label: Gives every node id of a collection the label of its group; called once.
+        report_failure: Publishes a failed collection report: node name, message.
+        log: Receives debug messages.
+    """
+
+    def __init__(
+        self,
+        n_nodes: int,
+        *,
+        label: Callable[[Sequence[str]], Mapping[str, str]],
+        report_failure: Callable[[str, str], None],
+        log: Callable[..., None],
+    ) -> None:
+        self._n_nodes = n_nodes
+        self._label = label
+        self._report_failure = report_failure
+        self._log = log
+        self._workers: dict[WorkerController, Worker] = {}
+        self._collections: dict[str, Sequence[str]] = {}
+        self._items: Sequence[str] | None = None
+        self._queue: dict[str, deque[deque[int]]] = {}
+
+    @property
+    def nodes(self) -> list[WorkerController]:
+        """The nodes that have not left."""
+        return list(self._workers)
+
+    @property
+    def collection_is_completed(self) -> bool:
+        """Whether as many nodes have collected as the run started with; stays true when nodes leave."""
+        return len(self._collections) >= self._n_nodes
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether nothing waits and no node has more than the item it is running."""
+        return (
+            self.collection_is_completed
+            and not self._queue
+            and all(len(worker.pending) < LOOK_AHEAD for worker in self._workers.values())
+        )
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether any item waits or runs."""
+        return bool(self._queue) or any(worker.pending for worker in self._workers.values())
+
+    def add_node(self, node: WorkerController) -> None:
+        """Take in a node that has started; it gets items after its collection has arrived."""
+        assert node not in self._workers
+        self._workers[node] = Worker()
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Take in what a node collected; a late node whose items differ is reported and sent home."""
+        worker = self._workers[node]
+        name = node.gateway.id
+        if self._items is None:
+            self._collections[name] = list(collection)
+            worker.is_ready = True
+            return
+        other = next(iter(self._collections))
+        if self._differs(other, self._items, name, list(collection)):
+            node.shutdown()
+            if not any(self._can_work(other_node) for other_node in self._workers):
+                self._queue.clear()
+            return
+        worker.is_ready = True
+
+    def schedule(self) -> None:
+        """Hand out groups: the first time after all nodes have collected, later to nodes that came in."""
+        assert self.collection_is_completed
+        if self._items is None:
+            first, *others = self._collections.items()
+            different = [self._differs(*first, name, collection) for name, collection in others]
+            if any(different):
+                return
+            self._items = first[1]
+            self._fill_queue(self._items)
+        self._feed()
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Note that a node has finished an item, and send it more where it runs short."""
+        worker = self._workers[node]
+        worker.pending.remove(item_index)
+        if len(worker.pending) < LOOK_AHEAD:
+            self._feed()
+
+    def mark_test_pending(self, item: str) -> None:
+        """Put an item at the front of the queue again (asked for by plugins that retry crashed items)."""
+        assert self._items is not None
+        index = self._items.index(item)
+        self._push_front(model_of(self._label(self._items)[item]), deque([index]))
+        self._feed()
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Let a node go and return the item it crashed in, which is not run again; its other items come next.
+
+        Raises:
+            KeyError: The node never started.
+        """
+        worker = self._workers.pop(node)
+        if not worker.pending:
+            return None
+        assert self._items is not None
+        crashed = self._items[worker.pending.popleft()]
+        if worker.pending:
+            assert worker.model is not None
+            self._push_front(worker.model, worker.pending)
+        self._feed()
+        return crashed
+
+    def remove_pending_tests_from_node(self, node: WorkerController, indices: Sequence[int]) -> None:
+        """Nothing is ever stolen from a node, so this is never called."""
+        raise NotImplementedError
+
+    def _differs(self, one: str, collection: Sequence[str], other: str, other_collection: Sequence[str]) -> bool:
+        message = report_collection_diff(collection, other_collection, one, other)
+        if message is None:
+            return False
+        self._log(message)
+        self._report_failure(other, message)
+        return True
+
+    def _fill_queue(self, items: Sequence[str]) -> None:
+        labels = self._label(items)
+        groups: dict[str, deque[int]] = {}
+        for index, item in enumerate(items):
+            groups.setdefault(labels[item], deque()).append(index)
+        for label, indices in groups.items():
+            self._queue.setdefault(model_of(label), deque()).append(indices)
+
+    def _push_front(self, model: str, indices: deque[int]) -> None:
+        self._queue = {model: self._queue.pop(model, deque()), **self._queue}
+        self._queue[model].appendleft(indices)
+
+    def _can_work(self, node: WorkerController) -> bool:
+        return self._workers[node].is_ready and not node.shutting_down
+
+    def _feed(self) -> None:
+        """Give every node a group before any gets a second one; a node that cannot go on gets its leave."""
+        able = [node for node in self._workers if self._can_work(node)]
+        for enough in range(1, LOOK_AHEAD + 1):
+            for node in able:
+                while self._queue and len(self._workers[node].pending) < enough:
+                    self._send_group(node)
+        if not self._queue and self._items is not None:
+            for node in able:
+                if len(self._workers[node].pending) < LOOK_AHEAD:
+                    node.shutdown()
+
+    def _send_group(self, node: WorkerController) -> None:
+        worker = self._workers[node]
+        model = worker.model
+        if model is None or model not in self._queue:
+            busy = [other.model for other in self._workers.values() if other is not worker]
+            model = min(self._queue, key=busy.count)
+        group = self._queue[model].popleft()
+        if not self._queue[model]:
+            del self._queue[model]
+        worker.model = model
+        worker.pending.extend(group)
+        node.send_runtest_some(list(group))
