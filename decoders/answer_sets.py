@@ -12,6 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from decoders.exact_law import correct_probability, permutation_correct_probability
 from decoders.protocols import Tokenizer
 
 
@@ -31,9 +32,8 @@ class TokenAnswers:
         """Index into ``support`` of every answer token, int64 [A, G]."""
         return torch.searchsorted(self.support, self.ids)
 
-    @cached_property
     def onehot(self) -> Tensor:
-        """float32 [A, G * C]: 1 where answer a has token c at position g."""
+        """Return float32 [A, G * C]: 1 where answer a has token c at position g."""
         n_answers, gen_length = self.ids.shape
         columns = torch.arange(gen_length) * len(self.support) + self.local
         return torch.zeros(n_answers, gen_length * len(self.support)).scatter_(1, columns, 1.0)
@@ -148,3 +148,22 @@ def template_ids(tokenizer: Tokenizer, template: str, *, mask_id: int, gen_lengt
             f"tokenizer {tokenizer.name}; give the task a longer one (TASK:canvas=N)"
         )
     return tuple(ids + [eos_id] * (gen_length - len(ids)))
+
+
+def chance_correct(answers: TokenAnswers | TokenPermutations, commit_step: Sequence[int], temperature: float) -> float:
+    """Return the probability that an unbiased exact model ends in a valid answer, given the order it committed in.
+
+    The law holds where the order says nothing about the tokens (`decoders.exact_law`).
+
+    Args:
+        answers: The answer set.
+        commit_step: Per generated position the forward that committed it, -1 where a template fixed it.
+        temperature: 0 for greedy with random ties.
+    """
+    if isinstance(answers, TokenPermutations):
+        return permutation_correct_probability(
+            len(answers.item_tokens), answers.exclude_input, answers.slot.tolist(), list(commit_step), temperature
+        )
+    if len(answers.ids) == 1:
+        return 1.0
+    return correct_probability(answers.ids.numpy(), answers.weights.numpy(), list(commit_step), temperature)

@@ -1,4 +1,4 @@
-"""Attention inputs of causal networks used in both directions: key masks, positions, rotary tables in float32.
+"""Attention inputs of causal networks used in both directions: key masks, positions, float32 rotary tables.
 
 Legend: B = rows, L = canvas length.
 """
@@ -32,7 +32,7 @@ def key_mask(attend: Tensor) -> Tensor:
 
 
 def position_ids(attend: Tensor) -> Tensor:
-    """Return int64 positions [B, L] that count the attended tokens of each row from 0; 0 at padding before them.
+    """Return int64 positions [B, L] that count each row's attended tokens from 0; 0 at padding before them.
 
     Args:
         attend: bool [B, L], False at padding.
@@ -54,10 +54,10 @@ class FullPrecisionRotary(nn.Module):
 
 
 def use_full_precision_rope(network: Any) -> None:
-    """Let *network* rotate queries and keys in float32 and round them once, as the published LLaDA code does.
+    """Let *network* rotate queries and keys in float32 and round them once, as published LLaDA code does.
 
-    Float32 tables promote queries and keys; an attention function registered with transformers brings them back to
-    the dtype of the values. Without it a bfloat16 network rounds the rotated vectors twice.
+    Float32 tables promote queries and keys; an attention function registered with transformers brings them
+    back to the dtype of the values. Without it a bfloat16 network rounds the rotated vectors twice.
 
     Source: ML-GSAI/LLaDA, modeling_llada.py, rotary embedding with ``rope_full_precision``.
 

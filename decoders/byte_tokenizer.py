@@ -54,7 +54,9 @@ class ByteTokenizer:
                 )
         pieces = []
         for are_bytes, run in groupby(ids, key=lambda token: token < BYTES):
-            pieces.append(
-                bytes(run).decode("utf-8", errors="replace") if are_bytes else "".join(f"<{t}>" for t in run)
-            )
+            tokens = list(run)
+            if are_bytes:
+                pieces.append(bytes(tokens).decode("utf-8", errors="replace"))
+            else:
+                pieces += [f"<{token}>" for token in tokens]
         return "".join(pieces)

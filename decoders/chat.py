@@ -30,17 +30,18 @@ class ChatFormat:
 
 
 def check_messages(messages: Sequence[Message]) -> None:
-    """Raise a ValueError unless *messages* is a chat: at least one message, each with a known role and a text."""
+    """Raise a ValueError unless *messages* is a chat: one message or more, each with a role and a text."""
     if not messages:
         raise ValueError(f"messages must hold at least one message, got {messages!r}; add a user message")
     for place, message in enumerate(messages):
         if message.get("role") not in ROLES:
             raise ValueError(
-                f"messages[{place}] role must be one of {', '.join(ROLES)}, got {message.get('role')!r}; rename it"
+                f"messages[{place}] role must be one of {', '.join(ROLES)}, got {message.get('role')!r}; "
+                "rename it"
             )
         if not isinstance(message.get("content"), str):
             raise ValueError(
-                f"messages[{place}] content must be a text, got {message.get('content')!r}; write it as one string"
+                f"messages[{place}] content must be a text, got {message.get('content')!r}; write one string"
             )
 
 
@@ -59,7 +60,7 @@ def _header(role: str) -> str:
 
 
 def render_plain(messages: Sequence[Message]) -> str:
-    """Return the contents of *messages* with blank lines between them, for a tokenizer without chat markers."""
+    """Return the contents of *messages*, a blank line after each, for a tokenizer without chat markers."""
     check_messages(messages)
     return "\n\n".join(message["content"].strip() for message in messages) + "\n\n"
 

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,11 @@ def checkpoint_hash(directory: str | os.PathLike[str]) -> str:
 def code_hash(module_name_or_path: str | os.PathLike[str]) -> str:
     """Return the sha256 of a Python source file's meaning.
 
-    Comments, docstrings, other bare strings and formatting do not count. Neither does the Python version that parses
-    it: only fields that hold something are written.
+    Comments, docstrings, other bare strings and formatting do not count. Neither does the version of Python
+    that parses it: only fields that hold something are written.
 
     Args:
-        module_name_or_path: ``decoders.decode``, or a path (an ``os.PathLike``, or a text that ends in ``.py``).
+        module_name_or_path: A module name, or a path (an ``os.PathLike``, or a text that ends in ``.py``).
 
     Raises:
         LookupError: There is no module of that name, or it has no Python source.
@@ -94,6 +95,38 @@ def code_hash(module_name_or_path: str | os.PathLike[str]) -> str:
     for piece in _written(tree):
         digest.update(piece.encode("utf-8", errors="surrogatepass"))
     return digest.hexdigest()
+
+
+@lru_cache
+def import_closure_hash(*modules: str) -> str:
+    """Return the sha256 of what *modules* mean: their source and that of every ``decoders`` module they import.
+
+    Raises:
+        LookupError: A module is not found, or has no Python source.
+        ValueError: A source file is not Python.
+    """
+    hashes: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module in hashes:
+            continue
+        hashes[module] = code_hash(module)
+        waiting += _own_imports(_source_path(module))
+    listing = "".join(f"{module}={digest}\n" for module, digest in sorted(hashes.items()))
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _own_imports(path: Path) -> list[str]:
+    """Return the modules of this package that the file imports anywhere in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
+            parents = [node.module] if node.module != "decoders" else [f"decoders.{alias.name}" for alias in node.names]
+            found += [name for name in parents if name.startswith("decoders.")]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.startswith("decoders.")]
+    return found
 
 
 def _source_path(name: str | os.PathLike[str]) -> Path:

@@ -1,4 +1,4 @@
-"""A published tokenizer.json as a tokenizer of ours: no templates, no special tokens added, no remote code."""
+"""A published tokenizer.json as a tokenizer of ours: no template, no special tokens added, no remote code."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class HFTokenizer:
 
     @classmethod
     def from_folder(cls, directory: Path, *, name: str | None = None) -> HFTokenizer:
-        """Read tokenizer.json (and the EOS of tokenizer_config.json) of *directory*; the default name is the folder's.
+        """Read tokenizer.json, and the EOS of tokenizer_config.json; the default name is the folder's.
 
         Raises:
-            ValueError: tokenizer.json is missing or cannot be read, or tokenizer_config.json is not a JSON object.
+            ValueError: tokenizer.json is missing, or one of the two cannot be read.
         """
         from tokenizers import Tokenizer as Backend
 

@@ -1,26 +1,22 @@
-"""From a checkpoint folder or hub id to checked numbers and weights: plain JSON, safetensors only, strict keys."""
+"""From a request to a checkpoint's folder, config.json, dtype and device, with errors that name the cure."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from decoders.fingerprint import TOKENIZER_FILES
 from decoders.protocols import ModelRequest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-INDEX_FILE = "model.safetensors.index.json"
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-SHOWN = 5
-"""How many keys an error names."""
 
 
 class LoadError(ValueError):
@@ -60,7 +56,7 @@ class Config:
 
     def positive(self, key: str) -> float:
         """Return the finite number above 0 at *key*."""
-        value = self.values.get(key)
+        value: Any = self.values.get(key)
         if type(value) not in (int, float) or not 0.0 < value < float("inf"):
             raise self.refuse(key, "a number above 0", "use the checkpoint's own config.json")
         return float(value)
@@ -81,6 +77,16 @@ class Config:
             raise self.refuse(key, choices, "this variant of the architecture has no native counterpart here")
 
 
+def need_packages(*names: str) -> None:
+    """Raise a LoadError unless every package of *names* is installed."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise LoadError(
+            f"packages must be installed to run network models, got none of {', '.join(missing)}; "
+            "pip install 'parallelbench-pytest[models]'"
+        )
+
+
 def find_checkpoint(request: ModelRequest, presets: Mapping[str, Preset]) -> Path:
     """Return the folder of the checkpoint that *request* names, fetched from the hub if it names a hub id.
 
@@ -89,7 +95,7 @@ def find_checkpoint(request: ModelRequest, presets: Mapping[str, Preset]) -> Pat
     if request.source is None:
         if request.name not in presets:
             raise LoadError(
-                f"model must be one of {', '.join(sorted(presets))} or come with a source, got {request.name!r}; "
+                f"model must be one of {', '.join(sorted(presets))} or have a source, got {request.name!r}; "
                 f"give a folder or hub id (--model {request.name}=DIR)"
             )
         preset = presets[request.name]
@@ -121,7 +127,8 @@ def _fetch(name: str, hub_id: str, revision: str | None) -> Path:
         cached = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
         raise LoadError(
             f"source must be a folder, or a hub id that can be fetched or is cached, got {hub_id!r} "
-            f"(revision {revision or 'main'}; no such folder; cache looked at: {cached}; {type(error).__name__}: {error}); "
+            f"(revision {revision or 'main'}; no such folder; cache looked at: {cached}; "
+            f"{type(error).__name__}: {error}); "
             f"give a folder (--model {name}=DIR), or download it on a machine with network and copy the cache"
         ) from error
 
@@ -133,7 +140,7 @@ def read_config(directory: Path, architecture: str) -> Config:
         raise LoadError(
             f"checkpoint must hold config.json, got {str(directory)!r} without it; give a complete folder"
         )
-    config = Config(path=path, values=_read_object(path))
+    config = Config(path=path, values=read_object(path))
     architectures = config.values.get("architectures")
     if not isinstance(architectures, list) or architectures[:1] != [architecture]:
         raise config.refuse(
@@ -144,7 +151,8 @@ def read_config(directory: Path, architecture: str) -> Config:
     return config
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in the file *path*."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -164,7 +172,7 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
     )
     if choice is None:
         return default
-    if choice not in DTYPES:
+    if choice not in tuple(DTYPES):
         raise LoadError(
             f"dtype must be one of {', '.join(DTYPES)}, got {choice!r} ({origin}); ask for one of them"
         )
@@ -190,119 +198,3 @@ def choose_device(requested: str | None) -> torch.device:
             f"device must be one this machine has, got {requested!r} ({reason}); try 'cpu'"
         ) from error
     return device
-
-
-def weight_files(directory: Path) -> tuple[Path, ...]:
-    """Return the safetensors files of a checkpoint: model.safetensors, or the shards its index names."""
-    single, index = directory / "model.safetensors", directory / INDEX_FILE
-    if single.is_file():
-        return (single,)
-    if not index.is_file():
-        pickles = sorted(path.name for pattern in PICKLES for path in directory.glob(pattern))
-        found = f"only {_some(pickles)}, which may run code when read" if pickles else "none"
-        raise LoadError(
-            f"weights must be model.safetensors, or shards with {INDEX_FILE}, got {found} in {str(directory)!r}; "
-            "fetch a safetensors revision or convert the weights"
-        )
-    shard_of = _read_object(index).get("weight_map")
-    if (
-        not isinstance(shard_of, dict)
-        or not shard_of
-        or any(Path(str(n)).name != n for n in shard_of.values())
-    ):
-        raise LoadError(f"{index}: weight_map must map keys to file names, got {shard_of!r}; fetch it again")
-    shards = [directory / name for name in sorted(set(shard_of.values()))]
-    missing = [path.name for path in shards if not path.is_file()]
-    if missing:
-        raise LoadError(
-            f"{index}: every shard it names must be present, got none of {_some(missing)}; fetch the missing shards"
-        )
-    return tuple(shards)
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def load_weights(
-    network: nn.Module,
-    directory: Path,
-    *,
-    rename: Callable[[str], str],
-    ties: Mapping[str, str],
-    dtype: torch.dtype,
-    device: torch.device,
-) -> int:
-    """Fill *network*, built on the meta device, from the safetensors files of *directory*; return the tensor count.
-
-    Every key must be expected, present once and of the right shape. Files are opened anew for each tensor, so that
-    the memory needed is that of the network plus one tensor; nothing stays mapped to the files.
-
-    Args:
-        network: Its parameters say which keys and shapes are wanted.
-        directory: The checkpoint.
-        rename: Published key to the network's; an unknown key comes back unchanged.
-        ties: Parameters that the files leave out, with the parameter that each shares.
-        dtype: Of the loaded parameters.
-        device: Of the loaded parameters.
-    """
-    wanted = {name: list(tensor.shape) for name, tensor in network.state_dict().items() if name not in ties}
-    places = _places(weight_files(directory), rename)
-    missing = [name for name in wanted if name not in places]
-    unexpected = [key for name, (_, key, _) in places.items() if name not in wanted]
-    wrong = [
-        f"{key} {shape} (wanted {wanted[name]})"
-        for name, (_, key, shape) in places.items()
-        if name in wanted and shape != wanted[name]
-    ]
-    for fault, keys in (
-        ("missing keys (native names)", missing),
-        ("unexpected keys", unexpected),
-        ("shapes", wrong),
-    ):
-        if keys:
-            raise LoadError(
-                f"weights of {str(directory)!r} must match config.json exactly, got {len(keys)} {fault}: {_some(keys)}; "
-                "check that config.json and the safetensors files belong together"
-            )
-    state = {name: _read(path, key, dtype, device) for name, (path, key, _) in places.items()}
-    state.update({name: state[source] for name, source in ties.items()})
-    network.load_state_dict(state, strict=True, assign=True)
-    network.requires_grad_(False)
-    network.eval()
-    return len(places)
-
-
-def _places(files: Sequence[Path], rename: Callable[[str], str]) -> dict[str, tuple[Path, str, list[int]]]:
-    """Return where each network name lies: file, published key, shape."""
-    from safetensors import SafetensorError, safe_open
-
-    places: dict[str, tuple[Path, str, list[int]]] = {}
-    for path in files:
-        try:
-            with safe_open(path, framework="pt") as file:
-                headers = [(key, file.get_slice(key)) for key in file.keys()]  # noqa: SIM118 (not a mapping)
-                found = [(key, header.get_shape(), header.get_dtype()) for key, header in headers]
-        except SafetensorError as error:
-            raise LoadError(f"{path} must be a safetensors file, got {error}; fetch it again") from error
-        for key, shape, stored in found:
-            if stored not in ("F64", "F32", "F16", "BF16"):
-                raise LoadError(
-                    f"{path}: {key} must hold floats, got {stored!r}; use a checkpoint that is not quantised"
-                )
-            name = rename(key)
-            if name in places:
-                raise LoadError(
-                    f"{path}: {key} must be stored once, got it also in {places[name][0].name}; remove one"
-                )
-            places[name] = (path, key, list(shape))
-    return places
-
-
-def _read(path: Path, key: str, dtype: torch.dtype, device: torch.device) -> Tensor:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        tensor: Tensor = file.get_tensor(key)
-        return tensor.to(device=device, dtype=dtype, copy=True)

@@ -1,39 +1,18 @@
-"""From records to points to PBx: cells become curves, curves become suites, and nothing unlike is averaged."""
+"""From records to points to PBx: records become cells, cells become curves; nothing unlike is averaged."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from types import MappingProxyType
 from typing import Any
 
-from pb_plugin.record import Record, canonical_json
+from pb_plugin.canonical import canonical, canonical_json
+from pb_plugin.cell_result import CellResult
+from pb_plugin.record import Record
 from pb_plugin.stats import Interval, wilson
-from pb_plugin.summary import (
-    COUNTS,
-    CellSummary,
-    Curve,
-    Identity,
-    SuiteCurve,
-    SuitePoint,
-    Summary,
-    setting_label,
-)
-from task_specs.catalogue import BENCHMARK_IDS
-
-SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "all": tuple(task for tasks in BENCHMARK_IDS.values() for task in tasks),
-        "core": BENCHMARK_IDS["waiting_line"] + BENCHMARK_IDS["puzzles"],
-        **BENCHMARK_IDS,
-    }
-)
-"""Suite name -> its tasks: the published 17, the 12 with exact answers, and each category."""
-
-FAMILIES = ("static", "adaptive")
+from pb_plugin.suites import SUITES, suite_curve
+from pb_plugin.summary import COUNTS, CellSummary, Curve, Identity, Summary
 
 _ONE_PER: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     ((), ("seed",)),
@@ -44,60 +23,6 @@ _ONE_PER: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 """Parts that must have one value among all records that share the parts named first."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CellResult:
-    """One planned (task, setting) and what was recorded of it.
-
-    Args:
-        task: Task id.
-        category: Its category.
-        is_variant: Whether it is a variant; variants enter no suite.
-        score: Name of the score that PBx uses.
-        model: Model name.
-        method: Method name.
-        method_params: All parameters of the method.
-        family: ``static`` or ``adaptive``; chooses the published rule.
-        canvas: Length of the generated region.
-        n_planned: Samples asked for.
-        records: What the store has of them.
-        k: Tokens per step, for methods that have it.
-        max_steps: Step budget, instead of k.
-        block_length: None means the canvas.
-        own_block: Whether the block is the method's knob (DUS) or the model's trained block, so that it does not
-            make a curve of its own.
-        cache: Cache mode.
-        temperature: Sampling temperature.
-        upstream_exact: Whether the method follows a published deviation.
-    """
-
-    task: str
-    category: str
-    is_variant: bool = False
-    score: str
-    model: str
-    method: str
-    method_params: Mapping[str, Any] = field(default_factory=dict)
-    family: str
-    canvas: int
-    n_planned: int
-    records: Sequence[Record]
-    k: int | None = None
-    max_steps: int | None = None
-    block_length: int | None = None
-    own_block: bool = False
-    cache: str = "none"
-    temperature: float = 0.0
-    upstream_exact: bool = False
-
-    def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise ValueError(
-                f"family must be static or adaptive, got {self.family!r}; it chooses the published PBx rule"
-            )
-        if self.n_planned < 1:
-            raise ValueError(f"n_planned must be at least 1, got {self.n_planned!r}; leave an empty cell out")
-
-
 def aggregate(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]] = SUITES) -> Summary:
     """Return the summary of *cells*; it does not depend on the order of cells or records.
 
@@ -106,27 +31,29 @@ def aggregate(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]] =
         suites: Suite name -> its task ids.
 
     Raises:
-        ValueError: Records that must not be averaged came together, a cell is given twice, or a record does not
-            belong to its cell.
+        ValueError: Records that must not be averaged came together, or a cell is given twice.
     """
     _refuse_mixtures(cells, suites)
     curves: dict[Identity, list[CellSummary]] = {}
-    families: dict[Identity, set[str]] = {}
-    others: list[tuple[Identity, CellSummary]] = []
+    static: dict[Identity, bool] = {}
+    whole_canvas: list[tuple[Identity, CellSummary]] = []
     for cell in cells:
         summary = _summarise(cell)
         curves.setdefault(summary.identity, []).append(summary)
-        families.setdefault(summary.identity, set()).add(cell.family)
+        static[summary.identity] = cell.family == "static"
         if not cell.own_block and summary.identity.block_length is None:
-            others.append((_identity(cell, cell.canvas), summary))
+            whole_canvas.append((_identity(cell, cell.canvas), summary))
     measured = [summary for members in curves.values() for summary in members]
-    for identity, summary in others:  # a canvas of 32 decoded in one block belongs to the curve of block 32 too
+    for (
+        identity,
+        summary,
+    ) in whole_canvas:  # a canvas of 32 in one block also belongs to the curve of block 32
         if identity in curves:
             curves[identity].append(summary)
     return Summary(
         cells=tuple(sorted(measured, key=_cell_order)),
         curves=tuple(
-            _curve(identity, families[identity], curves[identity], suites)
+            _curve(identity, static[identity], curves[identity], suites)
             for identity in sorted(curves, key=_identity_order)
         ),
     )
@@ -147,7 +74,8 @@ def _setting(cell: CellResult) -> dict[str, Any]:
     """Return what varies along the curve of *cell*, k first."""
     own_block = cell.block_length if cell.own_block else None
     knobs = {"k": cell.k, "max_steps": cell.max_steps, "block_length": own_block}
-    params = {name: cell.method_params[name] for name in sorted(cell.method_params) if name != "upstream_exact"}
+    params: dict[str, Any] = canonical(dict(sorted(cell.method_params.items())))
+    params.pop("upstream_exact", None)  # part of the identity
     return {name: value for name, value in knobs.items() if value is not None and name not in params} | params
 
 
@@ -213,10 +141,8 @@ def _mean_tps(decoded: Sequence[Record]) -> dict[str, float] | None:
 
 
 def _curve(
-    identity: Identity, families: set[str], cells: Sequence[CellSummary], suites: Mapping[str, Sequence[str]]
+    identity: Identity, static: bool, cells: Sequence[CellSummary], suites: Mapping[str, Sequence[str]]
 ) -> Curve:
-    if len(families) > 1:
-        raise ValueError(f"{identity.label}: family must be static or adaptive, got both; give a method one family")
     ordered = sorted(cells, key=_cell_order)
     by_setting: dict[str, dict[str, CellSummary]] = {}
     for cell in sorted(cells, key=lambda cell: _setting_order(cell.setting)):
@@ -224,55 +150,59 @@ def _curve(
         if cell.task in tasks:
             raise ValueError(f"{cell.label} must be given once, got it twice; one cell holds all its records")
         tasks[cell.task] = cell
-    static = families == {"static"}
     return Curve(
         identity=identity,
         family="static" if static else "adaptive",
         cells=tuple(ordered),
-        suites={name: _suite(name, tuple(tasks), static, by_setting) for name, tasks in suites.items()},
+        suites={
+            name: suite_curve(name, tasks, tuple(by_setting.values()), static=static)
+            for name, tasks in suites.items()
+        },
     )
 
 
-def _suite(
-    name: str, tasks: tuple[str, ...], static: bool, by_setting: Mapping[str, Mapping[str, CellSummary]]
-) -> SuiteCurve:
-    """Return the points of a suite: a setting counts when it was planned for every task and gave a full result."""
-    measured = {task for cells in by_setting.values() for task, cell in cells.items() if not cell.is_variant}
-    points: list[SuitePoint] = []
-    blocking: dict[str, dict[str, None]] = {}
-    for cells in by_setting.values():
-        found = [cells[task] for task in tasks if task in cells and not cells[task].is_variant]
-        setting = next(iter(cells.values())).setting
-        if len(found) < len(tasks):
-            absent = [task for task in tasks if task not in {cell.task for cell in found}]
-            text = f"{setting_label(setting)}: not measured for {_tasks(absent)}"
-            points.append(SuitePoint(setting=setting, reason=text))
-            continue
-        point, problems = _point(setting, found)
-        points.append(point)
-        for problem, where in problems:
-            blocking.setdefault(problem, {}).setdefault(where)
-    reasons = [f"{problem}: {', '.join(where)}" for problem, where in sorted(blocking.items())]
-    absent = [task for task in tasks if task not in measured]
-    if absent:
-        way_out = "run them too, or read a suite without them"
-        reasons = [f"not measured: {_tasks(absent)} ({way_out})"]
-    elif not any(point.reason is None for point in points) and not reasons:
-        reasons = ["no setting was measured for every task; run one setting over all of them"]
-    return SuiteCurve(suite=name, static=static, points=tuple(points), reason="; ".join(reasons) or None)
+def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]]) -> None:
+    in_suites = {task for tasks in suites.values() for task in tasks}
+    seen: dict[tuple[str, ...], Any] = {}
 
+    def one(subject: str, name: str, value: Any) -> None:
+        first = seen.setdefault((subject, name), value)
+        if first != value:
+            raise ValueError(
+                f"{subject}: {name} must be one value among averaged records, got {first!r} and {value!r}; "
+                "aggregate them apart"
+            )
 
-def _point(
-    setting: Mapping[str, Any], cells: Sequence[CellSummary]
-) -> tuple[SuitePoint, list[tuple[str, str]]]:
-    """Return the mean over *cells*, and what forbids a PBx as (problem with its way out, where)."""
-    problems: list[tuple[str, str]] = []
     for cell in cells:
-        where = f"{cell.task}[{setting_label(setting)}]"
-        if cell.incomplete:
-            problems.append(("incomplete (run the same command again: what is stored is reused)", f"{where} {cell.incomplete}"))
-        if cell.unscored:
-            problems.append((f"unscored, {cell.unscored} (score it with `pb rescore`, or read suite core)", cell.task))
-        if cell.tps is None and cell.n:
-            problems.append(("nfe unknown (it never enters PBx)", where))
-    return SuitePoint(setting=setting), problems
+        one(f"model {cell.model!r}, method {cell.method!r}", "family", cell.family)
+        for record in cell.records:
+            parts: Mapping[str, Any] = record.parts
+            for shared, names in _ONE_PER:
+                subject = ", ".join(f"{name} {parts[name]!r}" for name in shared) or "this run"
+                for name in names:
+                    one(subject, name, parts[name])
+            if cell.task in in_suites and not cell.is_variant:
+                one("the tasks of the suites", "data_source", parts["data_source"])
+            if not record.failed:
+                one(f"task {cell.task!r}", "score_key", record.score_key)
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """Return a sort key under which None comes first, numbers go by size, and the rest by its JSON text."""
+    if value is None:
+        return (0, 0.0, "")
+    if isinstance(value, (int, float)):
+        return (1, float(value), "")
+    return (2, 0.0, canonical_json(value))
+
+
+def _setting_order(setting: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple((name, _order(value)) for name, value in setting.items())
+
+
+def _identity_order(identity: Identity) -> tuple[Any, ...]:
+    return tuple(_order(value) for value in identity.to_json().values())
+
+
+def _cell_order(cell: CellSummary) -> tuple[Any, ...]:
+    return (cell.category, cell.task, _identity_order(cell.identity), _setting_order(cell.setting))

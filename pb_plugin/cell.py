@@ -56,8 +56,8 @@ class Cell:
     def id(self) -> str:
         """The item's id: ``shuffle-llada-confidence-k8``, ``shuffle-llada-threshold-0.9``.
 
-        Several parameters, or one that is no number, carry their names (``wino-tau1_0.7-tau2_0.9``); the block
-        appears when it is not the canvas (``-b16``), the temperature when it is not 0 (``-t1``).
+        Several parameters, or one that is no number, carry their names (``wino-tau1_0.7-tau2_0.9``); the
+        block appears when it is not the canvas (``-b16``), the temperature when it is not 0 (``-t1``).
         """
         parts = [self.task, self.model.name, self.unmasking]
         if len(self.params) == 1 and type(self.params[0][1]) in (int, float):
@@ -86,7 +86,7 @@ class Cell:
     def mark(self) -> Mapping[str, str | int | None]:
         """Arguments of the mark ``pb`` for exact selection: ``-m "pb(task='shuffle', k=8)"``.
 
-        Method parameters and the temperature are texts as in the id (``gamma='0.9'``), because ``-m`` compares no
+        Method parameters and the temperature are texts as in the id (``gamma='0.9'``): ``-m`` compares no
         fractions. A method parameter called like one of the other arguments is left out.
         """
         return {
@@ -112,5 +112,5 @@ class Cell:
 
 
 def value_text(value: Any) -> str:
-    """Return a parameter's value as ids show it: truth values in lower case, numbers in their shortest form."""
+    """Return a value as ids show it: truth values and none in lower case, numbers in their shortest form."""
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)

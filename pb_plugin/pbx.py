@@ -15,7 +15,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class Point(NamedTuple):
-    """One setting of a curve: mean tokens per step and mean score in percent, both over the tasks of a suite."""
+    """One setting of a curve: mean tokens per step and mean score in percent over the tasks of a suite."""
 
     tps: float
     score: float
@@ -27,8 +27,8 @@ class PBx:
 
     Args:
         value: Tokens per step; 0 when censored ``never``; None when it could not be computed.
-        censored: ``never``: no setting reaches x. ``at_least``: the fastest measured setting still reaches x, so the
-            true value is *value* or more. ``none``: neither.
+        censored: ``never``: no setting reaches x. ``at_least``: the fastest measured setting still reaches x,
+            so the true value is *value* or more. ``none``: neither.
         reason: Why *value* is None; None otherwise.
     """
 
@@ -45,9 +45,10 @@ class PBx:
 def pbx(points: Sequence[tuple[float, float]], x: float, rule: Rule, static: bool) -> PBx:
     """Return the largest tokens per step at which *points* still have a score of *x*.
 
-    ``published``: a static method counts measured settings only and gets the largest TPS whose score is at least *x*;
-    every other method is interpolated. ``uniform``: every method is interpolated, that is, the points are sorted by
-    TPS (ties: higher score first) and the right-most crossing of *x* is taken on the line between neighbours.
+    ``published``: a static method counts measured settings only and gets the largest TPS whose score is at
+    least *x*; every other method is interpolated. ``uniform``: every method is interpolated, that is, the
+    points are sorted by TPS (ties: higher score first) and the right-most crossing of *x* is taken on the
+    line between neighbours.
 
     Source: ParallelBench (arXiv 2510.04767), README "PBx", and its table of published values.
     Differs: a curve that never reaches *x*, or still does so at its fastest setting, says so.
@@ -83,7 +84,7 @@ def pbx(points: Sequence[tuple[float, float]], x: float, rule: Rule, static: boo
 def _last_crossing(ordered: Sequence[tuple[float, float]], x: float) -> float:
     """Return the TPS at which the line through *ordered* falls below *x* for good.
 
-    Exact arithmetic, rounded once: the result never leaves the two settings it lies between and never grows with x.
+    Exact arithmetic, rounded once: the result stays between its two settings and never grows with x.
     """
     last = max(index for index, (_, score) in enumerate(ordered) if score >= x)
     (tps, score), (next_tps, next_score) = ordered[last], ordered[last + 1]

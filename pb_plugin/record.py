@@ -1,14 +1,15 @@
-"""One decoded sample as plain data: its parts, its two keys, its result, its scores, and its one line of JSON."""
+"""One decoded sample as plain data: its parts, two keys, result, scores, and its one line of JSON."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
+
+from pb_plugin.canonical import canonical_json as canonical_json
+from pb_plugin.canonical import digest
 
 SCHEMA = 1
 """Raised whenever the meaning of a field moves; part of ``decode_key``."""
@@ -20,9 +21,9 @@ NFE_KINDS = ("exact", "snapshots", "cap", "unknown")
 class Parts(TypedDict):
     """Everything a decoded result depends on, as plain JSON values.
 
-    ``data_source`` is own, released or user; ``data_checksum`` belongs to the task's data file; ``method_params`` are
-    all parameters of the method; ``method_code`` and ``decode_code`` are code hashes; ``model`` is the name and
-    ``model_fingerprint`` its revision or checkpoint hash.
+    ``data_source`` is own, released or user; ``data_checksum`` belongs to the task's data file;
+    ``method_params`` are all parameters of the method; ``method_code`` and ``decode_code`` are code hashes;
+    ``model`` is the name and ``model_fingerprint`` its revision or checkpoint hash.
     """
 
     data_source: str
@@ -74,7 +75,7 @@ def token_counts(
     Args:
         ids: Ids of the generated region.
         eos_ids: Ids that end an answer (EOS, end of turn); they also pad what follows.
-        masked: For infilling, True where a position started masked; only those are counted. None: all of them.
+        masked: For infilling, True where a position started masked; only those count. None: all of them.
         pad_ids: Further ids that are never content.
 
     Returns:
@@ -83,7 +84,8 @@ def token_counts(
     """
     if masked is not None and len(masked) != len(ids):
         raise ValueError(
-            f"masked must have one entry per id ({len(ids)}), got {len(masked)}; cut both to the generated region"
+            f"masked must have one entry per id ({len(ids)}), got {len(masked)}; "
+            "cut both to the generated region"
         )
     generated = [True] * len(ids) if masked is None else list(masked)
     first_eos = next((position for position, token in enumerate(ids) if token in eos_ids), len(ids))
@@ -94,39 +96,9 @@ def token_counts(
     return TokenCounts(sum(generated), sum(generated[: first_eos + 1]), content)
 
 
-def canonical(value: Any) -> Any:
-    """Return *value* as plain JSON data in which equal numbers look equal (``1.0`` becomes ``1``).
-
-    Raises:
-        TypeError: Something is no plain JSON value.
-        ValueError: A float is not finite.
-    """
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"a stored number must be finite, got {value!r}; use None and give the reason")
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if isinstance(value, Mapping):
-        wrong = [key for key in value if not isinstance(key, str)]
-        if wrong:
-            raise TypeError(f"a stored key must be a string, got {wrong[0]!r}; convert it first")
-        return {key: canonical(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [canonical(item) for item in value]
-    raise TypeError(
-        f"a stored value must be plain JSON data, got {value!r} of type {type(value).__name__}; "
-        "convert it to a number, text, list or dict first"
-    )
-
-
-def canonical_json(value: Any) -> str:
-    """Return the one JSON text of *value*: ASCII, sorted keys, no blanks, so that equal values give equal bytes."""
-    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+def decode_key_of(parts: Parts) -> str:
+    """Return the key of a result that may not be there yet: sha256 of every part and the schema."""
+    return digest({"schema": SCHEMA, **parts})
 
 
 def _reject_constant(name: str) -> float:
@@ -195,13 +167,13 @@ class Record:
     @cached_property
     def decode_key(self) -> str:
         """What is decoded once: sha256 of every part and the schema."""
-        return _digest({"schema": self.schema, **self.parts})
+        return decode_key_of(self.parts)
 
     @cached_property
     def pair_key(self) -> str:
         """What a baseline is joined on: sha256 of the parts that say what was asked for."""
         values: Mapping[str, Any] = self.parts
-        return _digest({name: values[name] for name in PAIR_PARTS})
+        return digest({name: values[name] for name in PAIR_PARTS})
 
     @property
     def failed(self) -> bool:
@@ -245,7 +217,9 @@ class Record:
         record = cls(**plain)
         for name in ("decode_key", "pair_key"):
             if getattr(record, name) != values[name]:
-                raise ValueError(f"{name} must be the hash of the parts, got {values[name]!r}; the line was edited")
+                raise ValueError(
+                    f"{name} must be the hash of the parts, got {values[name]!r}; the line was edited"
+                )
         return record
 
 
@@ -257,7 +231,9 @@ def parse_line(line: str | bytes) -> Mapping[str, Any]:
     """
     values = json.loads(line, parse_constant=_reject_constant)
     if not isinstance(values, dict):
-        raise ValueError(f"a record must be a JSON object, got {values!r}; the line was not written by this suite")
+        raise ValueError(
+            f"a record must be a JSON object, got {values!r}; the line was not written by this suite"
+        )
     return values
 
 
@@ -268,14 +244,17 @@ def _check_error(error: Mapping[str, str], scores: Mapping[str, float | None]) -
             "name what failed"
         )
     if scores:
-        raise ValueError(f"scores must be empty for a failed sample, got {dict(scores)!r}; a failure has no score")
+        raise ValueError(
+            f"scores must be empty for a failed sample, got {dict(scores)!r}; a failure has no score"
+        )
 
 
 def _check_result(record: Record) -> None:
     counts = (record.content_tokens, record.to_eos_tokens, record.canvas_tokens)
     if None in counts or not 0 <= counts[0] <= counts[1] <= counts[2]:  # type: ignore[operator]
         raise ValueError(
-            f"token counts must satisfy 0 <= content <= to_eos <= canvas, got {counts!r}; take them from token_counts"
+            f"token counts must satisfy 0 <= content <= to_eos <= canvas, got {counts!r}; "
+            "take them from token_counts"
         )
     if record.nfe_kind not in NFE_KINDS:
         raise ValueError(
@@ -296,7 +275,9 @@ def _check_result(record: Record) -> None:
 def _check_scores(scores: Mapping[str, float | None], reasons: Mapping[str, str]) -> None:
     for name, value in scores.items():
         if value is not None and not 0.0 <= value <= 1.0:
-            raise ValueError(f"score {name!r} must be in [0, 1] or None, got {value!r}; scale it in the scorer")
+            raise ValueError(
+                f"score {name!r} must be in [0, 1] or None, got {value!r}; scale it in the scorer"
+            )
     unscored = {name for name, value in scores.items() if value is None}
     if unscored != set(reasons):
         raise ValueError(

@@ -1,15 +1,17 @@
-"""Names to objects: our own table, entry points of other packages, ``package.module:attribute`` references."""
+"""Names to objects: our own table, entry points of other packages, and ``module:attribute`` references."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pb_plugin.grammar import is_reference
+from pb_plugin.grammar import TaskChoice, expand, is_reference
 from task_specs.catalogue import list_op_ids, task_ids
+from task_specs.spec import OWN_IDS, TaskSpec, builtin_spec, read_spec
 
 METHODS = "pb.methods"
 MODELS = "pb.models"
@@ -115,3 +117,43 @@ def resolve(group: str, name: str) -> Any:
         ValueError: A name of *group* is claimed twice.
     """
     return load(find(group, name, known(group)))
+
+
+def specs_of(choice: TaskChoice, points: Points) -> tuple[TaskSpec, ...]:
+    """Return the specs of one ``--task`` choice, one per combination of its parameters.
+
+    An entry point or reference gives the path of a YAML file, a spec, or a callable without arguments that
+    returns one of these; a spec takes no parameters.
+
+    Raises:
+        LookupError: The task, its file or a parameter is not known.
+        ValueError: The file or a parameter breaks a rule, or the reference gives something else.
+    """
+    prefix = OPTIONS[TASKS] if choice.is_path else f"{OPTIONS[TASKS]} {choice.text}"
+    combinations = [dict(pairs) for pairs in expand(choice.grid)]
+    is_ours = choice.reference in OWN_IDS
+    source = choice.reference if is_ours or choice.is_path else _offered(choice.reference, points)
+    try:
+        if is_ours:
+            return tuple(builtin_spec(choice.reference, params) for params in combinations)
+        if isinstance(source, str | Path):
+            return tuple(read_spec(source, params) for params in combinations)
+    except (LookupError, FileNotFoundError) as error:
+        raise LookupError(f"{prefix}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{prefix}: {error}") from error
+    if not isinstance(source, TaskSpec):
+        raise ValueError(
+            f"{prefix} must give the path of a YAML file, a TaskSpec or a callable that returns one, "
+            f"got {source!r}; correct the reference"
+        )
+    if choice.grid:
+        raise ValueError(
+            f"{prefix} must have no parameters, got {choice.grid[0][0]!r}; only a YAML file takes them"
+        )
+    return (source,)
+
+
+def _offered(name: str, points: Points) -> Any:
+    found = load(find(TASKS, name, points))
+    return found() if callable(found) else found

@@ -7,7 +7,7 @@ pytest 9.2 no longer reads (pytest-dev/pytest-xdist#1386). Nothing here depends 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,7 @@ class PbScheduling:
         self._workers: dict[WorkerController, Worker] = {}
         self._collections: dict[str, Sequence[str]] = {}
         self._items: Sequence[str] | None = None
+        self._labels: Mapping[str, str] = {}
         self._queue: dict[str, deque[deque[int]]] = {}
 
     @property
@@ -95,13 +96,12 @@ class PbScheduling:
             self._collections[name] = list(collection)
             worker.is_ready = True
             return
-        other = next(iter(self._collections))
-        if self._differs(other, self._items, name, list(collection)):
-            node.shutdown()
-            if not any(self._can_work(other_node) for other_node in self._workers):
-                self._queue.clear()
+        if not self._differs(next(iter(self._collections)), self._items, name, list(collection)):
+            worker.is_ready = True
             return
-        worker.is_ready = True
+        node.shutdown()
+        if all(other.shutting_down for other in self._workers):
+            self._queue.clear()
 
     def schedule(self) -> None:
         """Hand out groups: the first time after all nodes have collected, later to nodes that came in."""
@@ -112,7 +112,9 @@ class PbScheduling:
             if any(different):
                 return
             self._items = first[1]
-            self._fill_queue(self._items)
+            self._labels = self._label(self._items)
+            for indices in self._grouped(range(len(self._items))):
+                self._queue.setdefault(self._model(indices), deque()).append(indices)
         self._feed()
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
@@ -125,8 +127,7 @@ class PbScheduling:
     def mark_test_pending(self, item: str) -> None:
         """Put an item at the front of the queue again (asked for by plugins that retry crashed items)."""
         assert self._items is not None
-        index = self._items.index(item)
-        self._push_front(model_of(self._label(self._items)[item]), deque([index]))
+        self._push_front([self._items.index(item)])
         self._feed()
 
     def remove_node(self, node: WorkerController) -> str | None:
@@ -140,9 +141,7 @@ class PbScheduling:
             return None
         assert self._items is not None
         crashed = self._items[worker.pending.popleft()]
-        if worker.pending:
-            assert worker.model is not None
-            self._push_front(worker.model, worker.pending)
+        self._push_front(worker.pending)
         self._feed()
         return crashed
 
@@ -150,7 +149,9 @@ class PbScheduling:
         """Nothing is ever stolen from a node, so this is never called."""
         raise NotImplementedError
 
-    def _differs(self, one: str, collection: Sequence[str], other: str, other_collection: Sequence[str]) -> bool:
+    def _differs(
+        self, one: str, collection: Sequence[str], other: str, other_collection: Sequence[str]
+    ) -> bool:
         message = report_collection_diff(collection, other_collection, one, other)
         if message is None:
             return False
@@ -158,17 +159,22 @@ class PbScheduling:
         self._report_failure(other, message)
         return True
 
-    def _fill_queue(self, items: Sequence[str]) -> None:
-        labels = self._label(items)
+    def _grouped(self, indices: Iterable[int]) -> list[deque[int]]:
+        assert self._items is not None
         groups: dict[str, deque[int]] = {}
-        for index, item in enumerate(items):
-            groups.setdefault(labels[item], deque()).append(index)
-        for label, indices in groups.items():
-            self._queue.setdefault(model_of(label), deque()).append(indices)
+        for index in indices:
+            groups.setdefault(self._labels[self._items[index]], deque()).append(index)
+        return list(groups.values())
 
-    def _push_front(self, model: str, indices: deque[int]) -> None:
-        self._queue = {model: self._queue.pop(model, deque()), **self._queue}
-        self._queue[model].appendleft(indices)
+    def _model(self, indices: Sequence[int]) -> str:
+        assert self._items is not None
+        return model_of(self._labels[self._items[indices[0]]])
+
+    def _push_front(self, indices: Iterable[int]) -> None:
+        for group in reversed(self._grouped(indices)):
+            model = self._model(group)
+            self._queue = {model: self._queue.pop(model, deque()), **self._queue}
+            self._queue[model].appendleft(group)
 
     def _can_work(self, node: WorkerController) -> bool:
         return self._workers[node].is_ready and not node.shutting_down

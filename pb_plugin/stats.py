@@ -24,8 +24,8 @@ class Interval:
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """Return the score interval of a proportion.
 
-    Source: Wilson, Probable inference, the law of succession, and statistical inference (JASA 1927): the p that solve
-    ``(successes / n - p)^2 = z^2 p (1 - p) / n``.
+    Source: Wilson, Probable inference, the law of succession, and statistical inference (JASA 1927): the p
+    that solve ``(successes / n - p)^2 = z^2 p (1 - p) / n``.
 
     Args:
         successes: Samples that scored 1.

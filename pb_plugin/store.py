@@ -29,7 +29,7 @@ class StoredRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedLine:
-    """A line that is no record for us: ``torn`` (the process was killed while it wrote) or of another ``schema``."""
+    """A line that is no record for us: ``torn`` (cut off by a kill) or of another ``schema``."""
 
     file: Path
     line: int
@@ -68,9 +68,9 @@ class _Entry:
 class StoreIndex:
     """What a store holds, by ``decode_key``.
 
-    A result is decoded once: of equal results the first counts, and scores (with the text they belong to) come
-    from the latest line of the asked ``score_key``. A failed record is never a result; a success wins over it,
-    whichever came first.
+    A result is decoded once: of equal results the first counts, and scores (with the text they belong to)
+    come from the latest line of the asked ``score_key``. A failed record is never a result; a success wins
+    over it, whichever came first.
 
     Args:
         failed: The latest failure of every key that has no result.
@@ -98,8 +98,8 @@ class StoreIndex:
 
         Args:
             decode_key: What was decoded.
-            score_key: Which scores to take; None takes the latest. A result without scores of this key gives None
-                (it is decoded, and only has to be scored).
+            score_key: Which scores to take; None takes the latest. A result without scores of this key gives
+                None: it is decoded and only has to be scored.
         """
         entry = self._entries.get(decode_key)
         if entry is None:
@@ -129,7 +129,8 @@ class Store:
         self.directory = Path(directory)
         if self.directory.exists() and not self.directory.is_dir():
             raise ValueError(
-                f"store must be a directory, got the file {str(directory)!r}; name a directory with --pb-store"
+                f"store must be a directory, got the file {str(directory)!r}; "
+                "name a directory with --pb-store"
             )
         if not _WORKER.fullmatch(worker):
             raise ValueError(f"worker must be letters, digits, _ and ., got {worker!r}; use main or gw0")
@@ -147,7 +148,7 @@ class Store:
         self.close()
 
     def prepare(self) -> None:
-        """Make the directory, ignored by git, and check that it can be written; call it before hours of decoding.
+        """Make the directory, ignored by git, and check that it can be written; call it before decoding.
 
         Raises:
             ValueError: It can not be made or written.

@@ -1,4 +1,4 @@
-"""What an aggregate returns: cells, curves, suites, and their PBx; plain data and JSON, no computing of means."""
+"""What an aggregate returns: cells, curves, suites and their PBx, as plain data and JSON."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ XS = (90, 80, 75, 70)
 
 def setting_label(setting: Mapping[str, Any]) -> str:
     """Return ``k=8`` or ``tau1=0.7,tau2=0.9``; a method without parameters has the setting ``default``."""
-    return ",".join(f"{name}={value}" for name, value in setting.items()) or "default"
+    return ",".join(f"{name}={_text(value)}" for name, value in setting.items()) or "default"
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
     """What all points of one curve share.
 
-    ``block_length`` is None where the block is the canvas, the method's own knob, or the model's trained block.
+    ``block_length`` is None where the block is the canvas, the method's knob, or the model's trained block.
     """
 
     model: str
@@ -75,7 +79,7 @@ class CellSummary:
         errors: Number of failed samples by error class.
         score_sum: Sum of the scores of the *n* samples; None when one of them is unscored or there is none.
         interval: Wilson 95 % interval of ``accuracy`` for 0/1 scores, else None.
-        tps: By token count the mean over samples of count / nfe; None when an nfe is unknown or there is no sample.
+        tps: By token count the mean over samples of count / nfe; None without samples or with an unknown nfe.
         incomplete: What is missing, or None.
         unscored: Why there is no score, or None.
     """
@@ -200,9 +204,7 @@ class SuiteCurve:
             "reason": self.reason,
             "points": [point.to_json() for point in self.points],
             "pbx": {
-                rule: {
-                    count: {str(x): self.pbx(x, count, rule).to_json() for x in XS} for count in COUNTS
-                }
+                rule: {count: {str(x): self.pbx(x, count, rule).to_json() for x in XS} for count in COUNTS}
                 for rule in RULES
             },
         }

@@ -26,7 +26,7 @@ def sort_key(person: str) -> tuple[str, str]:
 
 
 def enumerated(weighted: Iterable[tuple[str, float]]) -> Enumerated:
-    """Return the answer set of (text, weight) pairs: a repeated text adds its weight, weights are scaled to sum 1.
+    """Return the answer set of (text, weight) pairs: weights sum to 1, repeats add up.
 
     Raises:
         ValueError: There is no text, or a weight is not a positive number.
@@ -34,10 +34,15 @@ def enumerated(weighted: Iterable[tuple[str, float]]) -> Enumerated:
     total: dict[str, float] = {}
     for text, weight in weighted:
         if not 0.0 < weight < float("inf"):
-            raise ValueError(f"weight must be a positive number, got {weight!r} for {text!r}; leave it out for equal weights")
+            raise ValueError(
+                f"weight must be a positive number, got {weight!r} for {text!r}; "
+                "leave it out for equal weights"
+            )
         total[text] = total.get(text, 0.0) + weight
     if not total:
-        raise ValueError("answers must hold at least one text, got none; leave the key out if there is no reference")
+        raise ValueError(
+            "answers must hold at least one text, got none; leave the key out if there is no reference"
+        )
     scale = sum(total.values())
     return Enumerated(texts=tuple(total), weights=tuple(weight / scale for weight in total.values()))
 
@@ -96,13 +101,16 @@ def list_answers(facts: Mapping[str, Any], prefix: str = "") -> AnswerSet:
     items = list(facts["items"])
     if facts["operation"] == "shuffle" and len(items) > ENUMERATED_SHUFFLE_LIMIT:
         return _permutations(items, prefix, exclude_input=facts["exclude_input"])
-    return enumerated((prefix + as_list_text(result), 1.0) for result in OPERATIONS[facts["operation"]](items, facts))
+    return enumerated(
+        (prefix + as_list_text(result), 1.0) for result in OPERATIONS[facts["operation"]](items, facts)
+    )
 
 
 def _permutations(items: list[str], prefix: str, *, exclude_input: bool) -> Permutations:
     if len(set(items)) < len(items):
         raise ValueError(
-            f"items must be distinct in a shuffle of more than {ENUMERATED_SHUFFLE_LIMIT}, got {items!r}; rename the repeated one"
+            f"items must be distinct in a shuffle of more than {ENUMERATED_SHUFFLE_LIMIT}, got {items!r}; "
+            "rename the repeated one"
         )
     return Permutations(
         items=tuple(items), opening=f'{prefix}["', separator='", "', closing='"]', exclude_input=exclude_input
@@ -116,19 +124,24 @@ def check_list_facts(facts: Mapping[str, Any]) -> None:
         ValueError: Naming the fact, its rule, its value and the cure.
     """
     operation, items, index = facts.get("operation"), facts.get("items"), facts.get("index")
-    if operation not in OPERATIONS:
-        raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}, got {operation!r}; correct the facts")
+    if not isinstance(operation, str) or operation not in OPERATIONS:
+        raise ValueError(
+            f"operation must be one of {', '.join(OPERATIONS)}, got {operation!r}; correct the facts"
+        )
     if not isinstance(items, list | tuple) or not items or not all(isinstance(item, str) for item in items):
         raise ValueError(f"items must be a non-empty list of texts, got {items!r}; correct the facts")
     if operation == "shuffle" and not isinstance(facts.get("exclude_input"), bool):
         raise ValueError(
-            f"exclude_input must be true or false, got {facts.get('exclude_input')!r}; say whether the input order counts"
+            f"exclude_input must be true or false, got {facts.get('exclude_input')!r}; "
+            "say whether the input order is excluded"
         )
     if operation.startswith(("replace", "insert")) and not isinstance(facts.get("word"), str):
         raise ValueError(f"word must be a text, got {facts.get('word')!r}; name the new item")
     places = len(items) + operation.startswith("insert")
     if operation.endswith("_index") and (type(index) is not int or not 0 <= index < places):
-        raise ValueError(f"index must be a whole number from 0 to {places - 1}, got {index!r}; positions count from 0")
+        raise ValueError(
+            f"index must be a whole number from 0 to {places - 1}, got {index!r}; positions count from 0"
+        )
 
 
 @cache
@@ -154,7 +167,9 @@ def latin_square_answers(facts: Mapping[str, Any], prefix: str = "") -> Enumerat
     """
     symbols = facts.get("symbols")
     if not isinstance(symbols, list | tuple) or not 1 <= len(set(symbols)) == len(symbols) <= 4:
-        raise ValueError(f"symbols must be a list of 1 to 4 different texts, got {symbols!r}; correct the facts")
+        raise ValueError(
+            f"symbols must be a list of 1 to 4 different texts, got {symbols!r}; correct the facts"
+        )
     return enumerated(
         (prefix + "\n".join(",".join(symbols[cell] for cell in row) for row in square), 1.0)
         for square in latin_squares(len(symbols))
@@ -168,7 +183,11 @@ def sudoku_answers(facts: Mapping[str, Any], prefix: str = "") -> Enumerated:
         ValueError: There is no solution in the facts.
     """
     solution = facts.get("solution")
-    if not isinstance(solution, list | tuple) or not solution or not all(isinstance(row, str) for row in solution):
+    if (
+        not isinstance(solution, list | tuple)
+        or not solution
+        or not all(isinstance(row, str) for row in solution)
+    ):
         raise ValueError(f"solution must be a list of rows of digits, got {solution!r}; correct the facts")
     return enumerated([(prefix + "\n".join(solution), 1.0)])
 

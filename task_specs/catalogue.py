@@ -78,9 +78,9 @@ def parameters_of(
         found.append(Parameter(name="blanks", low=1, high=12, meaning="blank cells of the 16"))
     if cot:
         found.append(Parameter(name="cot", low=None, high=None, meaning="think aloud before the answer"))
-    found.append(Parameter(name="canvas", low=1, high=4096, meaning="generated positions"))
     if generator is not None:
         found.append(Parameter(name="samples", low=1, high=10_000, meaning="number of samples"))
+    found.append(Parameter(name="canvas", low=1, high=4096, meaning="generated positions"))
     return {parameter.name: parameter for parameter in found}
 
 

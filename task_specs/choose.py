@@ -11,8 +11,8 @@ from task_specs.sample import Sample
 def choose(samples: Sequence[Sample], m: int | None, seed: int) -> tuple[Sample, ...]:
     """Return *m* of *samples*; a smaller m is a prefix of a larger one.
 
-    After m samples every stratum (``Sample.length``) holds its share ``m * size / len(samples)`` rounded up or
-    down: the quota method of apportionment.
+    After m samples every stratum (``Sample.length``) holds its share ``m * size / len(samples)`` rounded up
+    or down: the quota method of apportionment.
 
     Source: Balinski and Young, "The quota method of apportionment", American Mathematical Monthly 82 (1975).
 
@@ -46,7 +46,9 @@ def _next_stratum(sizes: Sequence[int], taken: Sequence[int], count: int, draw: 
     """Return the stratum most in need among those below their upper quota of *count*; *draw* breaks ties."""
     total = sum(sizes)
     open_strata = [
-        index for index, size in enumerate(sizes) if taken[index] * total < size * count and taken[index] < size
+        index
+        for index, size in enumerate(sizes)
+        if taken[index] * total < size * count and taken[index] < size
     ]
     best = max(sizes[index] / (taken[index] + 1) for index in open_strata)
     tied = [index for index in open_strata if sizes[index] / (taken[index] + 1) == best]

@@ -24,6 +24,9 @@ class Rule:
     default: Any = None
 
 
+Fail = Callable[[str, str, object, str], ValueError]
+
+
 def problem(where: str, key: str, rule: str, value: object, cure: str) -> ValueError:
     """Return the error that names the place, the key, its rule, the value found and the cure."""
     return ValueError(f"{where}: {key} must be {rule}, got {value!r}; {cure}")
@@ -60,17 +63,34 @@ class Document:
         """
         values = self.values[under] if under else self.values
         prefix = f"{under}." if under else ""
-        for key in values:
-            if key not in schema:
-                cure = f"{did_you_mean(key, schema)}Known keys: {', '.join(schema) or 'none'}"
-                rule = f"a known key of {under}" if under else "a known key"
-                raise self.problem(f"{prefix}{key}", rule, key, cure)
-        for key, rule in schema.items():
-            if key not in values and rule.required:
-                raise self.problem(f"{prefix}{key}", rule.text, "nothing", rule.cure)
-            if key in values and not rule.accepts(values[key]):
-                raise self.problem(f"{prefix}{key}", rule.text, values[key], rule.cure)
-        return {key: values.get(key, rule.default) for key, rule in schema.items()}
+
+        def fail(key: str, rule: str, value: object, cure: str) -> ValueError:
+            return self.problem(f"{prefix}{key}", rule, value, cure)
+
+        return check_values(values, schema, fail)
+
+
+def check_values(values: Mapping[str, Any], schema: Mapping[str, Rule], fail: Fail) -> dict[str, Any]:
+    """Return the values of *schema*'s keys, defaults filled in.
+
+    Args:
+        values: What was read.
+        schema: Key to its rule.
+        fail: Makes the error from key, rule, value and cure.
+
+    Raises:
+        ValueError: A key is unknown or missing, or its value breaks its rule.
+    """
+    for key in values:
+        if key not in schema:
+            cure = f"{did_you_mean(key, schema)}Known keys: {', '.join(schema) or 'none'}"
+            raise fail(str(key), "a known key", key, cure)
+    for key, rule in schema.items():
+        if key not in values and rule.required:
+            raise fail(key, rule.text, None, f"it is missing, {rule.cure}")
+        if key in values and not rule.accepts(values[key]):
+            raise fail(key, rule.text, values[key], rule.cure)
+    return {key: values.get(key, rule.default) for key, rule in schema.items()}
 
 
 def parse(text: str, name: str) -> Document:
@@ -91,7 +111,9 @@ def parse(text: str, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = name if mark is None else f"{name}, line {mark.line + 1}"
-        raise ValueError(f"{where}: the file must be plain YAML, got {error.problem!r}; correct that line") from error
+        raise ValueError(
+            f"{where}: the file must be plain YAML, got {error.problem!r}; correct that line"
+        ) from error
     finally:
         loader.dispose()
     return Document(name=name, values=values, lines=lines)
@@ -99,12 +121,20 @@ def parse(text: str, name: str) -> Document:
 
 def _key_lines(node: yaml.Node | None, name: str, prefix: str = "") -> dict[str, int]:
     if not isinstance(node, yaml.MappingNode):
-        raise ValueError(f"{name}: the file must be a mapping of keys, got no mapping; start it with 'id: my_task'")
+        raise ValueError(
+            f"{name}: the file must be a mapping of keys, got no mapping; start it with 'id: my_task'"
+        )
     lines: dict[str, int] = {}
     for key_node, value_node in node.value:
         key, line = f"{prefix}{key_node.value}", key_node.start_mark.line + 1
         if key in lines:
-            raise problem(f"{name}, line {line}", key, "there once", key_node.value, f"line {lines[key]} has it too; remove one")
+            raise problem(
+                f"{name}, line {line}",
+                key,
+                "there once",
+                key_node.value,
+                f"line {lines[key]} has it too; remove one",
+            )
         lines[key] = line
         if isinstance(value_node, yaml.MappingNode):
             lines |= _key_lines(value_node, name, f"{key}.")

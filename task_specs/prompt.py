@@ -44,7 +44,9 @@ def field_names(template: str) -> tuple[str, ...]:
         if name is None:
             continue
         if not name.isidentifier() or format_spec or conversion:
-            raise ValueError(f"prompt must be a template of plain field names, got {name!r} in braces; {cure}")
+            raise ValueError(
+                f"prompt must be a template of plain field names, got {name!r} in braces; {cure}"
+            )
         names.append(name)
     return tuple(names)
 
@@ -60,15 +62,3 @@ def messages(spec: TaskSpec, sample: Sample) -> list[dict[str, str]]:
         chat.append({"role": "user", "content": fill(spec.prompt, shot.fields)})
         chat.append({"role": "assistant", "content": shot.answer})
     return [*chat, {"role": "user", "content": fill(spec.prompt, sample.fields)}]
-
-
-def final_answer(spec: TaskSpec, text: str) -> str:
-    """Return the part of an output that a scorer judges.
-
-    For a chain of thought that is what follows the last marker, and nothing where the marker never came; for every
-    other task the whole text.
-    """
-    if spec.answer_marker is None:
-        return text
-    _, marker, answer = text.rpartition(spec.answer_marker)
-    return answer.strip() if marker else ""

@@ -92,11 +92,15 @@ def builtin_spec(task_id: str, params: Mapping[str, ParameterValue] | None = Non
         known = f"{did_you_mean(task_id, OWN_IDS)}Known tasks: {', '.join(OWN_IDS)}"
         raise LookupError(f"task must be the id of a built-in task, got {task_id!r}; {known}")
     if not source.is_file():
-        raise LookupError(f"task must be one that has a spec, got {task_id!r}; this version holds none for it yet")
+        raise LookupError(
+            f"task must be one that has a spec, got {task_id!r}; this version holds none for it yet"
+        )
     return read_spec(source, params)
 
 
-def read_spec(source: str | Path | Traversable, params: Mapping[str, ParameterValue] | None = None) -> TaskSpec:
+def read_spec(
+    source: str | Path | Traversable, params: Mapping[str, ParameterValue] | None = None
+) -> TaskSpec:
     """Return the checked content of one task file, *params* applied.
 
     A file of the user's keeps its data beside it; ours keep them in the package.
@@ -111,18 +115,28 @@ def read_spec(source: str | Path | Traversable, params: Mapping[str, ParameterVa
         ValueError: Something in the file or a parameter is wrong; names file, line, key, value and cure.
     """
     file: Traversable = Path(source) if isinstance(source, str) else source
-    own = not isinstance(file, Path) or file.parent == specs_folder()
-    folder = files("task_specs") / "data" if own or not isinstance(file, Path) else file.parent
-    document = parse(_text(file), str(file))
+    own = not isinstance(file, Path) or file.resolve().parent == Path(str(specs_folder())).resolve()
+    folder = file.parent if isinstance(file, Path) and not own else files("task_specs") / "data"
+    spec = spec_of(parse(_text(file), str(file)), folder, params or {})
+    if not own and spec.base_id in OWN_IDS:
+        where = f"{file}: id must be none of the built-in ids"
+        raise ValueError(f"{where}, got {spec.base_id!r}; choose another name, as records are kept by it")
+    return spec
+
+
+def spec_of(document: Document, folder: Traversable, params: Mapping[str, ParameterValue]) -> TaskSpec:
+    """Return the spec in *document*, whose data lie in *folder*, with *params* applied.
+
+    Raises:
+        LookupError: A parameter is unknown.
+        ValueError: Something in the document or a parameter is wrong.
+    """
     values = document.checked(spec_schema.SPEC)
-    if not own and values["id"] in OWN_IDS:
-        raise document.problem("id", "none of the built-in ids", values["id"], "choose another name")
     _check_source(document, values, folder)
     _check_prompt(document, values)
     _check_scorer(document, values)
     _check_positions(document, values)
-    variant = vary(values, params or {})
-    return TaskSpec(**variant, path=str(file), folder=folder)
+    return TaskSpec(**vary(values, params), path=document.name, folder=folder)
 
 
 def _text(file: Traversable) -> str:
@@ -131,28 +145,38 @@ def _text(file: Traversable) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: the file must be UTF-8 text, got byte {error.start}; save it as UTF-8") from error
+        raise ValueError(
+            f"{file}: the file must be UTF-8 text, got byte {error.start}; save it as UTF-8"
+        ) from error
 
 
 def _check_source(document: Document, values: dict[str, Any], folder: Traversable) -> None:
     """Check where the samples come from, and fill in what follows: parameters, samples, answers."""
     generator, data = values["generator"], values["data"]
     if generator is None and data is None:
-        raise document.problem("data", "given where there is no generator", data, "name a .jsonl file beside the task file")
+        raise document.problem(
+            "data", "given where there is no generator", data, "name a .jsonl file beside the task file"
+        )
     if generator is not None:
         for key in ("seed", "samples"):
             if values[key] is None:
-                raise document.problem(key, "given with a generator", "nothing", spec_schema.SPEC[key].cure)
+                raise document.problem(key, "given with a generator", None, spec_schema.SPEC[key].cure)
         schema = spec_schema.GENERATOR_PARAMETERS[generator]
-        values["parameters"] = document.checked(schema, "parameters") if "parameters" in document.values else {}
+        values["parameters"] = (
+            document.checked(schema, "parameters") if "parameters" in document.values else {}
+        )
         _check_parameters(document, values)
         if data is not None and values["checksum"] is None:
-            raise document.problem("checksum", "given with data of a generator", "nothing", "take the output of sha256sum")
+            raise document.problem(
+                "checksum", "given with data of a generator", None, "take the output of sha256sum"
+            )
     for key in ("seed", "parameters", "cot"):
         if generator is None and key in document.values:
             raise document.problem(key, "left out where there is no generator", values[key], "remove it")
     if data is None and values["checksum"] is not None:
-        raise document.problem("checksum", "left out where there is no data file", values["checksum"], "remove it")
+        raise document.problem(
+            "checksum", "left out where there is no data file", values["checksum"], "remove it"
+        )
     if values["answers"] is None:
         values["answers"] = "stored" if generator is None else "derived"
     if generator is not None and values["answers"] == "stored":
@@ -163,11 +187,19 @@ def _check_source(document: Document, values: dict[str, Any], folder: Traversabl
 
 def _check_parameters(document: Document, values: dict[str, Any]) -> None:
     generator, parameters = values["generator"], values["parameters"]
-    missing = [key for key, rule in spec_schema.GENERATOR_PARAMETERS[generator].items() if rule.required and key not in parameters]
+    missing = [
+        key
+        for key, rule in spec_schema.GENERATOR_PARAMETERS[generator].items()
+        if rule.required and key not in parameters
+    ]
     if missing:
-        raise document.problem("parameters", f"given with {', '.join(missing)}", "nothing", f"{generator} needs them")
+        raise document.problem(
+            "parameters", f"given with {', '.join(missing)}", None, f"{generator} needs them"
+        )
     if generator == "list_ops" and parameters["operation"].startswith("replace") and parameters["n"] > 25:
-        raise document.problem("parameters.n", "at most 25", parameters["n"], "a letter must be left for the new item")
+        raise document.problem(
+            "parameters.n", "at most 25", parameters["n"], "a letter must be left for the new item"
+        )
 
 
 def _count_lines(document: Document, file: Traversable) -> int:
@@ -175,7 +207,9 @@ def _count_lines(document: Document, file: Traversable) -> int:
         raise document.problem("data", "a file that exists", file.name, "put it beside the task file")
     n_lines = sum(1 for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
     if n_lines == 0:
-        raise document.problem("data", "a file with at least one sample", file.name, "write one JSON object a line")
+        raise document.problem(
+            "data", "a file with at least one sample", file.name, "write one JSON object a line"
+        )
     return n_lines
 
 
@@ -185,7 +219,9 @@ def _check_prompt(document: Document, values: dict[str, Any]) -> None:
         values["cot"] = document.checked(spec_schema.COT, "cot")
         prompts["cot.prompt"] = values["cot"]["prompt"]
         if values["generator"] != "waiting_line":
-            raise document.problem("cot", "left out", values["cot"], "only the generator waiting_line writes the steps of a shot")
+            raise document.problem(
+                "cot", "left out", values["cot"], "only the generator waiting_line writes the steps of a shot"
+            )
     for key, prompt in prompts.items():
         try:
             field_names(prompt)
@@ -196,7 +232,9 @@ def _check_prompt(document: Document, values: dict[str, Any]) -> None:
 def _check_scorer(document: Document, values: dict[str, Any]) -> None:
     scorer = values["scorer"]
     if ":" not in scorer and scorer not in SCORERS:
-        cure = f"{did_you_mean(scorer, SCORERS)}Known scorers: {', '.join(SCORERS)}; or package.module:function"
+        cure = (
+            f"{did_you_mean(scorer, SCORERS)}Known scorers: {', '.join(SCORERS)}; or package.module:function"
+        )
         raise document.problem("scorer", "the name of a scorer or module:attribute", scorer, cure)
 
 
@@ -204,8 +242,10 @@ def _check_positions(document: Document, values: dict[str, Any]) -> None:
     """Fill in the number of generated positions: given for infilling of stored data, derived otherwise."""
     positions, counted = values["positions"], values["infilling"] and values["generator"] is None
     if counted and positions is None:
-        raise document.problem("positions", "given for infilling", "nothing", "count the [MASK]s of a template")
+        raise document.problem("positions", "given for infilling", None, "count the [MASK]s of a template")
     if not counted and positions is not None:
         raise document.problem("positions", "left out", positions, "it is only for infilling of stored data")
     if values["infilling"] and values["generator"] not in (None, "list_ops"):
-        raise document.problem("infilling", "false", True, f"the generator {values['generator']} writes no templates")
+        raise document.problem(
+            "infilling", "false", True, f"the generator {values['generator']} writes no templates"
+        )

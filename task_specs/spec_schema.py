@@ -1,4 +1,4 @@
-"""What the keys of a task's YAML file may hold, as data: the error texts and the tests come from one place."""
+"""What the keys of a task's YAML file may hold, as data: checks and error texts come from one place."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def _name(cure: str) -> Rule:
     return Rule(text=rule, accepts=matches(NAME), cure=cure, required=True)
 
 
-def _lengths(cure: str, *, required: bool = False, default: Any = None) -> Rule:
+def _lengths(high: int, cure: str, *, required: bool = False, default: Any = None) -> Rule:
     return Rule(
-        text="a list of whole numbers from 2 to 20",
-        accepts=lambda value: isinstance(value, list) and bool(value) and all(map(whole(2, 20), value)),
+        text=f"a list of whole numbers from 2 to {high}",
+        accepts=lambda value: isinstance(value, list) and bool(value) and all(map(whole(2, high), value)),
         cure=cure,
         required=required,
         default=default,
@@ -90,10 +90,17 @@ SPEC: Mapping[str, Rule] = MappingProxyType(
         "id": _name("name the task"),
         "category": _name("name the group of tasks it belongs to"),
         "version": number(1, 10**6, "start at 1, raise it whenever a score may move", required=True),
-        "prompt": Rule(text="a text", accepts=is_text, cure="write the question with {fields}", required=True),
+        "prompt": Rule(
+            text="a text", accepts=is_text, cure="write the question with {fields}", required=True
+        ),
         "shots": number(0, 8, "say how many worked examples come first", default=0),
         "canvas": number(1, 4096, "say how many positions are generated", required=True),
-        "infilling": Rule(text="true or false", accepts=lambda v: isinstance(v, bool), cure="leave it out for false", default=False),
+        "infilling": Rule(
+            text="true or false",
+            accepts=lambda v: isinstance(v, bool),
+            cure="leave it out for false",
+            default=False,
+        ),
         "positions": number(1, 4096, "count the [MASK]s of a template"),
         "text_rule": choice(TEXT_RULES, "leave it out for first_eos", default="first_eos"),
         "scorer": Rule(
@@ -103,18 +110,24 @@ SPEC: Mapping[str, Rule] = MappingProxyType(
             required=True,
         ),
         "score": _name("name the score the averages use, such as accuracy"),
-        "needs": Rule(text=f"a list of {', '.join(TOOLS)}", accepts=_are_tools, cure="leave it out for none", default=[]),
+        "needs": Rule(
+            text=f"a list of {', '.join(TOOLS)}", accepts=_are_tools, cure="leave it out for none", default=[]
+        ),
         "samples": number(1, 10**6, "say how many samples there are"),
         "generator": choice(GENERATORS, "or leave it out and name a data file"),
         "seed": Rule(text="a text", accepts=is_text, cure="write one in quotes, such as 'my-task'"),
-        "parameters": Rule(text="a mapping", accepts=_is_mapping, cure="write 'name: value' lines below it", default={}),
+        "parameters": Rule(
+            text="a mapping", accepts=_is_mapping, cure="write 'name: value' lines below it", default={}
+        ),
         "data": Rule(
             text="the name of a .jsonl file in the data folder",
             accepts=matches(PLAIN_FILE),
             cure="put the file beside the task file and give its bare name",
         ),
         "checksum": Rule(
-            text="64 hexadecimal digits in quotes", accepts=matches(SHA256), cure="take the output of sha256sum"
+            text="64 hexadecimal digits in quotes",
+            accepts=matches(SHA256),
+            cure="take the output of sha256sum",
         ),
         "answers": choice(ANSWER_SOURCES, "derived from the facts, or stored in the data"),
         "cot": Rule(text="a mapping", accepts=_is_mapping, cure="give it prompt, canvas and marker"),
@@ -125,9 +138,13 @@ SPEC: Mapping[str, Rule] = MappingProxyType(
 
 COT: Mapping[str, Rule] = MappingProxyType(
     {
-        "prompt": Rule(text="a text", accepts=is_text, cure="ask for the steps and the marker", required=True),
+        "prompt": Rule(
+            text="a text", accepts=is_text, cure="ask for the steps and the marker", required=True
+        ),
         "canvas": number(1, 4096, "leave room for the steps", required=True),
-        "marker": Rule(text="a text", accepts=is_text, cure="name the words before the answer", required=True),
+        "marker": Rule(
+            text="a text", accepts=is_text, cure="name the words before the answer", required=True
+        ),
     }
 )
 
@@ -135,12 +152,14 @@ GENERATOR_PARAMETERS: Mapping[str, Mapping[str, Rule]] = MappingProxyType(
     {
         "waiting_line": {
             "operation": choice(OPERATIONS, "name what is done to the line", required=True),
-            "lengths": _lengths("give the lengths of the lines, such as [3, 4, 5, 6]", required=True),
-            "shot_lengths": _lengths("leave it out for [3, 4, 5, 6]", default=[3, 4, 5, 6]),
+            "lengths": _lengths(20, "give the lengths of the lines, such as [3, 4, 5, 6]", required=True),
+            "shot_lengths": _lengths(8, "leave it out for [3, 4, 5, 6]", default=[3, 4, 5, 6]),
         },
         "list_ops": {
             "operation": choice(
-                [task.removeprefix("list_") for task in LIST_OP_IDS], "name what is done to the list", required=True
+                [task.removeprefix("list_") for task in LIST_OP_IDS],
+                "name what is done to the list",
+                required=True,
             ),
             "n": number(2, 26, "give the number of letters", required=True),
         },

@@ -16,8 +16,8 @@ _SWITCH = {"true": True, "false": False}
 def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dict[str, Any]:
     """Return the fields of a `TaskSpec` from the checked values of a file with *params* applied.
 
-    A parameter that says what the task already is changes nothing. Every other one adds its suffix to the id. A
-    variant generates its samples in memory, unless only the canvas differs.
+    A parameter that says what the task already is changes nothing. Every other one adds its suffix to the
+    id. A variant generates its samples in memory, unless only the canvas differs.
 
     Raises:
         LookupError: The task has no such parameter.
@@ -75,11 +75,15 @@ _UNCHANGED = (
 
 def _read(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dict[str, Any]:
     """Return the checked values of *params* in the order of the id's suffixes."""
-    known = parameters_of(values["generator"], values["parameters"].get("operation"), cot=values["cot"] is not None)
+    known = parameters_of(
+        values["generator"], values["parameters"].get("operation"), cot=values["cot"] is not None
+    )
     for name in params:
         if name not in known:
             cure = f"{did_you_mean(name, known)}leave it out or correct it"
-            raise LookupError(f"parameter of task {values['id']} must be one of {', '.join(known)}, got {name!r}; {cure}")
+            raise LookupError(
+                f"parameter of task {values['id']} must be one of {', '.join(known)}, got {name!r}; {cure}"
+            )
     return {name: _value(values["id"], known[name], params[name]) for name in known if name in params}
 
 

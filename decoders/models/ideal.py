@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from decoders.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 
 BATCH_TOKENS = 16_384
 
+KEPT_TABLES = 64
+"""Answer tables kept between forwards; one per sample in the batch is enough."""
+
 
 class Ideal:
     """A denoiser whose contexts are `TokenAnswers` or `TokenPermutations` of each row's sample.
@@ -35,6 +39,7 @@ class Ideal:
 
     name = "ideal"
     unbiased_ties = True
+    uses_answers = True
     batch_tokens = BATCH_TOKENS
     device = "cpu"
 
@@ -44,6 +49,7 @@ class Ideal:
         self.eos_ids = frozenset({eos_id})
         self.pad_id = eos_id
         self.vocab_size = vocab_size
+        self._onehot = lru_cache(maxsize=KEPT_TABLES)(TokenAnswers.onehot)
 
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return no ids: the answer set already depends on the question."""
@@ -79,14 +85,15 @@ class Ideal:
         """Return P(token | committed) from enumerated answers, float32 [B, G, C]."""
         n_rows, gen_length = generated.shape
         n_tokens = len(answers.support)
+        onehot = self._onehot(answers)
         local = torch.searchsorted(answers.support, generated).clamp(max=n_tokens - 1)
         known = answers.support[local] == generated
         columns = torch.arange(gen_length) * n_tokens + local
         committed = torch.zeros(n_rows, gen_length * n_tokens).scatter_(1, columns, known.float())
-        agreements = committed @ answers.onehot.T
+        agreements = committed @ onehot.T
         nearest = agreements == agreements.amax(dim=1, keepdim=True)
         weight = nearest * answers.weights
-        marginals = (weight @ answers.onehot) / weight.sum(dim=1, keepdim=True)
+        marginals = (weight @ onehot) / weight.sum(dim=1, keepdim=True)
         return marginals.view(n_rows, gen_length, n_tokens)
 
     def _permuted(self, generated: Tensor, orders: TokenPermutations) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 from decoders.chat import LLADA_CHAT
 from decoders.loading import Config, Preset
-from decoders.models import native
+from decoders.models.native import Family, NativeDenoiser, Plan, load_checkpoint
 from decoders.protocols import ModelRequest
 
 PRESETS = MappingProxyType(
@@ -66,7 +66,7 @@ REQUIRED = MappingProxyType(
         "rope_full_precision": (True, False, None),
     }
 )
-"""Fields whose other values change the computation, with the values Llama can express; None is an absent field."""
+"""Fields whose other values change the computation, with the values Llama can express (None: absent)."""
 
 
 def native_key(key: str) -> str:
@@ -79,7 +79,7 @@ def native_key(key: str) -> str:
     return f"model.layers.{match[1]}.{IN_BLOCK[match[2]]}.weight"
 
 
-def plan(config: Config) -> native.Plan:
+def plan(config: Config) -> Plan:
     """Return the Llama that computes what the published LLaDA class computes under *config*.
 
     Source: ML-GSAI/LLaDA, modeling_llada.py (block type ``llama``) and configuration_llada.py.
@@ -112,6 +112,8 @@ def plan(config: Config) -> native.Plan:
         "num_key_value_heads": kv_heads,
         "max_position_embeddings": config.integer("max_sequence_length"),
         "rms_norm_eps": config.positive("rms_norm_eps"),
+        "attn_implementation": "sdpa",
+        "tie_word_embeddings": False,
         "rope_parameters": {"rope_type": "default", "rope_theta": config.positive("rope_theta")},
     }
     eos_ids = config.ids("eos_token_id", below=rows)
@@ -120,14 +122,8 @@ def plan(config: Config) -> native.Plan:
 
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    return native.Plan(
-        native=LlamaConfig(
-            **numbers,
-            attn_implementation="sdpa",
-            tie_word_embeddings=False,
-            bos_token_id=None,
-            eos_token_id=None,
-        ),
+    return Plan(
+        native=LlamaConfig(**numbers),
         network=LlamaForCausalLM,
         ties={"lm_head.weight": "model.embed_tokens.weight"} if tied else {},
         rows=rows,
@@ -141,15 +137,13 @@ def plan(config: Config) -> native.Plan:
     )
 
 
-FAMILY = native.Family(
-    architecture="LLaDAModelLM", presets=PRESETS, chat=LLADA_CHAT, rename=native_key, plan=plan
-)
+FAMILY = Family(architecture="LLaDAModelLM", presets=PRESETS, chat=LLADA_CHAT, rename=native_key, plan=plan)
 
 
-def load(request: ModelRequest) -> native.NativeDenoiser:
+def load(request: ModelRequest) -> NativeDenoiser:
     """Return the LLaDA checkpoint that *request* asks for: a preset, a folder or a hub id.
 
     Raises:
         LoadError: It cannot be found, is not one this mapping computes exactly, or failed a self-test.
     """
-    return native.load(request, FAMILY)
+    return load_checkpoint(request, FAMILY)

@@ -1,4 +1,4 @@
-"""Checkpoints of diffusion families run by transformers' own classes: one loader, one denoiser, self-tests at load.
+"""Checkpoints of diffusion families run by transformers' own classes: one loader and one denoiser for all.
 
 Legend: B = rows, L = canvas length, N = queried positions, V = rows of the embedding.
 """
@@ -25,24 +25,14 @@ from decoders.loading import (
     choose_device,
     choose_dtype,
     find_checkpoint,
-    load_weights,
+    need_packages,
     read_config,
 )
 from decoders.protocols import Message, ModelRequest
+from decoders.self_tests import SelfTest, check
+from decoders.weights import load_weights
 
 LOGGER = logging.getLogger(__name__)
-
-FLOAT32_TOLERANCE = 1e-4
-"""How far float32 logits of size 1 may move by rounding when the batch's shape changes; grows with their size."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SelfTest:
-    """One check made when a model was loaded. A model that failed one is never returned."""
-
-    name: str
-    passed: bool
-    detail: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +112,7 @@ class NativeDenoiser:
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the prompt ids of a chat, ready to be followed by the generated region.
 
-        The byte tokenizer of a checkpoint without one has no chat markers; contents are then joined by blank lines.
+        A byte tokenizer has no chat markers; there the prompt is the contents with blank lines after them.
 
         Raises:
             ValueError: *messages* is not a chat, or the tokenizer lacks a marker of the chat format.
@@ -147,13 +137,32 @@ class NativeDenoiser:
         Only the hidden states of queried positions go through the output head. *contexts* are not read.
 
         Raises:
-            ValueError: The canvas is longer than ``max_length`` (only logged, once, for a checkpoint without a
-                tokenizer: its bytes are many more than the tokens it was made for, and rotary positions go on).
+            ValueError: The canvas is longer than ``max_length``. For a checkpoint without a tokenizer this is
+                only logged, once: bytes are many more than tokens, and rotary positions have no end.
+            RuntimeError: The model was closed.
         """
         self._check_length(canvas.shape[1])
-        logits = forward(self.network, canvas.to(self.device), attend.to(self.device), query.to(self.device))
+        logits = self.raw_logits(canvas, attend, query)
         index = torch.tensor(self.suppressed_ids, dtype=torch.int64, device=self.device)
-        return logits.index_fill(1, index, float("-inf"))
+        with torch.inference_mode():
+            return logits.index_fill_(1, index, float("-inf"))
+
+    def raw_logits(self, canvas: Tensor, attend: Tensor, query: Tensor) -> Tensor:
+        """Return the float32 logits [N, V] of the network, nothing suppressed and any length allowed."""
+        if self.network is None:
+            raise RuntimeError(
+                f"model {self.name!r} must be open to be called, got a closed one; load it again"
+            )
+        attend, query = attend.to(self.device), query.to(self.device)
+        with torch.inference_mode():
+            hidden = self.network.model(
+                input_ids=canvas.to(self.device),
+                attention_mask=attention.key_mask(attend),
+                position_ids=attention.position_ids(attend),
+                use_cache=False,
+            ).last_hidden_state
+            logits: Tensor = self.network.lm_head(hidden[query[:, 0], query[:, 1]])
+            return logits.float()
 
     def sync(self) -> None:
         """Wait until the device is idle."""
@@ -184,31 +193,13 @@ class NativeDenoiser:
             )
 
 
-def forward(network: Any, canvas: Tensor, attend: Tensor, query: Tensor) -> Tensor:
-    """Return the float32 logits [N, V] of *network* at the queried positions, nothing suppressed.
-
-    Raises:
-        RuntimeError: The network was dropped.
-    """
-    if network is None:
-        raise RuntimeError("network must be loaded, got a model that was closed; load it again")
-    with torch.inference_mode():
-        hidden = network.model(
-            input_ids=canvas,
-            attention_mask=attention.key_mask(attend),
-            position_ids=attention.position_ids(attend),
-            use_cache=False,
-        ).last_hidden_state
-        logits: Tensor = network.lm_head(hidden[query[:, 0], query[:, 1]])
-        return logits.float()
-
-
-def load(request: ModelRequest, family: Family) -> NativeDenoiser:
+def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     """Return the checkpoint that *request* asks for, loaded and self-tested.
 
     Raises:
         LoadError: It cannot be found, does not fit the family, or failed a self-test.
     """
+    need_packages("transformers", "safetensors")
     directory = find_checkpoint(request, family.presets)
     config = read_config(directory, family.architecture)
     plan = family.plan(config)
@@ -244,7 +235,7 @@ def load(request: ModelRequest, family: Family) -> NativeDenoiser:
         network=network,
     )
     keys = SelfTest(name="keys", passed=True, detail=f"{tensors} tensors, none missing, none unexpected")
-    return checked(replace(denoiser, self_tests=(keys, *self_tests(denoiser, plan))))
+    return replace(denoiser, self_tests=(keys, *check(denoiser, plan)))
 
 
 def _tokenizer(directory: Path, request: ModelRequest, rows: int) -> HFTokenizer | ByteTokenizer:
@@ -260,102 +251,3 @@ def _tokenizer(directory: Path, request: ModelRequest, rows: int) -> HFTokenizer
             f"got {len(tokenizer) - 1}; use the tokenizer published with the checkpoint"
         )
     return tokenizer
-
-
-def checked(denoiser: NativeDenoiser) -> NativeDenoiser:
-    """Return *denoiser* if it passed all its self-tests.
-
-    Raises:
-        LoadError: It failed one; the message holds the detail.
-    """
-    for test in denoiser.self_tests:
-        if not test.passed:
-            raise LoadError(
-                f"self-test {test.name!r} of {denoiser.name!r} must pass, got: {test.detail}; "
-                "check that the checkpoint is complete and the versions of torch and transformers are supported"
-            )
-    return denoiser
-
-
-def self_tests(denoiser: NativeDenoiser, plan: Plan) -> tuple[SelfTest, ...]:
-    """Return the outcome of every check on a loaded denoiser but that of its keys."""
-    return (
-        _rope(denoiser, plan),
-        _padding(denoiser),
-        _both_directions(denoiser),
-        _suppression(denoiser),
-        _mask_token(denoiser),
-    )
-
-
-def _probe(denoiser: NativeDenoiser, *, pads: int = 0, last: int = 0) -> Tensor:
-    """Return float32 logits [8, V] of a fixed row of 8 tokens with *pads* pads before it."""
-    length = 8
-    ids = (torch.arange(1, length + 1) * 37) % denoiser.vocab_size
-    ids[-1] = (ids[-1] + last) % denoiser.vocab_size
-    ids[length // 2] = denoiser.mask_id
-    canvas = torch.cat([torch.full((pads,), denoiser.pad_id), ids]).unsqueeze(0).to(denoiser.device)
-    attend = (torch.arange(pads + length, device=denoiser.device) >= pads).unsqueeze(0)
-    query = torch.stack([torch.zeros(length, dtype=torch.int64), torch.arange(pads, pads + length)], dim=1)
-    return forward(denoiser.network, canvas, attend, query.to(denoiser.device))
-
-
-def _rope(denoiser: NativeDenoiser, plan: Plan) -> SelfTest:
-    """Every table of inverse frequencies is ``theta ** (-2 i / head_dim)``."""
-    powers = torch.arange(0, plan.head_dim, 2, dtype=torch.float64) / plan.head_dim
-    formula = plan.rope_theta ** (-powers)
-    tables = [table for name, table in denoiser.network.named_buffers() if name.endswith("inv_freq")]
-    error = max((float((t.double().cpu() / formula - 1.0).abs().max()) for t in tables), default=float("nan"))
-    return SelfTest(
-        name="inv_freq",
-        passed=error <= 1e-5,
-        detail=f"relative error {error:.1e} over {len(tables)} rotary tables",
-    )
-
-
-def _padding(denoiser: NativeDenoiser) -> SelfTest:
-    """Padding on the left changes no logit but by rounding (reported only, below float32)."""
-    alone, padded = _probe(denoiser), _probe(denoiser, pads=3)
-    difference, size = float((alone - padded).abs().max()), float(alone.abs().max())
-    allowed = FLOAT32_TOLERANCE * max(1.0, size)
-    return SelfTest(
-        name="padding",
-        passed=difference <= allowed if denoiser.dtype == "float32" else difference < float("inf"),
-        detail=f"padded and unpadded logits differ by {difference:.1e} at size {size:.1e} in {denoiser.dtype}",
-    )
-
-
-def _both_directions(denoiser: NativeDenoiser) -> SelfTest:
-    """Another last token changes earlier logits: attention is not causal."""
-    difference = float((_probe(denoiser) - _probe(denoiser, last=1))[:-1].abs().max())
-    return SelfTest(
-        name="both_directions",
-        passed=difference > 0.0,
-        detail=f"a later token moves earlier logits by {difference:.1e}",
-    )
-
-
-def _suppression(denoiser: NativeDenoiser) -> SelfTest:
-    """Suppressed columns are -inf, MASK among them; all others are finite."""
-    canvas = torch.full((1, 2), denoiser.mask_id)
-    logits = denoiser(canvas, torch.ones(1, 2, dtype=torch.bool), torch.tensor([[0, 0], [0, 1]]), (None,))
-    finite = torch.isfinite(logits)
-    suppressed = torch.zeros(denoiser.vocab_size, dtype=torch.bool, device=logits.device)
-    suppressed[list(denoiser.suppressed_ids)] = True
-    return SelfTest(
-        name="suppression",
-        passed=bool((finite == ~suppressed).all() and (logits[:, denoiser.mask_id] == float("-inf")).all()),
-        detail=f"{int((~finite).any(dim=0).sum())} columns are not finite, {len(denoiser.suppressed_ids)} are suppressed",
-    )
-
-
-def _mask_token(denoiser: NativeDenoiser) -> SelfTest:
-    """The mask is neither an end nor padding, and is what the tokenizer calls the mask, if it does."""
-    fallback = isinstance(denoiser.tokenizer, ByteTokenizer)
-    written = None if fallback else denoiser.tokenizer.token_id(denoiser.chat.mask)  # type: ignore[union-attr]
-    others = {*denoiser.eos_ids, denoiser.pad_id}
-    return SelfTest(
-        name="mask_token",
-        passed=denoiser.mask_id not in others and written in (None, denoiser.mask_id),
-        detail=f"config.json says {denoiser.mask_id}, the tokenizer {written}, EOS and padding are {sorted(others)}",
-    )

@@ -23,7 +23,9 @@ GENERATORS: Mapping[str, Callable[[Request], Record | None]] = MappingProxyType(
 )
 """Name to the function that draws one record, or None where the draw broke a rule and is to be repeated."""
 
-VERSIONS: Mapping[str, int] = MappingProxyType({"waiting_line": 1, "list_ops": 1, "latin_square": 1, "sudoku": 1})
+VERSIONS: Mapping[str, int] = MappingProxyType(
+    {"waiting_line": 1, "list_ops": 1, "latin_square": 1, "sudoku": 1}
+)
 """Raised whenever a generator would give other samples for the same seed; part of a variant's checksum."""
 
 MAX_DRAWS = 2000
@@ -44,8 +46,8 @@ def identity(spec: TaskSpec) -> Mapping[str, Any]:
 def records(spec: TaskSpec) -> Iterator[Record]:
     """Yield the lines of the sample file of *spec*, shortest lists first.
 
-    The draws of a sample depend on the seed and its id alone, so that a file with more samples begins alike and a
-    chain-of-thought variant asks the same questions.
+    The draws of a sample depend on the seed and its id alone, so that a longer file begins alike and a chain
+    of thought is asked the same questions.
 
     Raises:
         ValueError: There are not as many different inputs as samples are asked for.
@@ -54,8 +56,7 @@ def records(spec: TaskSpec) -> Iterator[Record]:
     lengths = sorted(spec.parameters.get("lengths", [spec.parameters.get("n", 4)]))
     seen: set[str] = set()
     for length, number in stratum(lengths, spec.n_samples):
-        record = _new(spec, draw, length, f"n{length}-{number:03d}", seen)
-        yield record
+        yield _new(spec, draw, length, f"n{length}-{number:03d}", seen)
 
 
 def _new(
@@ -63,7 +64,9 @@ def _new(
 ) -> Record:
     for attempt in range(MAX_DRAWS):
         rng = source(spec.seed, sample_id, attempt)
-        record = draw(Request(rng=rng, id=sample_id, length=length, shots=spec.shots, parameters=spec.parameters))
+        record = draw(
+            Request(rng=rng, id=sample_id, length=length, shots=spec.shots, parameters=spec.parameters)
+        )
         if record is None:
             continue
         question = repr(sorted(record["fields"].items()))

@@ -23,7 +23,7 @@ class Request:
 
 
 def stratum(lengths: Sequence[int], n_samples: int) -> Iterator[tuple[int, int]]:
-    """Yield (length, number within it) for *n_samples* spread evenly, the first lengths taking what is left over."""
+    """Yield (length, number within it) for *n_samples* spread evenly; the first lengths take the rest."""
     share, left = divmod(n_samples, len(lengths))
     for place, length in enumerate(lengths):
         for number in range(share + (place < left)):

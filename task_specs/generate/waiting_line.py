@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from task_specs.answers import OPERATIONS, as_list_text
-from task_specs.draw import below, distinct, one
+from task_specs.draw import below, distinct, one, shuffled
 from task_specs.generate.reasoning import steps
 from task_specs.generate.request import Record, Request
 from task_specs.names import FIRST_NAMES, LAST_NAMES
@@ -23,9 +23,11 @@ def waiting_line_record(request: Request) -> Record | None:
     lengths += [one(request.rng, request.parameters["shot_lengths"]) for _ in range(request.shots)]
     people = _people(request.rng, sum(lengths) + len(lengths))
     asked = [_facts(request.rng, operation, [people.pop() for _ in range(n)], people.pop()) for n in lengths]
-    if operation == "sort" and any(facts["items"] == OPERATIONS["sort"](facts["items"], facts)[0] for facts in asked):
+    if operation == "sort" and any(
+        facts["items"] == OPERATIONS["sort"](facts["items"], facts)[0] for facts in asked
+    ):
         return None
-    answers = [one(request.rng, OPERATIONS[operation](list(facts["items"]), facts)) for facts in asked]
+    answers = [one_answer(request.rng, facts) for facts in asked]
     question, *shots = [
         {"fields": list_fields(facts), "answer": _answer(facts, answer, marker)}
         for facts, answer in zip(asked, answers, strict=True)
@@ -41,9 +43,20 @@ def waiting_line_record(request: Request) -> Record | None:
 
 
 def list_fields(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a prompt shows of a list operation: the list, and the new item and the place where there are."""
+    """Return what a prompt shows of a list operation: the list, and the new item and the place if any."""
     shown = {"context": as_list_text(facts["items"])}
     return shown | {name: str(facts[name]) for name in ("word", "index") if name in facts}
+
+
+def one_answer(rng: Random, facts: Mapping[str, Any]) -> list[str]:
+    """Return one valid answer, every one equally likely."""
+    items = list(facts["items"])
+    if facts["operation"] != "shuffle":
+        return one(rng, OPERATIONS[facts["operation"]](items, facts))
+    answer = shuffled(rng, items)
+    while facts["exclude_input"] and answer == items:
+        answer = shuffled(rng, items)
+    return answer
 
 
 def _people(rng: Random, n: int) -> list[str]:

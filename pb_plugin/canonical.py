@@ -1,0 +1,45 @@
+"""Plain data to the one JSON text and hash that equal values share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def canonical(value: Any) -> Any:
+    """Return *value* as plain JSON data in which equal numbers look equal (``1.0`` becomes ``1``).
+
+    Raises:
+        TypeError: Something is no plain JSON value.
+        ValueError: A float is not finite.
+    """
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"a stored number must be finite, got {value!r}; use None and give the reason")
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, Mapping):
+        wrong = [key for key in value if not isinstance(key, str)]
+        if wrong:
+            raise TypeError(f"a stored key must be a string, got {wrong[0]!r}; convert it first")
+        return {key: canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(item) for item in value]
+    raise TypeError(
+        f"a stored value must be plain JSON data, got {value!r} of type {type(value).__name__}; "
+        "convert it to a number, text, list or dict first"
+    )
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of *value*: ASCII, sorted keys, no blanks; equal values give equal bytes."""
+    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """Return the sha256 of `canonical_json`, in hex."""
+    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()

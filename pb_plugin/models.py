@@ -1,0 +1,131 @@
+"""A model by name, loaded at the first decode and not before; one attempt, one reason when it fails."""
+
+from __future__ import annotations
+
+import gc
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from decoders.fingerprint import checkpoint_hash, import_closure_hash
+from decoders.protocols import ModelRequest
+from pb_plugin import registry
+from pb_plugin.grammar import ModelChoice
+from pb_plugin.canonical import digest
+
+if TYPE_CHECKING:
+    from decoders.batching import Budget
+    from decoders.protocols import Denoiser
+
+
+class ModelUnavailable(RuntimeError):
+    """A named model cannot be loaded; the message is one grouped reason for all of its items."""
+
+
+class ModelHandle:
+    """What a run holds of one model.
+
+    Args:
+        choice: The model as it was named.
+        dtype: Number type asked for, or None.
+        device: Device asked for, or None.
+        vocabulary: Text pieces for a tokenizer of our own.
+        max_rows: Rows in one forward at the most, or None.
+    """
+
+    def __init__(
+        self,
+        choice: ModelChoice,
+        *,
+        dtype: str | None,
+        device: str | None,
+        vocabulary: tuple[str, ...],
+        max_rows: int | None,
+    ) -> None:
+        self.choice = choice
+        self.name = choice.name
+        self._entry = registry.find(registry.MODELS, choice.reference, registry.known(registry.MODELS))
+        self._request = ModelRequest(
+            name=choice.reference,
+            source=choice.source,
+            revision=choice.revision,
+            dtype=dtype,
+            device=device,
+            vocabulary=vocabulary,
+        )
+        self._max_rows = max_rows
+        self._model: Denoiser | None = None
+        self._failure: ModelUnavailable | None = None
+        self.budget: Budget | None = None
+
+    @property
+    def dtype(self) -> str:
+        """What goes into the records: the number type asked for."""
+        return self._request.dtype or "default"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the checkpoint's files, or of its name and revision, or of the built-in vocabulary.
+
+        Raises:
+            ModelUnavailable: The checkpoint's folder cannot be read.
+        """
+        source = self._request.source
+        if source is not None and Path(source).is_dir() and (Path(source) / "config.json").is_file():
+            try:
+                return checkpoint_hash(source)
+            except (ValueError, OSError) as error:
+                raise self._unavailable(error) from error
+        request = self._request
+        return digest([request.name, source, request.revision, list(request.vocabulary)])
+
+    @cached_property
+    def code(self) -> str:
+        """Hash of the code that turns a canvas into a result: the loop and the model's own file, with what they import.
+
+        Raises:
+            LookupError: The model's module cannot be found.
+        """
+        return import_closure_hash("decoders.loop", self._entry.module)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether this is the model of exact marginals, whose results obey laws; it is cheap to load."""
+        return self.choice.reference == "ideal"
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._model is not None
+
+    def get(self) -> Denoiser:
+        """Return the model, loading it at the first call.
+
+        Raises:
+            ModelUnavailable: It cannot be loaded; later calls raise the same without trying again.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._model is None:
+            try:
+                self._model = registry.load(self._entry)(self._request)
+            except Exception as error:  # the boundary to a loader that may be anybody's
+                self._failure = self._unavailable(error)
+                raise self._failure from error
+            from decoders.batching import default_budget
+
+            assert self._model is not None
+            self.budget = default_budget(self._model)
+            self.budget.max_rows = self._max_rows
+        return self._model
+
+    def close(self) -> None:
+        """Drop the network, so that the next model finds the memory free."""
+        close: Any = getattr(self._model, "close", None)
+        if close is not None:
+            close()
+        self._model = None
+        gc.collect()
+
+    def _unavailable(self, error: BaseException) -> ModelUnavailable:
+        return ModelUnavailable(f"model {self.choice.text}: {type(error).__name__}: {error}")

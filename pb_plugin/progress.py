@@ -1,0 +1,88 @@
+"""Progress of a sweep: a live line on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from pb_plugin.run import Watch
+
+LIVE_EVERY_S = 0.2
+PLAIN_EVERY_S = 30.0
+
+
+class Progress:
+    """Counts rows and forwards and prints them.
+
+    Args:
+        out: Where to print.
+        live: Whether *out* is a terminal whose line can be written over.
+        unhidden: Called around every print, to step out of pytest's capture.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        out: TextIO,
+        *,
+        live: bool,
+        unhidden: Callable[[Callable[[], None]], None] = lambda write: write(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._out = out
+        self._live = live
+        self._unhidden = unhidden
+        self._clock = clock
+        self._label = ""
+        self._n_rows = self._n_done = self._n_forwards = 0
+        self._started = self._printed = 0.0
+        self._width = 0
+
+    def watch(self) -> Watch:
+        """Return the callbacks for a `Bench`."""
+        return Watch(begin=self.begin, forward=self.forward, finished=self.finished, end=self.end)
+
+    def begin(self, label: str, n_rows: int) -> None:
+        """Start a sweep of *n_rows* rows."""
+        self._label, self._n_rows, self._n_done, self._n_forwards = label, n_rows, 0, 0
+        self._started = self._printed = self._clock()
+
+    def forward(self, n_rows: int) -> None:
+        """Count a forward."""
+        self._n_forwards += 1
+        self._tick()
+
+    def finished(self) -> None:
+        """Count a finished row."""
+        self._n_done += 1
+
+    def end(self) -> None:
+        """Clear the live line."""
+        if self._live and self._width:
+            self._unhidden(lambda: self._write("\r" + " " * self._width + "\r"))
+            self._width = 0
+
+    def line(self) -> str:
+        """Return what is printed: rows done, forwards per second, time left."""
+        seconds = max(self._clock() - self._started, 1e-9)
+        left = "" if not self._n_done else f", {seconds / self._n_done * (self._n_rows - self._n_done):.0f} s left"
+        rate = self._n_forwards / seconds
+        return f"{self._label}: {self._n_done}/{self._n_rows} rows, {rate:.1f} forwards/s{left}"
+
+    def _tick(self) -> None:
+        now = self._clock()
+        if now - self._printed < (LIVE_EVERY_S if self._live else PLAIN_EVERY_S):
+            return
+        self._printed = now
+        text = self.line()
+        if self._live:
+            padded = text.ljust(self._width)
+            self._width = len(text)
+            self._unhidden(lambda: self._write("\r" + padded))
+        else:
+            self._unhidden(lambda: self._write("\n" + text))
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()

@@ -1,0 +1,109 @@
+"""The summary table on the terminal: PBx per model and method, scores per task, what is missing and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pb_plugin.pbx import PBx
+from pb_plugin.summary import XS, CellSummary, Curve, Summary, setting_label
+
+if TYPE_CHECKING:
+    from pb_plugin.session import BenchSession, Conclusion
+
+SHOWN_COUNTS = ("canvas", "content")
+MOST_SETTINGS = 8
+
+
+def pbx_text(value: PBx) -> str:
+    """Return ``4.05``, ``>=8.00`` where the fastest setting still reaches x, ``never``, or ``-`` for None."""
+    if value.value is None:
+        return "-"
+    if value.censored == "never":
+        return "never"
+    return f"{'>=' if value.censored == 'at_least' else ''}{value.value:.2f}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return aligned lines; the first column to the left, the others to the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return [
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in lines
+    ]
+
+
+def pbx_lines(summary: Summary, suites: Sequence[str] = ("all", "core")) -> list[str]:
+    """Return the PBx table by suite, and for a suite without PBx the reason once per distinct reason."""
+    lines: list[str] = []
+    for suite in suites:
+        shown = [curve for curve in summary.curves if suite in curve.suites]
+        measured = [curve for curve in shown if curve.suites[suite].reason is None]
+        if measured:
+            header = [f"suite {suite}", *(f"PB{x} {count}" for count in SHOWN_COUNTS for x in XS)]
+            lines += [*table(header, [_pbx_row(curve, suite) for curve in measured]), ""]
+        reasons: dict[str, list[str]] = {}
+        for curve in shown:
+            reason = curve.suites[suite].reason
+            if reason is not None:
+                reasons.setdefault(reason, []).append(curve.identity.label)
+        for reason, labels in reasons.items():
+            who = "every curve" if len(labels) == len(shown) else ", ".join(labels)
+            lines += [f"suite {suite}: None for {who}: {reason}"]
+    return [*lines, ""] if lines else []
+
+
+def _pbx_row(curve: Curve, suite: str) -> list[str]:
+    found = curve.suites[suite]
+    return [curve.identity.label, *(pbx_text(found.pbx(x, count)) for count in SHOWN_COUNTS for x in XS)]
+
+
+def score_lines(summary: Summary) -> list[str]:
+    """Return one table per curve: tasks down, settings across, mean score in percent with its 95 % interval."""
+    lines: list[str] = []
+    for curve in summary.curves:
+        settings = list(dict.fromkeys(setting_label(cell.setting) for cell in curve.cells))
+        by_place = {(cell.task, setting_label(cell.setting)): cell for cell in curve.cells}
+        tasks = list(dict.fromkeys(cell.task for cell in curve.cells))
+        for start in range(0, len(settings), MOST_SETTINGS):
+            part = settings[start : start + MOST_SETTINGS]
+            rows = [[task, *(_score_text(by_place.get((task, setting))) for setting in part)] for task in tasks]
+            lines += [*table([curve.identity.label, *part], rows), ""]
+    return lines
+
+
+def _score_text(cell: CellSummary | None) -> str:
+    if cell is None:
+        return ""
+    if cell.percent is None:
+        return "failed" if cell.n_failed else "-"
+    interval = "" if cell.interval is None else f" [{100 * cell.interval.low:.0f},{100 * cell.interval.high:.0f}]"
+    missing = "" if cell.incomplete is None else "!"
+    return f"{cell.percent:.0f}{interval}{missing}"
+
+
+def closing_lines(
+    session: BenchSession,
+    found: Conclusion | None,
+    *,
+    problem: str | None,
+    reasons: Mapping[str, int],
+    skips: Mapping[str, int],
+    reused: int,
+) -> list[str]:
+    """Return what stands below the tables: failures by reason, what was skipped, reused and gated, where the records are."""
+    lines = [f"no summary: {problem}"] if problem else []
+    lines += [f"failed, {n} item{'s' * (n > 1)}: {reason}" for reason, n in reasons.items()]
+    lines += [f"skipped, {n} item{'s' * (n > 1)}: {reason}" for reason, n in skips.items()]
+    lines += session.plan.notes
+    if session.plan.missing_tasks:
+        lines.append(f"no spec in this version: {', '.join(session.plan.missing_tasks)}")
+    others = sorted({cell.model.name for cell in session.selected if cell.model.reference != "ideal"})
+    if others:
+        lines.append(f"items of {', '.join(others)} assert completeness and floors only; the laws hold for ideal")
+    if found is None or not found.verdicts:
+        lines.append("no gate was judged" if session.gates else "nothing was gated (--pb-gate)")
+    lines += [f"gate {'passed' if verdict.passed else 'FAILED'}: {verdict.message}" for verdict in found.verdicts] if found else []
+    lines.append(f"{reused} of {len(session.selected)} items reused; records in {session.options.store}")
+    return lines

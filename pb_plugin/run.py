@@ -1,0 +1,347 @@
+"""The data flow of a run on one page: cell -> samples -> rows -> decode -> text -> scores -> records -> outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from decoders.fingerprint import import_closure_hash
+from pb_plugin.cell import Cell
+from pb_plugin.models import ModelHandle
+from pb_plugin.options import Options
+from pb_plugin.record import Parts, Record, decode_key_of, token_counts
+from pb_plugin.samples import Question, TaskData
+from pb_plugin.store import Store, StoreIndex
+from task_specs.names import vocabulary
+from task_specs.sample import Enumerated, Permutations
+from task_specs.scoring import answer_text, resolve_scorer
+
+if TYPE_CHECKING:
+    from decoders.protocols import Denoiser
+    from decoders.state import Decoded, Failed, Row
+
+DECODE_CACHE = "none"
+"""Cache mode of every record; caches have no code yet."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One sample of one cell: the question, what its result depends on, and the key of that."""
+
+    question: Question
+    parts: Parts
+    decode_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """What a run tells while it decodes; each call is cheap and may print."""
+
+    begin: Callable[[str, int], None] = field(default=lambda label, n_rows: None)
+    forward: Callable[[int], None] = field(default=lambda n_rows: None)
+    finished: Callable[[], None] = field(default=lambda: None)
+    end: Callable[[], None] = field(default=lambda: None)
+
+
+class NotApplicable(ValueError):
+    """The model cannot answer this task for a reason that is no fault: its items are skipped with the reason."""
+
+
+class Bench:
+    """One process's share of a run: knows what is stored, decodes what is not, and stores it at once.
+
+    Args:
+        options: What the user asked for.
+        store: Where records go and come from.
+        watch: Who is told of progress.
+    """
+
+    def __init__(self, options: Options, store: Store, watch: Watch | None = None) -> None:
+        self.options = options
+        self.store = store
+        self.watch = watch or Watch()
+        self._index: StoreIndex | None = None
+        self._records: dict[str, Record] = {}
+        self._attempted: set[str] = set()
+        self._models: dict[str, ModelHandle] = {}
+        self._tasks: dict[str, TaskData] = {}
+        self._planned: dict[str, tuple[Planned, ...]] = {}
+        self._contexts: dict[str, Any] = {}
+        self._contexts_of = ("", "")
+
+    @property
+    def index(self) -> StoreIndex:
+        """What was stored before this process started writing; read at the first use."""
+        if self._index is None:
+            self._index = self.store.index()
+        return self._index
+
+    def model(self, cell: Cell) -> ModelHandle:
+        """Return the handle of the cell's model; it loads nothing."""
+        handle = self._models.get(cell.model.text)
+        if handle is None:
+            options = self.options
+            handle = ModelHandle(
+                cell.model, dtype=options.dtype, device=options.device, vocabulary=vocabulary(), max_rows=options.batch
+            )
+            self._models[cell.model.text] = handle
+        return handle
+
+    def task(self, cell: Cell) -> TaskData:
+        """Return the task of the cell; its samples are read at their first use."""
+        data = self._tasks.get(cell.task)
+        if data is None:
+            data = TaskData(planned=cell.spec, directory=cell.data, n_samples=cell.samples)
+            self._tasks[cell.task] = data
+        return data
+
+    def planned(self, cell: Cell) -> tuple[Planned, ...]:
+        """Return every sample the cell asks for, with its keys.
+
+        Raises:
+            ModelUnavailable: The checkpoint cannot be read.
+            ValueError: The task's data cannot be read.
+        """
+        if cell.id not in self._planned:
+            data = self.task(cell)
+            handle = self.model(cell)
+            fixed = {
+                "data_source": data.source,
+                "data_checksum": data.checksum,
+                "task": data.spec.id,
+                "spec_version": data.spec.version,
+                "model": handle.name,
+                "model_fingerprint": handle.fingerprint,
+                "dtype": handle.dtype,
+                "method": cell.method.name,
+                "method_params": asdict(cell.method),  # type: ignore[call-overload]
+                "method_code": import_closure_hash(type(cell.method).__module__),
+                "k": cell.k,
+                "max_steps": None,
+                "block_length": None if cell.block_length == data.spec.canvas else cell.block_length,
+                "canvas": data.spec.canvas,
+                "temperature": cell.temperature,
+                "seed": cell.seed,
+                "cache": DECODE_CACHE,
+                "decode_code": handle.code,
+            }
+            self._planned[cell.id] = tuple(_plan_sample(fixed, question) for question in data.questions)
+        return self._planned[cell.id]
+
+    def record_of(self, cell: Cell, planned: Planned) -> Record | None:
+        """Return the record of one sample: decoded in this process, stored before, or None."""
+        record = self._records.get(planned.decode_key)
+        if record is not None or self.options.fresh:
+            return record
+        stored = self.index.get(planned.decode_key)
+        if stored is None:
+            return None
+        score_key = self.task(cell).score_key
+        if stored.score_key != score_key:
+            stored = self.index.get(planned.decode_key, score_key) or self._scored_again(cell, planned, stored)
+        return stored
+
+    def missing(self, cell: Cell) -> list[Planned]:
+        """Return the samples of the cell that have no result yet and were not tried by this process."""
+        return [p for p in self.planned(cell) if p.decode_key not in self._attempted and self.record_of(cell, p) is None]
+
+    def decode(self, cells: Sequence[Cell]) -> None:
+        """Decode and store what is missing of *cells*, all of one model and task, in one sweep.
+
+        Raises:
+            ModelUnavailable: The model cannot be loaded.
+            NotApplicable: The model cannot answer this task.
+            ValueError: A sample does not fit the model.
+        """
+        wanted = [(cell, planned) for cell in cells for planned in self.missing(cell)]
+        if not wanted:
+            return
+        handle = self.model(cells[0])
+        self.watch.begin(f"{handle.name} on {cells[0].task}", len(wanted))
+        try:
+            for record in self.sweep(wanted):
+                self.keep(record)
+                self.watch.finished()
+        finally:
+            self.watch.end()
+
+    def sweep(
+        self, wanted: Sequence[tuple[Cell, Planned]], on_step: Callable[[int], None] | None = None
+    ) -> Iterator[Record]:
+        """Yield the scored record of each sample as soon as it is decoded; they are not stored yet.
+
+        Raises:
+            ModelUnavailable: The model cannot be loaded.
+            NotApplicable: The model cannot answer this task.
+            ValueError: A sample does not fit the model.
+        """
+        from decoders.batching import sweep
+
+        handle = self.model(wanted[0][0])
+        for other in self._models.values():
+            if other is not handle and other.loaded:
+                other.close()
+        model = handle.get()
+        by_sample = sorted(range(len(wanted)), key=lambda i: wanted[i][1].question.sample.id)
+        rows = [self._row(i, *wanted[i], model) for i in by_sample]
+        self._attempted |= {planned.decode_key for _, planned in wanted}
+        for outcome in sweep(model, rows, budget=handle.budget, on_step=on_step or self.watch.forward):
+            yield self._result(*wanted[outcome.key], outcome, model)
+
+    def keep(self, record: Record) -> None:
+        """Store *record*."""
+        self.store.append(record)
+        self._records[record.decode_key] = record
+
+    def context(self, cell: Cell, planned: Planned, model: Denoiser) -> Any:
+        """Return what the model needs beside the prompt: for an exact model the tokenised answer set.
+
+        Raises:
+            NotApplicable: The sample has no reference answers.
+            ValueError: They do not fit the canvas.
+        """
+        if not getattr(model, "uses_answers", False):
+            return None
+        owner = (cell.model.text, cell.task)
+        if owner != self._contexts_of:
+            self._contexts.clear()
+            self._contexts_of = owner
+        sample_id = planned.question.sample.id
+        if sample_id not in self._contexts:
+            self._contexts[sample_id] = _tokenised_answers(self.task(cell), planned.question, model)
+        return self._contexts[sample_id]
+
+    def close(self) -> None:
+        """Free every model and close the store's file."""
+        for handle in self._models.values():
+            handle.close()
+        self.store.close()
+
+    def _row(self, key: int, cell: Cell, planned: Planned, model: Denoiser) -> Row:
+        from decoders.answer_sets import template_ids
+        from decoders.state import Row, Setting
+
+        spec = self.task(cell).spec
+        sample = planned.question.sample
+        name = f"{spec.id}/{sample.id}"
+        eos_id = min(model.eos_ids)
+        template = None
+        if spec.infilling:
+            assert sample.template is not None, f"{name} is an infilling sample without a template"
+            template = template_ids(
+                model.tokenizer,
+                sample.template,
+                mask_id=model.mask_id,
+                gen_length=spec.canvas,
+                eos_id=eos_id,
+                sample=name,
+            )
+        elif not model.tokenizer.is_fallback and sample.example is not None:
+            _check_fits(model, sample.example, spec.canvas, name)
+        return Row(
+            key=key,
+            prompt_ids=tuple(model.encode_prompt(planned.question.messages)),
+            gen_length=spec.canvas,
+            setting=Setting(
+                method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature
+            ),
+            sample_id=name,
+            seed=cell.seed,
+            template_ids=template,
+            context=self.context(cell, planned, model),
+        )
+
+    def _result(self, cell: Cell, planned: Planned, outcome: Decoded | Failed, model: Denoiser) -> Record:
+        from decoders.state import Failed
+
+        if isinstance(outcome, Failed):
+            error = {"class": outcome.error.kind, "message": str(outcome.error)}
+            return Record(parts=planned.parts, error=error)
+        data = self.task(cell)
+        infilled = data.spec.infilling and outcome.commit_step is not None
+        masked = [step >= 0 for step in outcome.commit_step or ()] if infilled else None
+        counts = token_counts(outcome.ids, model.eos_ids, masked)
+        unscored = Record(
+            parts=planned.parts,
+            ids=outcome.ids,
+            text=_text(outcome.ids, model, data.spec.text_rule),
+            nfe=outcome.nfe,
+            nfe_other=outcome.nfe_other,
+            nfe_kind=outcome.nfe_kind,
+            commit_step=outcome.commit_step,
+            remasks=outcome.remasks,
+            evaluated_positions=outcome.evaluated_positions,
+            canvas_tokens=counts.canvas,
+            to_eos_tokens=counts.to_eos,
+            content_tokens=counts.content,
+            finish_reason=outcome.finish_reason,
+        )
+        return self._scored(data, planned, unscored)
+
+    def _scored(self, data: TaskData, planned: Planned, record: Record) -> Record:
+        scorer = resolve_scorer(data.spec.scorer)
+        try:
+            scored = scorer(answer_text(record.text, data.spec.answer_marker), planned.question.sample, {})
+        except Exception as error:  # the boundary to a scorer that may be anybody's
+            message = f"scorer {data.spec.scorer} raised {type(error).__name__}: {error}"
+            return Record(parts=record.parts, error={"class": "scorer_error", "message": message})
+        return replace(record, scores=scored.values, score_reasons=scored.reasons, score_key=data.score_key)
+
+    def _scored_again(self, cell: Cell, planned: Planned, stored: Record) -> Record:
+        record = self._scored(self.task(cell), planned, stored)
+        self.keep(record)
+        return record
+
+
+def _plan_sample(fixed: Mapping[str, Any], question: Question) -> Planned:
+    parts: Any = {**fixed, "sample_id": question.sample.id, "input_hash": question.input_hash}
+    return Planned(question=question, parts=parts, decode_key=decode_key_of(parts))
+
+
+def _text(ids: Iterable[int], model: Denoiser, text_rule: str) -> str:
+    """Return the text of an output: up to the first end of text, or everything, special tokens dropped."""
+    kept: list[int] = []
+    for token in ids:
+        if token in model.eos_ids:
+            if text_rule == "first_eos":
+                break
+            continue
+        kept.append(token)
+    return model.tokenizer.decode(kept)
+
+
+def _check_fits(model: Denoiser, example: str, canvas: int, name: str) -> None:
+    n_tokens = len(model.tokenizer.encode(example))
+    if n_tokens > canvas:
+        raise ValueError(
+            f"canvas must hold an answer of {name}, got {canvas} positions for {n_tokens} tokens under tokenizer "
+            f"{model.tokenizer.name}; give the task a longer one (TASK:canvas=N)"
+        )
+
+
+def _tokenised_answers(data: TaskData, question: Question, model: Denoiser) -> Any:
+    from decoders.answer_sets import enumerated, permutations
+
+    answers = question.sample.answers
+    name = f"{data.spec.id}/{question.sample.id}"
+    eos_id = min(model.eos_ids)
+    if answers is None:
+        raise NotApplicable(f"model {model.name} needs reference answers, and the data hold none for {name}")
+    if isinstance(answers, Enumerated):
+        return enumerated(
+            model.tokenizer, answers.texts, answers.weights, gen_length=data.spec.canvas, eos_id=eos_id, sample=name
+        )
+    assert isinstance(answers, Permutations)
+    return permutations(
+        model.tokenizer,
+        answers.items,
+        opening=answers.opening,
+        separator=answers.separator,
+        closing=answers.closing,
+        exclude_input=answers.exclude_input,
+        gen_length=data.spec.canvas,
+        eos_id=eos_id,
+        sample=name,
+    )
+

@@ -1,0 +1,166 @@
+"""What a run planned, as a file beside its records, and the summary of both: the source of every table.
+
+A run file names every cell of one session with the decode keys it asked for. It holds nothing that was measured, so a
+run that was killed and finished later, on other workers or in another order, has the same file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pb_plugin.aggregate import aggregate
+from pb_plugin.canonical import canonical_json, digest
+from pb_plugin.cell import Cell
+from pb_plugin.cell_result import CellResult
+from pb_plugin.models import ModelUnavailable
+from pb_plugin.record import Record
+from pb_plugin.run import DECODE_CACHE, Bench
+from pb_plugin.store import StoreIndex
+from pb_plugin.summary import Summary
+
+RUN_SCHEMA = 1
+FOLDER = "runs"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunCell:
+    """One planned cell: the fields of a `CellResult` without its records, the keys asked for, and the score's key.
+
+    ``unavailable`` says why there are no keys (a model or data file that cannot be read), else None.
+    """
+
+    result: Mapping[str, Any]
+    keys: tuple[str, ...]
+    score_key: str
+    unavailable: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """The plan of one session."""
+
+    cells: tuple[RunCell, ...]
+    missing_tasks: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; see `Run.from_json`."""
+        return {
+            "schema": RUN_SCHEMA,
+            "cells": [asdict(cell) for cell in self.cells],
+            "missing_tasks": list(self.missing_tasks),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Run:
+        """Return the run that `to_json` described.
+
+        Raises:
+            ValueError: It is of another schema.
+            LookupError: Something is missing.
+        """
+        if values.get("schema") != RUN_SCHEMA:
+            raise ValueError(f"schema must be {RUN_SCHEMA}, got {values.get('schema')!r}; run the suite again")
+        cells = [RunCell(**{**cell, "keys": tuple(cell["keys"])}) for cell in values["cells"]]
+        return cls(cells=tuple(cells), missing_tasks=tuple(values["missing_tasks"]), notes=tuple(values["notes"]))
+
+
+def describe(bench: Bench, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]) -> Run:
+    """Return the run of *cells* under the data and checkpoints that *bench* finds; nothing is decoded."""
+    described = [_describe(bench, cell) for cell in sorted(cells, key=lambda cell: cell.position)]
+    return Run(cells=tuple(described), missing_tasks=tuple(missing_tasks), notes=tuple(notes))
+
+
+def _describe(bench: Bench, cell: Cell) -> RunCell:
+    keys: tuple[str, ...] = ()
+    unavailable = None
+    spec, score_key = cell.spec, ""
+    n_planned = min(cell.samples or spec.n_samples, spec.n_samples)
+    try:
+        data = bench.task(cell)
+        spec, score_key = data.spec, data.score_key
+        keys = tuple(planned.decode_key for planned in bench.planned(cell))
+        n_planned = len(keys)
+    except (ModelUnavailable, ValueError, LookupError, OSError) as error:
+        unavailable = str(error)
+    result = {
+        "task": spec.id,
+        "category": spec.category,
+        "is_variant": spec.is_variant,
+        "score": spec.score,
+        "model": cell.model.name,
+        "method": cell.method.name,
+        "method_params": asdict(cell.method),  # type: ignore[call-overload]
+        "family": cell.method.family,
+        "canvas": spec.canvas,
+        "n_planned": n_planned,
+        "k": cell.k,
+        "block_length": cell.block_length,
+        "temperature": cell.temperature,
+        "cache": DECODE_CACHE,
+        "upstream_exact": bool(getattr(cell.method, "upstream_exact", False)),
+    }
+    return RunCell(result=result, keys=keys, score_key=score_key, unavailable=unavailable)
+
+
+def save(run: Run, store: Path) -> Path:
+    """Write *run* beside the records, unless the newest run file says the same; return its path."""
+    folder = store / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    text = canonical_json(run.to_json()) + "\n"
+    known = sorted(folder.glob("*.json"))
+    if known and known[-1].read_text(encoding="ascii") == text:
+        return known[-1]
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    path = folder / f"{moment}-{digest(text)[:12]}.json"
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(text, encoding="ascii")
+    unfinished.rename(path)
+    return path
+
+
+def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
+    """Return the newest run of *store*, or the one called *name*, with its file.
+
+    Raises:
+        ValueError: There is no run, or its file is damaged; the message names it and the cure.
+    """
+    if not store.is_dir():
+        raise ValueError(f"store must be a directory, got {str(store)!r}; name one that a run has written (--pb-store)")
+    known = sorted((store / FOLDER).glob("*.json"))
+    chosen = [path for path in known if name in (None, path.name, path.stem)]
+    if not chosen:
+        have = ", ".join(path.name for path in known) or "none"
+        what = "a finished run" if name is None else f"the run {name!r}"
+        raise ValueError(f"{store} must hold {what}, got {have}; run pytest with --pb-store {store} first")
+    path = chosen[-1]
+    try:
+        return Run.from_json(json.loads(path.read_text(encoding="ascii"))), path
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{path}: not a run file ({error}); move it away and run the same command again: no record is lost"
+        ) from error
+
+
+def summarise(run: Run, index: StoreIndex) -> Summary:
+    """Return the summary of *run* from the records in *index*.
+
+    Raises:
+        ValueError: Records that must not be averaged came together.
+    """
+    return aggregate([_cell_result(cell, index) for cell in run.cells])
+
+
+def _cell_result(cell: RunCell, index: StoreIndex) -> CellResult:
+    records: list[Record] = []
+    for key in cell.keys:
+        record = index.get(key, cell.score_key) or index.get(key) or index.failed.get(key)
+        if record is not None:
+            records.append(record)
+    return CellResult(**cell.result, records=records)

@@ -1,0 +1,88 @@
+"""The samples of the planned tasks, own or released, read once per task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pb_plugin.canonical import digest
+from task_specs import released
+from task_specs.choose import choose
+from task_specs.load import data_checksum, load_samples
+from task_specs.prompt import messages
+from task_specs.sample import Sample
+from task_specs.scoring import SCORER_VERSIONS
+from task_specs.spec import OWN_IDS, TaskSpec
+
+CHOICE_SEED = 0
+"""Seed of the fixed order from which ``--samples M`` takes the first M; no option, so that subsets nest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A sample and what the model is asked.
+
+    ``input_hash`` is over the messages and the infilling template.
+    """
+
+    sample: Sample
+    messages: tuple[dict[str, str], ...]
+    input_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """A task of this run: its spec under the chosen data source, and the questions that were asked for.
+
+    Args:
+        planned: The spec as it is in the plan.
+        directory: A checkout of released data, or None.
+        n_samples: How many samples are asked for, or None for all.
+    """
+
+    planned: TaskSpec
+    directory: Path | None
+    n_samples: int | None
+
+    @cached_property
+    def spec(self) -> TaskSpec:
+        """The spec with the semantics of the data source."""
+        return self.planned if self.directory is None else released.released_spec(self.planned, self.directory)
+
+    @property
+    def source(self) -> str:
+        """``own``, ``released`` or ``user``."""
+        if self.directory is not None:
+            return "released"
+        return "own" if self.planned.base_id in OWN_IDS else "user"
+
+    @cached_property
+    def checksum(self) -> str:
+        """Checksum of the data behind the samples."""
+        if self.directory is not None:
+            return released.released_checksum(self.planned, self.directory)
+        return data_checksum(self.planned)
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """The questions, in file order or, for a subset, in the fixed stratified order."""
+        if self.directory is not None:
+            samples = released.load_released(self.planned, self.directory)
+        else:
+            samples = load_samples(self.planned)
+        return tuple(self._question(sample) for sample in choose(samples, self.n_samples, CHOICE_SEED))
+
+    @cached_property
+    def score_key(self) -> str:
+        """Scorer, its version and the text rule: scores of different keys never mix."""
+        scorer = self.spec.scorer
+        version = SCORER_VERSIONS.get(scorer, "own")
+        return f"{scorer}@{version}/{self.spec.text_rule}"
+
+    def _question(self, sample: Sample) -> Question:
+        ask: Any = messages if self.directory is None else released.released_messages
+        chat = tuple(ask(self.spec, sample))
+        input_hash = digest({"messages": list(chat), "template": sample.template})
+        return Question(sample=sample, messages=chat, input_hash=input_hash)

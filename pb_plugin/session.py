@@ -1,0 +1,122 @@
+"""What one pytest session knows of its run: options, plan, selected items, and the conclusion at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pb_plugin.cell import Cell
+from pb_plugin.gate import Verdict, judge, parse_gate
+from pb_plugin.options import Options
+from pb_plugin.plan import Plan, cell_id_of, label_items, plan
+from pb_plugin.run import Bench, Watch
+from pb_plugin.runfile import Run, describe, save, summarise
+from pb_plugin.store import Store
+from pb_plugin.summary import Summary
+
+if TYPE_CHECKING:
+    from pb_plugin.store import StoreIndex
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conclusion:
+    """What a session ends with: the run's file, its summary or why there is none, and the verdicts of the gates."""
+
+    run: Run
+    path: Path
+    index: StoreIndex
+    summary: Summary | None
+    problem: str | None
+    verdicts: tuple[Verdict, ...]
+
+
+class BenchSession:
+    """One per process of a session.
+
+    Args:
+        options: What the user asked for.
+        worker: ``main``, or the worker's id under pytest-xdist.
+        n_workers: How many processes share the items.
+    """
+
+    def __init__(self, options: Options, *, worker: str = "main", n_workers: int = 1) -> None:
+        self.options = options
+        self.watch = Watch()
+        self._worker = worker
+        self._n_workers = n_workers
+        self._groups: dict[str, list[Cell]] = {}
+        self._label: dict[str, str] = {}
+        self.gates = tuple(parse_gate(text) for text in options.gate)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan of the options."""
+        return plan(self.options)
+
+    @cached_property
+    def cells(self) -> dict[str, Cell]:
+        """The plan's cells by id."""
+        return {cell.id: cell for cell in self.plan.cells}
+
+    @cached_property
+    def bench(self) -> Bench:
+        """This process's share of the run."""
+        store = Store(self.options.store, worker=self._worker)
+        store.prepare()
+        return Bench(self.options, store, self.watch)
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """Lowest acceptable score by task id, from ``--pb-floor``."""
+        return dict(self.options.floor)
+
+    def select(self, nodeids: Sequence[str]) -> None:
+        """Take in the items that are left after every deselection."""
+        labels = self.labels(nodeids)
+        for nodeid in nodeids:
+            cell = self.cells.get(cell_id_of(nodeid)) if self._may_be_cell(nodeid) else None
+            if cell is not None and cell.id not in self._label:
+                self._label[cell.id] = labels[nodeid]
+                self._groups.setdefault(labels[nodeid], []).append(cell)
+
+    def labels(self, nodeids: Sequence[str]) -> dict[str, str]:
+        """Return the group of every item; a session without cells keeps every item on its own."""
+        if not any(map(self._may_be_cell, nodeids)):
+            return {nodeid: nodeid for nodeid in nodeids}
+        return label_items(nodeids, self.cells, self._n_workers)
+
+    @property
+    def selected(self) -> list[Cell]:
+        """The selected cells."""
+        return [cell for group in self._groups.values() for cell in group]
+
+    def companions(self, cell: Cell) -> list[Cell]:
+        """Return the cells that are decoded in one sweep with *cell*, itself included."""
+        if self.options.sweep == "isolated":
+            return [cell]
+        return self._groups.get(self._label.get(cell.id, ""), [cell])
+
+    def conclude(self) -> Conclusion:
+        """Write the run's file, summarise what is stored of it, and judge the gates.
+
+        Raises:
+            ValueError: The store cannot be read or written.
+        """
+        run = describe(self.bench, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes)
+        path = save(run, self.options.store)
+        index = self.bench.store.index()
+        summary, problem = None, None
+        try:
+            summary = summarise(run, index)
+        except ValueError as error:
+            problem = str(error)
+        verdicts = [verdict for gate in self.gates for verdict in (judge(gate, summary) if summary else ())]
+        return Conclusion(
+            run=run, path=path, index=index, summary=summary, problem=problem, verdicts=tuple(verdicts)
+        )
+
+    def _may_be_cell(self, nodeid: str) -> bool:
+        return nodeid.endswith("]") and ("plan" in self.__dict__) and cell_id_of(nodeid) in self.cells

@@ -1,0 +1,54 @@
+"""The only clock: decode one cell alone, warm and synchronised, through pytest-benchmark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pb_plugin.cell import Cell
+from pb_plugin.record import Record
+from pb_plugin.run import Bench
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+
+def decode_timed(bench: Bench, cell: Cell, benchmark: BenchmarkFixture) -> None:
+    """Decode every sample of *cell* once to warm up (one sample) and once under the clock, and store the records.
+
+    ``extra_info`` gets ``tokens_per_second`` (sum of content tokens / wall seconds, all rows), ``step_latency_s`` (wall
+    seconds / forwards of the batch), the number of forwards and the content tokens.
+
+    Args:
+        bench: The run.
+        cell: What to decode.
+        benchmark: The fixture of pytest-benchmark.
+    """
+    planned = bench.planned(cell)
+    model: Any = bench.model(cell).get()
+    sync = getattr(model, "sync", lambda: None)
+    list(bench.sweep([(cell, planned[0])]))
+    forwards = 0
+
+    def count(n_rows: int) -> None:
+        nonlocal forwards
+        forwards += 1
+
+    def run() -> list[Record]:
+        records = list(bench.sweep([(cell, sample) for sample in planned], on_step=count))
+        sync()
+        return records
+
+    sync()
+    benchmark.group = f"{cell.model.name}-{cell.task}"
+    records = benchmark.pedantic(run, rounds=1, iterations=1)
+    wall_s = benchmark.stats.stats.total
+    content = sum(record.content_tokens or 0 for record in records)
+    benchmark.extra_info |= {
+        "cell": cell.id,
+        "content_tokens": content,
+        "forwards": forwards,
+        "tokens_per_second": content / wall_s,
+        "step_latency_s": wall_s / forwards,
+    }
+    for record in records:
+        bench.keep(record)

@@ -1,0 +1,120 @@
+"""Fixtures that tests of several packages use."""
+
+import json
+
+import pytest
+
+TINY_CONFIG = {
+    "model_type": "llada",
+    "architectures": ["LLaDAModelLM"],
+    "block_type": "llama",
+    "layer_norm_type": "rms",
+    "activation_type": "silu",
+    "rope": True,
+    "rope_full_precision": True,
+    "rope_theta": 500000.0,
+    "rms_norm_eps": 1e-5,
+    "alibi": False,
+    "include_bias": False,
+    "include_qkv_bias": False,
+    "weight_tying": False,
+    "d_model": 64,
+    "n_heads": 4,
+    "n_kv_heads": 2,
+    "n_layers": 2,
+    "mlp_hidden_size": 96,
+    "vocab_size": 320,
+    "embedding_size": 320,
+    "max_sequence_length": 128,
+    "mask_token_id": 310,
+    "eos_token_id": 300,
+    "pad_token_id": 301,
+    "torch_dtype": "float32",
+}
+
+
+def published_llada_key(native: str) -> str:
+    """Return the published LLaDA name of a Llama weight, written down apart from the loader's own table."""
+    outside = {
+        "model.embed_tokens.weight": "model.transformer.wte.weight",
+        "model.norm.weight": "model.transformer.ln_f.weight",
+        "lm_head.weight": "model.transformer.ff_out.weight",
+    }
+    if native in outside:
+        return outside[native]
+    _, _, layer, *module, _ = native.split(".")
+    inside = {
+        "input_layernorm": "attn_norm",
+        "self_attn.o_proj": "attn_out",
+        "post_attention_layernorm": "ff_norm",
+        "mlp.gate_proj": "ff_proj",
+        "mlp.up_proj": "up_proj",
+        "mlp.down_proj": "ff_out",
+    }
+    name = ".".join(module)
+    return f"model.transformer.blocks.{layer}.{inside.get(name, name.removeprefix('self_attn.'))}.weight"
+
+
+@pytest.fixture(scope="session")
+def tiny_llada_network():
+    """A small Llama with random weights large enough for its confidences to differ."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.set_num_threads(1)
+    network = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=320,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=128,
+            rms_norm_eps=1e-5,
+            rope_parameters={"rope_type": "default", "rope_theta": 500000.0},
+            tie_word_embeddings=False,
+        )
+    )
+    source = torch.Generator().manual_seed(20260307)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            noise = torch.randn(weight.shape, generator=source)
+            weight.copy_(1.0 + 0.1 * noise if "norm" in name else 0.2 * noise)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def tiny_llada_dir(tiny_llada_network, tmp_path_factory):
+    """The folder of a LLaDA checkpoint without tokenizer that holds *tiny_llada_network* under published names."""
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("tiny_llada")
+    weights = {published_llada_key(name): tensor for name, tensor in tiny_llada_network.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(TINY_CONFIG), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def llada_tokenizer_text():
+    """A tokenizer.json of single bytes and LLaDA's special tokens; ids 256-296, 303-309 and from 311 on are free."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    special = {
+        "<|startoftext|>": 297,
+        "<|start_header_id|>": 298,
+        "<|end_header_id|>": 299,
+        "<|endoftext|>": 300,
+        "<|reserved|>": 301,
+        "<|eot_id|>": 302,
+        "<|mdm_mask|>": 310,
+    }
+    alphabet = {
+        character: place for place, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))
+    }
+    backend = Tokenizer(models.BPE(vocab={**alphabet, **special}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    return backend.to_str()

@@ -1,0 +1,111 @@
+"""Builders of records and cells for the tests of the store, the aggregate and the gates."""
+
+import pytest
+
+from pb_plugin.cell_result import CellResult
+from pb_plugin.record import Record
+from task_specs.catalogue import BENCHMARK_IDS
+
+PARTS = {
+    "data_source": "own",
+    "data_checksum": "d0",
+    "task": "shuffle",
+    "spec_version": 1,
+    "sample_id": "n3-000",
+    "input_hash": "i0",
+    "model": "llada",
+    "model_fingerprint": "f0",
+    "dtype": "bfloat16",
+    "method": "confidence",
+    "method_params": {},
+    "method_code": "m0",
+    "k": 2,
+    "max_steps": None,
+    "block_length": None,
+    "canvas": 8,
+    "temperature": 0.0,
+    "seed": 0,
+    "cache": "none",
+    "decode_code": "c0",
+}
+CATEGORY_OF = {task: category for category, tasks in BENCHMARK_IDS.items() for task in tasks}
+
+
+def build_record(*, score=1.0, parts=None, **fields):
+    """Return a record of 8 positions decoded in 4 forwards; *parts* and *fields* replace what is given."""
+    values = {
+        "parts": {**PARTS, **(parts or {})},
+        "ids": (11, 12, 13, 14, 2, 2, 2, 2),
+        "text": "four words",
+        "nfe": 4,
+        "commit_step": (0, 0, 1, 1, 2, 2, 3, 3),
+        "evaluated_positions": 32,
+        "canvas_tokens": 8,
+        "to_eos_tokens": 5,
+        "content_tokens": 4,
+        "scores": {"accuracy": score},
+        "score_reasons": {"accuracy": "no grammar backend"} if score is None else {},
+        "score_key": "lists-1",
+    }
+    return Record(**{**values, **fields})
+
+
+def build_failure(*, parts=None, kind="oom", message="out of memory"):
+    """Return the record of a sample that could not be decoded."""
+    return Record(parts={**PARTS, **(parts or {})}, error={"class": kind, "message": message})
+
+
+def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_parts=None, **fields):
+    """Return a cell with one record for each of *scores*, all decoded in *nfe* forwards."""
+    asked = {
+        "model": "llada",
+        "method": "confidence",
+        "method_params": {},
+        "k": 2,
+        "block_length": None,
+        "canvas": 8,
+        "cache": "none",
+        "temperature": 0.0,
+        **{name: value for name, value in fields.items() if name in PARTS},
+    }
+    if records is None:
+        records = [
+            build_record(
+                score=score,
+                nfe=nfe,
+                nfe_kind="unknown" if nfe is None else "exact",
+                parts={"task": task, "sample_id": f"s{number:03d}", **asked, **(record_parts or {})},
+            )
+            for number, score in enumerate(scores)
+        ]
+    other = {name: value for name, value in fields.items() if name not in PARTS}
+    return CellResult(
+        **{
+            "task": task,
+            "category": CATEGORY_OF.get(task, "list_ops"),
+            "score": "accuracy",
+            "family": "static",
+            "n_planned": len(records),
+            "records": records,
+            **asked,
+            **other,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def make_record():
+    """See `build_record`."""
+    return build_record
+
+
+@pytest.fixture(scope="session")
+def make_failure():
+    """See `build_failure`."""
+    return build_failure
+
+
+@pytest.fixture(scope="session")
+def make_cell():
+    """See `build_cell`."""
+    return build_cell
