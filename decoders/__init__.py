@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from decoders.batching import Budget, decode, sweep
     from decoders.protocols import Denoiser, Generator, ModelRequest, UnmaskingMethod
     from decoders.state import Decoded, DecodeError, Failed, Row, Setting, StepUpdate, StepView
-    from decoders.batching import Budget, decode, sweep
 
 __all__ = [
     "Budget",

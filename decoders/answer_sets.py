@@ -43,8 +43,9 @@ class TokenAnswers:
 class TokenPermutations:
     """All orders of some items as token ids, described and not listed.
 
-    ``item_tokens`` int64 [I, W]; ``slot`` int64 [G] is the place in the order a position belongs to (-1 for fixed
-    text and padding), ``offset`` int64 [G] its index within an item; ``fixed`` int64 [G] the token where slot is -1.
+    ``item_tokens`` int64 [I, W]; ``slot`` int64 [G] is the place in the order a position belongs to (-1 for
+    fixed text and padding), ``offset`` int64 [G] its index within an item; ``fixed`` int64 [G] the token
+    where slot is -1.
     """
 
     item_tokens: Tensor
@@ -56,7 +57,13 @@ class TokenPermutations:
 
 
 def enumerated(
-    tokenizer: Tokenizer, texts: Sequence[str], weights: Sequence[float], *, gen_length: int, eos_id: int, sample: str
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    weights: Sequence[float],
+    *,
+    gen_length: int,
+    eos_id: int,
+    sample: str,
 ) -> TokenAnswers:
     """Return the token answers of *texts*.
 
@@ -68,15 +75,19 @@ def enumerated(
         ids = tokenizer.encode(text)
         if len(ids) > gen_length:
             raise ValueError(
-                f"canvas must hold every answer of {sample}, got {gen_length} positions for {len(ids)} tokens of "
-                f"{text!r} under tokenizer {tokenizer.name}; give the task a longer one (TASK:canvas=N)"
+                f"canvas must hold every answer of {sample}, got {gen_length} positions for {len(ids)} "
+                f"tokens of {text!r} under tokenizer {tokenizer.name}; "
+                "give the task a longer one (TASK:canvas=N)"
             )
         rows.append(ids + [eos_id] * (gen_length - len(ids)))
     if len({tuple(row) for row in rows}) < len(rows):
-        raise ValueError(f"answers of {sample} must differ in tokens, got two alike under tokenizer {tokenizer.name}")
+        raise ValueError(
+            f"answers of {sample} must differ in tokens, got two alike under tokenizer "
+            f"{tokenizer.name}; use the built-in tokenizer (--model ideal)"
+        )
     ids_AG = torch.tensor(rows, dtype=torch.long)
     weight = torch.tensor(weights, dtype=torch.float64)
-    return TokenAnswers(ids=ids_AG, weights=(weight / weight.max()).float(), support=ids_AG.unique())
+    return TokenAnswers(ids=ids_AG, weights=(weight / weight.max()).float(), support=torch.unique(ids_AG))
 
 
 def permutations(
@@ -94,8 +105,12 @@ def permutations(
     """Return the orders of *items* under a tokenizer in which every token of an item names it.
 
     Raises:
-        ValueError: The tokenizer does not cut the items that way, or the answer does not fit.
+        ValueError: No order is left, the tokenizer cuts the items another way, or the answer does not fit.
     """
+    if len(items) < 1 + exclude_input:
+        raise ValueError(
+            f"items of {sample} must be at least {1 + exclude_input}, got {len(items)}; no order is left"
+        )
     pieces = [tokenizer.encode(item) for item in items]
     fixed = [tokenizer.encode(text) for text in (opening, separator, closing)]
     whole = tokenizer.encode(opening + separator.join(items) + closing)
@@ -107,13 +122,14 @@ def permutations(
     columns = [{piece[w] for piece in pieces if len(piece) == width} for w in range(width)]
     if whole != joined or any(len(column) < len(items) for column in columns):
         raise ValueError(
-            f"tokenizer {tokenizer.name} must give every item of {sample} the same number of tokens, each naming one "
-            f"item, for more than 7 items; use the built-in tokenizer (--model ideal) or a smaller n"
+            f"tokenizer {tokenizer.name} must give every item of {sample} the same number of tokens, each "
+            f"naming one item, for more than 7 items, got {list(items)!r}; use the built-in tokenizer "
+            "(--model ideal) or a smaller n"
         )
     if len(whole) > gen_length:
         raise ValueError(
-            f"canvas must hold every answer of {sample}, got {gen_length} positions for {len(whole)} tokens under "
-            f"tokenizer {tokenizer.name}; give the task a longer one (TASK:canvas=N)"
+            f"canvas must hold every answer of {sample}, got {gen_length} positions for {len(whole)} tokens "
+            f"under tokenizer {tokenizer.name}; give the task a longer one (TASK:canvas=N)"
         )
     slot = [-1] * len(fixed[0])
     offset = [0] * len(fixed[0])
@@ -128,12 +144,14 @@ def permutations(
         slot=torch.tensor(slot + [-1] * padding),
         offset=torch.tensor(offset + [0] * padding),
         fixed=torch.tensor(ids, dtype=torch.long),
-        support=torch.tensor(ids, dtype=torch.long).unique(),
+        support=torch.unique(torch.tensor(ids, dtype=torch.long)),
         exclude_input=exclude_input,
     )
 
 
-def template_ids(tokenizer: Tokenizer, template: str, *, mask_id: int, gen_length: int, eos_id: int, sample: str) -> tuple[int, ...]:
+def template_ids(
+    tokenizer: Tokenizer, template: str, *, mask_id: int, gen_length: int, eos_id: int, sample: str
+) -> tuple[int, ...]:
     """Return the ids of an infilling *template* with ``[MASK]`` marks, padded with EOS.
 
     Raises:
@@ -144,14 +162,16 @@ def template_ids(tokenizer: Tokenizer, template: str, *, mask_id: int, gen_lengt
         ids += ([mask_id] if index else []) + tokenizer.encode(text)
     if len(ids) > gen_length:
         raise ValueError(
-            f"canvas must hold the template of {sample}, got {gen_length} positions for {len(ids)} tokens under "
-            f"tokenizer {tokenizer.name}; give the task a longer one (TASK:canvas=N)"
+            f"canvas must hold the template of {sample}, got {gen_length} positions for {len(ids)} tokens "
+            f"under tokenizer {tokenizer.name}; give the task a longer one (TASK:canvas=N)"
         )
     return tuple(ids + [eos_id] * (gen_length - len(ids)))
 
 
-def chance_correct(answers: TokenAnswers | TokenPermutations, commit_step: Sequence[int], temperature: float) -> float:
-    """Return the probability that an unbiased exact model ends in a valid answer, given the order it committed in.
+def chance_correct(
+    answers: TokenAnswers | TokenPermutations, commit_step: Sequence[int], temperature: float
+) -> float:
+    """Return the probability that an unbiased exact model is right, given the order it committed in.
 
     The law holds where the order says nothing about the tokens (`decoders.exact_law`).
 
@@ -162,7 +182,11 @@ def chance_correct(answers: TokenAnswers | TokenPermutations, commit_step: Seque
     """
     if isinstance(answers, TokenPermutations):
         return permutation_correct_probability(
-            len(answers.item_tokens), answers.exclude_input, answers.slot.tolist(), list(commit_step), temperature
+            len(answers.item_tokens),
+            answers.exclude_input,
+            answers.slot.tolist(),
+            list(commit_step),
+            temperature,
         )
     if len(answers.ids) == 1:
         return 1.0

@@ -1,13 +1,14 @@
-"""Continuous batching: rows of many methods and settings in one queue; a finished row leaves, the next one enters.
+"""Continuous batching: rows of many methods and settings in one queue; one leaves when done, the next enters.
 
-Rows are bucketed by generated length and by prompt length (in steps of `PROMPT_STEP`), so little is padded. Results
-do not depend on any of this; only float rounding of a network may (see 00-batch in the README's promises).
+Rows are bucketed by generated length and by prompt length (in steps of `PROMPT_STEP`), so little is padded.
+Results do not depend on any of this; only the float rounding of a network may.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,12 @@ class Budget:
 
     tokens: int
     max_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "max_rows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}; 1 decodes row by row")
 
     def rows(self, width: int) -> int:
         """Return how many rows of *width* tokens fit, at least one."""
@@ -68,11 +75,26 @@ def sweep(
     for row in rows:
         if row.setting.method.needs:
             needs = ", ".join(sorted(row.setting.method.needs))
-            raise ValueError(f"method {row.setting.method.name} must need only what the loop offers, got needs={needs}")
+            raise ValueError(
+                f"method {row.setting.method.name} must need only what the loop offers, got needs={needs}; "
+                "choose another method"
+            )
         width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
         buckets.setdefault((row.gen_length, width), deque()).append(row)
-    for (gen_length, width), queue in sorted(buckets.items()):
-        yield from _bucket(denoiser, queue, gen_length, width, budget, on_step)
+    with _threads(getattr(denoiser, "cpu_threads", None)):
+        for (gen_length, width), queue in sorted(buckets.items()):
+            yield from _bucket(denoiser, queue, gen_length, width, budget, on_step)
+
+
+@contextmanager
+def _threads(wanted: int | None) -> Iterator[None]:
+    """Use as many CPU threads as the denoiser wants; sharing out tiny tensors costs more than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _bucket(
@@ -119,7 +141,8 @@ def _bucket(
 
 def _out_of_memory(denoiser: Denoiser, slots: Slots, error: torch.OutOfMemoryError) -> Failed:
     row = slots.rows[0]
-    message = f"model {denoiser.name} ran out of memory on row {row.key!r} alone ({slots.canvas.shape[1]} tokens): {error}"
+    size = f"{slots.canvas.shape[1]} tokens"
+    message = f"model {denoiser.name} ran out of memory on row {row.key!r} alone ({size}): {error}"
     return Failed(key=row.key, error=DecodeError(message, kind="oom"))
 
 
@@ -161,7 +184,14 @@ def decode(
         ValueError: A setting does not fit.
         DecodeError: A row failed; the first failure is raised.
     """
-    setting = Setting(method=method, k=k, max_steps=max_steps, block_length=block_length, temperature=temperature)
+    for name, given in (("templates", templates), ("contexts", contexts)):
+        if given is not None and len(given) != len(prompts):
+            raise ValueError(
+                f"{name} must be one per prompt ({len(prompts)}), got {len(given)}; pair them up"
+            )
+    setting = Setting(
+        method=method, k=k, max_steps=max_steps, block_length=block_length, temperature=temperature
+    )
     rows = [
         Row(
             key=index,

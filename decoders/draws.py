@@ -1,7 +1,8 @@
 """Random numbers as a function of what they are for: no generator object, no order of calls.
 
-Every draw is a hash of its key (row, canvas or step, position, purpose), so a row gets the same draws alone, in a
-batch, after a resume or on another worker. The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+Every draw is a hash of its key (row, canvas or step, position, purpose), so a row gets the same draws alone,
+in a batch, after a resume or on another worker. The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood
+2014).
 """
 
 from __future__ import annotations
@@ -45,8 +46,11 @@ def combine(*parts: Tensor | int) -> Tensor:
 
 
 def uniform(key: Tensor) -> Tensor:
-    """Return float64 draws strictly between 0 and 1, one for each hashed *key*."""
-    return (_shift(key, 11).double() + 0.5) * 2.0**-53
+    """Return float64 draws strictly between 0 and 1, one for each hashed *key*.
+
+    52 bits: with 53 the largest draw would be rounded to 1, where Gumbel noise is infinite.
+    """
+    return (_shift(key, 12).double() + 0.5) * 2.0**-52
 
 
 def canvas_key(tokens: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """THE loop: the only writer of the canvas.
 
-One call of `advance` is one step of every row in the batch: forward -> proposals -> each method's update -> checks ->
-canvas. All checks stay on the device; what left the rules is read together with what is finished, in one transfer.
+One call of `advance` is one step of every row in the batch: forward -> proposals -> each method's update ->
+checks -> canvas. All checks stay on the device; what left the rules is read together with what is finished,
+in one transfer.
 Legend: B = rows in the batch, G = generated length, N = queried positions.
 """
 
@@ -23,11 +24,17 @@ BROKEN_RULES = (
     ("model_error", "the denoiser gave logits that are not finite; check the checkpoint and its dtype"),
     ("method_error", "it unmasks positions that are not eligible; unmask must be a subset of view.eligible"),
     ("method_error", "it commits MASK or an id outside the vocabulary; commit view.proposals"),
-    ("method_error", "it masks positions again that it may not; declare may_remask and keep to committed positions"),
+    (
+        "method_error",
+        "it masks positions again that it may not; declare may_remask and keep to committed positions",
+    ),
     ("method_error", "it commits nothing; commit at least one eligible position or declare may_idle"),
-    ("method_error", "it needs more than twice as many steps as there are positions; it does not make progress"),
+    (
+        "method_error",
+        "it needs more than twice as many steps as there are positions; it does not make progress",
+    ),
 )
-"""What can be wrong after a step, in the order in which it is looked for: kind of the error, and the message."""
+"""What can be wrong after a step, in the order in which it is looked for: kind of the error, message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +49,7 @@ class _Wish:
 
 
 def settle(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded]]:
-    """Move rows whose block is complete to their next block with masks; return the rest and the finished rows."""
+    """Move rows whose block is complete to their next one with masks; return them and the finished rows."""
     unfinished, finished, _ = _settle(slots, denoiser, torch.zeros_like(slots.nfe))
     return unfinished, finished
 
@@ -51,7 +58,8 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
     """Take one step with every row; return the rows to go on with, and those that finished or failed.
 
     Raises:
-        torch.OutOfMemoryError: When the forward does not fit; *slots* are unchanged and can be stepped in parts.
+        torch.OutOfMemoryError: When the forward does not fit; *slots* are unchanged and can be stepped in
+        parts.
     """
     eligible = eligible_positions(slots, denoiser.mask_id)
     unbiased = bool(getattr(denoiser, "unbiased_ties", False))
@@ -59,6 +67,7 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
     in_canvas = query + torch.tensor([0, slots.canvas.shape[1] - slots.gen_length], device=query.device)
     try:
         logits = denoiser(slots.canvas, slots.attend, in_canvas, [row.context for row in slots.rows])
+        _check_logits(logits, len(query), slots, denoiser.vocab_size)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the boundary to a model that may be anybody's
@@ -83,8 +92,12 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
     failed: dict[int, DecodeError] = {}
     for (method, members), view in zip(slots.groups().items(), views, strict=True):
         try:
-            update, memory[method] = method.step(view, _complete_memory(method, slots.memory.get(method), view, len(members)))
-            _check_shapes(update, view)
+            update, memory[method] = method.step(
+                view, _complete_memory(method, slots.memory.get(method), view, len(members))
+            )
+            _check_update(update, memory[method], view)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # the boundary to a method that may be anybody's
             row = slots.rows[members[0]]
             message = f"method {method.name} raised {type(error).__name__}: {error} (first row {row.key!r})"
@@ -108,20 +121,40 @@ def _complete_memory(method: UnmaskingMethod, memory: Any, view: StepView, n_row
     return join_memory(memory, method.init(view.rows(slice(known, n_rows))))
 
 
-def _check_shapes(update: StepUpdate, view: StepView) -> None:
+def _check_logits(logits: Tensor, n_queries: int, slots: Slots, vocab_size: int) -> None:
+    widest = vocab_size if slots.support is None else slots.support.shape[1]
+    fits = logits.ndim == 2 and len(logits) == n_queries and 0 < logits.shape[1] <= widest
+    if not fits or (slots.support is None and logits.shape[1] != vocab_size):
+        raise ValueError(
+            f"logits must have the shape {(n_queries, widest)}, got {tuple(logits.shape)}; "
+            "give one row per query, and the vocabulary or the support as columns"
+        )
+
+
+def _check_update(update: StepUpdate, memory: Any, view: StepView) -> None:
     for name in ("unmask", "tokens", "remask"):
         tensor = getattr(update, name)
         if tensor is not None and tensor.shape != view.eligible.shape:
-            raise ValueError(f"{name} must have the shape {tuple(view.eligible.shape)} of the view, got {tuple(tensor.shape)}")
+            raise ValueError(
+                f"{name} must have the shape {tuple(view.eligible.shape)} of the view, "
+                f"got {tuple(tensor.shape)}; give every row and position"
+            )
+    if memory is not None and memory_rows(memory) != len(view.eligible):
+        raise ValueError(
+            f"memory must hold the {len(view.eligible)} rows of the view, got {memory_rows(memory)}; "
+            "keep rows as dimension 0"
+        )
 
 
-def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, vocab_size: int, mask_id: int) -> Tensor:
+def _check(
+    slots: Slots, wish: _Wish, view: StepView, usable: Tensor, vocab_size: int, mask_id: int
+) -> Tensor:
     """Return int64 [B]: 0, or 1 + the index in `BROKEN_RULES` of the first rule a row broke."""
     foreign = (wish.tokens == mask_id) | (wish.tokens < 0) | (wish.tokens >= vocab_size)
     methods = [row.setting.method for row in slots.rows]
     may_remask = torch.tensor([m.may_remask for m in methods], device=usable.device).unsqueeze(1)
     visible = slots.fillable & (view.tokens != mask_id)
-    idle = ~(wish.unmask | wish.remask).any(dim=1) & ~slots.may_idle
+    idle = ~wish.unmask.any(dim=1) & ~slots.may_idle
     broken = torch.stack(
         [
             ~usable,
@@ -140,7 +173,9 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
     """Return the batch after the step: the one place where a canvas changes."""
     prompt = slots.canvas[:, : -slots.gen_length]
     generated = torch.where(wish.unmask, wish.tokens, slots.generated).masked_fill(wish.remask, mask_id)
-    commit_step = torch.where(wish.unmask, slots.nfe.unsqueeze(1), slots.commit_step).masked_fill(wish.remask, -1)
+    commit_step = torch.where(wish.unmask, slots.nfe.unsqueeze(1), slots.commit_step).masked_fill(
+        wish.remask, -1
+    )
     return replace(
         slots,
         canvas=torch.cat([prompt, generated], dim=1),
@@ -163,7 +198,9 @@ def _settle(
     entering = fresh | ((left_in_block == 0) & may_leave)
     first_masked = masked.byte().argmax(dim=1)
     start = torch.where(entering, first_masked // slots.block_length * slots.block_length, slots.block_start)
-    moved = replace(slots, block_start=start, step=torch.where(entering, torch.zeros_like(slots.step), slots.step))
+    moved = replace(
+        slots, block_start=start, step=torch.where(entering, torch.zeros_like(slots.step), slots.step)
+    )
     left = eligible_positions(moved, denoiser.mask_id).sum(dim=1)
     masks = torch.where(entering, left, slots.masks_at_entry)
     steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
@@ -172,7 +209,9 @@ def _settle(
     for index, (rule, _, _) in enumerate(status):
         if rule and index not in errors:
             errors[index] = _rule_error(slots, index, rule - 1, denoiser)
-    moved = replace(moved, masks_at_entry=masks, steps=steps, eligible_count=tuple(count for _, _, count in status))
+    moved = replace(
+        moved, masks_at_entry=masks, steps=steps, eligible_count=tuple(count for _, _, count in status)
+    )
     ended = [index for index, (_, is_done, _) in enumerate(status) if is_done and index not in errors]
     going = [index for index, (_, is_done, _) in enumerate(status) if not is_done and index not in errors]
     failures = [Failed(key=slots.rows[index].key, error=error) for index, error in sorted(errors.items())]
@@ -184,8 +223,8 @@ def _rule_error(slots: Slots, index: int, rule: int, denoiser: Denoiser) -> Deco
     row = slots.rows[index]
     block = int(slots.block_start[index] // slots.block_length[index])
     step = int(slots.step[index]) - 1
-    where = f"model {denoiser.name}, method {row.setting.method.name}, row {row.key!r}, block {block}, step {step}"
-    return DecodeError(f"{where}: {text}", kind=kind)
+    who = f"model {denoiser.name}, method {row.setting.method.name}, row {row.key!r}"
+    return DecodeError(f"{who}, block {block}, step {step}: {text}", kind=kind)
 
 
 def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:

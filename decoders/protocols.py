@@ -1,6 +1,7 @@
 """What others implement: a denoiser driven by our loop, a generator that owns its loop, an unmasking method.
 
-Legend: B = rows of one forward, L = canvas length (padding + prompt + generated region), N = queried positions,
+Legend: B = rows of one forward, L = canvas length (padding + prompt + generated region), N = queried
+    positions,
 V = vocabulary (or the size of the denoiser's support, see `HasSupport`).
 """
 
@@ -58,7 +59,8 @@ class Tokenizer(Protocol):
 class Denoiser(Protocol):
     """A network (or an exact law) that gives logits for any queried positions of a canvas.
 
-    Quirks of a model live behind this call: shifted logits, padding, MASK at -inf, chat template, block masks.
+    Quirks of a model live behind this call: shifted logits, padding, MASK at -inf, chat template, block
+    masks.
     """
 
     name: str
@@ -86,15 +88,18 @@ class Denoiser(Protocol):
 
 @runtime_checkable
 class HasSupport(Protocol):
-    """Optional: a denoiser that knows the few token ids a row can ever take returns logits over those only."""
+    """Optional: a denoiser that knows the few ids a row can ever take returns logits over those only."""
 
     def support(self, contexts: Sequence[Any]) -> Tensor:
-        """Return int64 ids [B, C], ascending in each row, padded with the row's last id; logits are then [N, C]."""
+        """Return int64 ids [B, C], ascending in a row, padded with its last id; logits are then [N, C]."""
         ...
 
 
 class Generator(Protocol):
-    """A model that owns its loop (autoregressive, API, SEDD's samplers ...). Its only unmasking name is ``native``."""
+    """A model that owns its loop (autoregressive, API, SEDD's samplers ...).
+
+    Its only unmasking name is ``native``.
+    """
 
     name: str
     eos_ids: frozenset[int]
@@ -113,9 +118,10 @@ class UnmaskingMethod(Protocol):
     """Which masked positions are committed at a step: a frozen dataclass of plain parameters.
 
     ``family`` is ``static`` (a fixed number per step) or ``adaptive``; it chooses the published PBx rule.
-    ``takes_k`` says that the loop's quota is used. ``sweep`` are the default parameter sets. ``may_idle`` allows a
-    step that commits nothing (only published quirks need it), ``may_remask`` allows ``StepUpdate.remask``.
-    ``needs`` names optional capabilities of the denoiser; the loop refuses what it does not know.
+    ``takes_k`` says that the loop's quota is used. ``sweep`` are the default parameter sets. ``may_idle``
+    allows a step that commits nothing (only published quirks need it), ``may_remask`` allows
+    ``StepUpdate.remask``. ``needs`` names optional capabilities of the denoiser; the loop refuses what it
+    does not know.
     """
 
     name: str

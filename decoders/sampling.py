@@ -1,4 +1,4 @@
-"""Logits to token proposals: greedy with the model's tie rule, or Gumbel noise; and what can be read off them.
+"""Logits to token proposals, greedy with the model's tie rule or with Gumbel noise, and what they tell.
 
 Legend: N = queried positions, C = columns of the logits (vocabulary or a row's support).
 """
@@ -14,11 +14,14 @@ TIE_TOLERANCE = 1e-6
 """Tokens within this log probability, and positions within this score, tie for a model with unbiased ties."""
 
 
-def greedy(logits: Tensor, row_keys: Tensor, canvas_keys: Tensor, positions: Tensor, *, unbiased: bool) -> Tensor:
+def greedy(
+    logits: Tensor, row_keys: Tensor, canvas_keys: Tensor, positions: Tensor, *, unbiased: bool
+) -> Tensor:
     """Return the best column of each query, int64 [N].
 
-    Ties go to the lowest column. With *unbiased* (a model of exact marginals) columns within `TIE_TOLERANCE` of the
-    best are equally likely; the draw is keyed by row, canvas and position (all int64 [N]), never by step or method.
+    Ties go to the lowest column. With *unbiased* (a model of exact marginals) columns within `TIE_TOLERANCE`
+    of the best are equally likely; the draw is keyed by row, canvas and position (all int64 [N]), never by
+    step or method.
     """
     best, choice = logits.max(dim=1)
     if unbiased:
@@ -30,11 +33,13 @@ def greedy(logits: Tensor, row_keys: Tensor, canvas_keys: Tensor, positions: Ten
     return choice
 
 
-def sampled(logits: Tensor, temperature: Tensor, row_keys: Tensor, steps: Tensor, positions: Tensor, ids: Tensor) -> Tensor:
+def sampled(
+    logits: Tensor, temperature: Tensor, row_keys: Tensor, steps: Tensor, positions: Tensor, ids: Tensor
+) -> Tensor:
     """Return columns [N] drawn from softmax(logits / temperature) by the Gumbel-max trick in float64.
 
-    The noise is keyed by row, step, position and token id, so it is the same in any batch. In low precision the tail
-    of the Gumbel distribution is cut off, which lowers the effective temperature (arXiv:2409.02908).
+    The noise is keyed by row, step, position and token id, so it is the same in any batch. In low precision
+    the tail of the Gumbel distribution is cut off, which lowers the effective temperature (arXiv:2409.02908).
 
     Args:
         logits: [N, C].

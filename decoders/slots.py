@@ -1,6 +1,7 @@
 """The rows being decoded now, as tensors with rows first. Only `loop.advance` writes the canvas in them.
 
-Legend: B = rows in the batch, P = prompt width (left-padded), G = generated length, L = P + G, C = support size.
+Legend: B = rows in the batch, P = prompt width (left-padded), G = generated length, L = P + G, C = support
+    size.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from decoders import draws
 from decoders.protocols import Denoiser, HasSupport, UnmaskingMethod
@@ -20,10 +20,11 @@ from decoders.state import Row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slots:
-    """A batch. ``memory`` maps a method to the memory of its rows in batch order, rows without one yet come last.
+    """A batch. ``memory`` maps a method to that of its rows in batch order; rows without one yet come last.
 
-    ``block_length``, ``k`` and ``steps_per_block`` are the rows' settings (0 where not given), ``block_start``,
-    ``step``, ``steps`` and ``masks_at_entry`` belong to the current block, ``eligible_count`` is on the host.
+    ``block_length``, ``k`` and ``steps_per_block`` are the rows' settings (0 where not given),
+    ``block_start``, ``step``, ``steps`` and ``masks_at_entry`` belong to the current block,
+    ``eligible_count`` is on the host.
     """
 
     canvas: Tensor  # int64 [B, L]
@@ -83,7 +84,9 @@ def join_memory(first: Any, second: Any) -> Any:
     """Return the memory of two groups of rows of one method, the first group's rows first."""
     if first is None or second is None:
         return first if second is None else second
-    return replace(first, **{f.name: torch.cat([getattr(first, f.name), getattr(second, f.name)]) for f in fields(first)})
+    return replace(
+        first, **{f.name: torch.cat([getattr(first, f.name), getattr(second, f.name)]) for f in fields(first)}
+    )
 
 
 def memory_rows(memory: Any) -> int:
@@ -103,7 +106,9 @@ def keep(slots: Slots, kept: Sequence[int]) -> Slots:
         if state is not None:
             with_memory = members[: memory_rows(state)]
             local = [i for i, row in enumerate(with_memory) if row in chosen]
-            memory[method] = slice_memory(state, torch.tensor(local, dtype=torch.long, device=slots.canvas.device))
+            memory[method] = slice_memory(
+                state, torch.tensor(local, dtype=torch.long, device=slots.canvas.device)
+            )
     return replace(
         slots,
         **{name: getattr(slots, name)[index] for name in _tensor_names()},
@@ -117,7 +122,8 @@ def keep(slots: Slots, kept: Sequence[int]) -> Slots:
 def join(first: Slots, second: Slots) -> Slots:
     """Return one batch of both; the canvas widths must agree.
 
-    Rows of *first* keep their place, so the memory of a method's rows stays a prefix when *second* has none yet.
+    Rows of *first* keep their place, so the memory of a method's rows stays a prefix when *second* has none
+    yet.
     """
     support = None
     if first.support is not None and second.support is not None:
@@ -169,20 +175,20 @@ def admit(rows: Sequence[Row], denoiser: Denoiser, prompt_width: int) -> Slots:
         temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float64, device=device),
         k=per_row([s.k or 0 for s in settings]),
         block_length=per_row(blocks),
-        steps_per_block=per_row([(s.max_steps or 0) * b // gen_length for s, b in zip(settings, blocks, strict=True)]),
-        may_idle=torch.tensor([s.method.may_idle and s.max_steps is not None for s in settings], device=device),
+        steps_per_block=per_row(
+            [(s.max_steps or 0) * b // gen_length for s, b in zip(settings, blocks, strict=True)]
+        ),
+        may_idle=torch.tensor(
+            [s.method.may_idle and s.max_steps is not None for s in settings], device=device
+        ),
         block_start=zeros,
         step=zeros,
         steps=zeros,
         masks_at_entry=zeros,
-        support=denoiser.support([row.context for row in rows]).to(device) if isinstance(denoiser, HasSupport) else None,
+        support=denoiser.support([row.context for row in rows]).to(device)
+        if isinstance(denoiser, HasSupport)
+        else None,
         rows=tuple(rows),
         eligible_count=(0,) * len(rows),
         memory={},
     )
-
-
-def pad_prompts(slots: Slots, prompt_width: int, pad_id: int) -> Slots:
-    """Return the same rows with prompts padded to a larger *prompt_width*."""
-    extra = prompt_width + slots.gen_length - slots.canvas.shape[1]
-    return replace(slots, canvas=pad(slots.canvas, (extra, 0), value=pad_id), attend=pad(slots.attend, (extra, 0), value=False))

@@ -40,7 +40,8 @@ class Setting:
     Args:
         method: The unmasking method; rows with an equal method are stepped together.
         k: Tokens per step for methods with a quota; None for adaptive methods. Excludes *max_steps*.
-        max_steps: Step budget over all blocks (LLaDA's ``steps``); must be a multiple of the number of blocks.
+        max_steps: Step budget over all blocks (LLaDA's ``steps``); must be a multiple of the number of
+            blocks.
         block_length: Divides the generated length; None means one block (any order).
         temperature: 0 is greedy; above 0 tokens are drawn from ``softmax(logits / temperature)``.
     """
@@ -53,7 +54,10 @@ class Setting:
 
     def __post_init__(self) -> None:
         if self.k is not None and self.max_steps is not None:
-            raise ValueError(f"k and max_steps exclude each other, got k={self.k!r} and max_steps={self.max_steps!r}; give one")
+            raise ValueError(
+                f"k and max_steps exclude each other, got k={self.k!r} and max_steps={self.max_steps!r}; "
+                "give one"
+            )
         for name in ("k", "max_steps", "block_length"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -61,7 +65,9 @@ class Setting:
         if not self.temperature >= 0.0:
             raise ValueError(f"temperature must be 0 or more, got {self.temperature!r}; 0 is greedy")
         if self.method.takes_k and self.k is None and self.max_steps is None:
-            raise ValueError(f"method {self.method.name!r} needs k or max_steps, got neither; k=1 is one token per step")
+            raise ValueError(
+                f"method {self.method.name!r} needs k or max_steps, got neither; k=1 is one token per step"
+            )
         if not self.method.takes_k and self.k is not None:
             raise ValueError(f"method {self.method.name!r} has no k, got k={self.k!r}; leave k out")
 
@@ -92,28 +98,36 @@ class Row:
 
     def __post_init__(self) -> None:
         if self.gen_length < 1:
-            raise ValueError(f"gen_length must be at least 1, got {self.gen_length!r}; it counts generated positions")
+            raise ValueError(
+                f"gen_length must be at least 1, got {self.gen_length!r}; it counts generated positions"
+            )
         block = self.setting.block_length
         if block is not None and self.gen_length % block:
-            raise ValueError(f"block_length must divide gen_length, got {block!r} and {self.gen_length!r}; choose a divisor")
+            raise ValueError(
+                f"block_length must divide gen_length, got {block!r} and {self.gen_length!r}; "
+                "choose a divisor"
+            )
         if self.template_ids is not None and len(self.template_ids) != self.gen_length:
             raise ValueError(
-                f"template_ids must have gen_length={self.gen_length} ids, got {len(self.template_ids)}; pad it with EOS"
+                f"template_ids must have gen_length={self.gen_length} ids, got {len(self.template_ids)}; "
+                "pad it with EOS"
             )
         steps = self.setting.max_steps
         blocks = self.gen_length // (block or self.gen_length)
         if steps is not None and steps % blocks:
-            raise ValueError(f"max_steps must be a multiple of the {blocks} blocks, got {steps!r}; choose another budget")
+            raise ValueError(
+                f"max_steps must be a multiple of the {blocks} blocks, got {steps!r}; choose another budget"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
     """A finished row.
 
-    ``nfe`` counts the forwards after which a token of this row could be committed; prefill, store and helper passes
-    are ``nfe_other``. ``commit_step[i]`` is the 0-based forward of the final commit of generated position i, -1 where
-    a template fixed it. ``evaluated_positions`` sums the canvas positions computed for this row.
-    ``nfe_kind`` is exact, snapshots, cap or unknown (then ``nfe`` is None).
+    ``nfe`` counts the forwards after which a token of this row could be committed; prefill, store and helper
+    passes are ``nfe_other``. ``commit_step[i]`` is the 0-based forward of the final commit of generated
+    position i, -1 where a template fixed it. ``evaluated_positions`` sums the canvas positions computed for
+    this row. ``nfe_kind`` is exact, snapshots, cap or unknown (then ``nfe`` is None).
     """
 
     key: Any
@@ -139,10 +153,11 @@ class Failed:
 class StepView:
     """What a method sees before one step. The tensors belong to the loop: read, do not write.
 
-    Everything is [R, G] over the generated region unless said otherwise; values where ``eligible`` is False mean
-    nothing. ``confidence`` is the probability of the proposal under the untempered softmax (float32).
-    ``step`` counts forwards in the current block, ``quota`` is what the schedule of k or max_steps asks for now
-    (0 without a schedule), ``remaining`` counts the eligible positions; these and the block bounds are [R].
+    Everything is [R, G] over the generated region unless said otherwise; values where ``eligible`` is False
+    mean nothing. ``confidence`` is the probability of the proposal under the untempered softmax (float32).
+    ``step`` counts forwards in the current block, ``quota`` is what the schedule of k or max_steps asks for
+    now (0 without a schedule), ``remaining`` counts the eligible positions; these and the block bounds are
+    [R].
     """
 
     tokens: Tensor
@@ -187,8 +202,8 @@ class StepView:
     def rank(self, score: Tensor) -> Tensor:
         """Return the int64 rank [R, G] of every position by *score*, highest first; G where not eligible.
 
-        Equal scores go by ``tie_order``, lowest first. Scores closer than ``tie_tolerance`` to their neighbour in
-        the sorted row count as equal (0 for networks: exact equality).
+        Equal scores go by ``tie_order``, lowest first. Scores closer than ``tie_tolerance`` to their
+        neighbour in the sorted row count as equal (0 for networks: exact equality).
         """
         n_positions = score.shape[1]
         masked_score = score.double().masked_fill(~self.eligible, float("-inf"))
@@ -209,7 +224,8 @@ class StepView:
 class StepUpdate:
     """What a method wants: ``unmask`` is a subset of ``eligible``; ``tokens`` is read only there.
 
-    ``remask`` names visible generated positions to mask again; only methods that declare ``may_remask`` give it.
+    ``remask`` names visible generated positions to mask again; only methods that declare ``may_remask`` give
+    it.
     """
 
     unmask: Tensor

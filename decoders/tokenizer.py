@@ -14,7 +14,8 @@ class PieceTokenizer:
     Ids: 0 MASK, 1 EOS, 2-257 the bytes, then the pieces in the order given.
 
     Args:
-        pieces: Texts that are one token each (a name, a separator); a single ASCII character is a token anyway.
+        pieces: Texts that are one token each (a name, a separator); a single ASCII character is a token
+            anyway.
 
     Raises:
         ValueError: A piece is empty or given twice.

@@ -1,11 +1,12 @@
 """Logits of one forward -> proposals and the read-only views that methods see.
 
-Legend: B = rows in the batch, R = rows of one method, G = generated length, N = queried positions, C = columns.
+Legend: B = rows in the batch, R = rows of one method, G = generated length, N = queried positions, C =
+    columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -42,7 +43,7 @@ def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
 
 
 def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
-    """Return int64 [N, 2] pairs (row, generated position) sorted by row then position, without a device sync."""
+    """Return int64 [N, 2] pairs (row, generated position), by row then position, without a device sync."""
     flat = eligible.flatten().byte().argsort(descending=True, stable=True)[:n_eligible]
     return torch.stack([flat // eligible.shape[1], flat % eligible.shape[1]], dim=1)
 
@@ -54,13 +55,15 @@ def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> P
     keys = slots.row_key[row]
     canvas_keys = draws.canvas_key(slots.generated)[row]
     column = sampling.greedy(logits, keys, canvas_keys, position, unbiased=unbiased)
+    support = None if slots.support is None else slots.support[:, : logits.shape[1]][row]
     if any(r.setting.temperature > 0.0 for r in slots.rows):
-        ids = torch.arange(logits.shape[1], device=logits.device) if slots.support is None else slots.support[row]
+        ids = torch.arange(logits.shape[1], device=logits.device) if support is None else support
         warm = slots.temperature[row]
-        noisy = sampling.sampled(logits, warm.clamp(min=1e-9), keys, slots.nfe[row], position, ids)
+        divisor = torch.where(warm > 0.0, warm, torch.ones_like(warm))
+        noisy = sampling.sampled(logits, divisor, keys, slots.nfe[row], position, ids)
         column = torch.where(warm > 0.0, noisy, column)
     probability = sampling.probability(logits, column)
-    token = column if slots.support is None else slots.support[row].gather(1, column.unsqueeze(1)).squeeze(1)
+    token = column if support is None else support.gather(1, column.unsqueeze(1)).squeeze(1)
     shape = (len(slots), slots.gen_length)
     tokens = torch.zeros(shape, dtype=torch.long, device=logits.device)
     confidence = torch.zeros(shape, dtype=torch.float32, device=logits.device)
@@ -87,7 +90,9 @@ def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bo
     position = torch.arange(slots.gen_length, device=eligible.device)
     if unbiased:
         canvas_keys = draws.canvas_key(slots.generated)
-        key = draws.combine(slots.row_key.unsqueeze(1), canvas_keys.unsqueeze(1), position, draws.POSITION_TIE)
+        key = draws.combine(
+            slots.row_key.unsqueeze(1), canvas_keys.unsqueeze(1), position, draws.POSITION_TIE
+        )
         tie_order = draws.uniform(key)
     else:
         tie_order = position.double().expand(eligible.shape)
@@ -133,7 +138,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         keys, steps = slots.row_key[index].unsqueeze(1), slots.nfe[index].unsqueeze(1)
         return draws.uniform(draws.combine(keys, steps, position, draws.ORDER))
 
-    lazy = {
+    lazy: dict[str, Callable[[], Tensor]] = {
         "margin": partial(scattered, sampling.margin),
         "neg_entropy": partial(scattered, sampling.neg_entropy),
         "draws": order_draws,

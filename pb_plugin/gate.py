@@ -21,7 +21,7 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {">=": ge, ">": gt, "<=": le, "<": lt}
 )
 _PBX = re.compile(r"PB(?P<x>\d+(\.\d+)?)(\((?P<count>[^()]*)\))?(@b(?P<block>\d+))?")
-_COMPARISON = re.compile(r"(?P<left>.*?)(?P<operator>>=|<=|==|!=|>|<|=(?=[^=]*$))(?P<bound>.*)")
+_COMPARISON = re.compile(r"(?P<left>.*?)(?P<operator>>=|<=|==|!=|>|<|=(?=[^<>=!]*$))(?P<bound>.*)")
 _SHORT = re.compile(r"(?P<name>[kb])(?P<value>\d+)")
 
 

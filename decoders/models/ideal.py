@@ -1,8 +1,10 @@
 """`ideal`: the embedded default model. It decodes from the exact distribution of valid answers.
 
-Source: the ideal model of ParallelBench (arXiv:2510.04767), sections 3 and 4: exact conditional marginals of every
-masked position given the committed tokens, and no noise; ties are broken at random by the loop (`unbiased_ties`).
-It is a reference without bias, not an upper bound: a model that always picks the same valid answer scores 1 anywhere.
+Source: the ideal model of ParallelBench (arXiv:2510.04767), sections 3 and 4: exact conditional marginals of
+    every
+masked position given the committed tokens, and no noise; ties are broken at random by the loop
+(`unbiased_ties`). It is a reference without bias, not an upper bound: a model that always picks the same
+valid answer scores 1 anywhere.
 Legend: B = rows, A = answers, G = generated length, C = support, N = queries, I = items.
 """
 
@@ -33,14 +35,15 @@ class Ideal:
     """A denoiser whose contexts are `TokenAnswers` or `TokenPermutations` of each row's sample.
 
     It never reads the prompt. When no answer agrees with what is committed, those that disagree at the fewest
-    positions count; in a permutation, tokens are taken in position order and one that contradicts earlier ones is
-    ignored.
+    positions count; in a permutation, tokens are taken in position order and one that contradicts earlier
+    ones is ignored.
     """
 
     name = "ideal"
     unbiased_ties = True
     uses_answers = True
     batch_tokens = BATCH_TOKENS
+    cpu_threads = 1
     device = "cpu"
 
     def __init__(self, tokenizer: Tokenizer, *, mask_id: int, eos_id: int, vocab_size: int) -> None:
@@ -56,13 +59,27 @@ class Ideal:
         return []
 
     def support(self, contexts: Sequence[Any]) -> Tensor:
-        """Return the ids each row can take, int64 [B, C], padded with the last one."""
+        """Return the ids each row can take, int64 [B, C], padded with the last one.
+
+        Raises:
+            TypeError: A context is no answer set.
+        """
+        for context in contexts:
+            if not isinstance(context, (TokenAnswers, TokenPermutations)):
+                raise TypeError(
+                    f"contexts must be TokenAnswers or TokenPermutations, got {context!r}; "
+                    "see decoders.answer_sets.enumerated and permutations"
+                )
         longest = max(len(context.support) for context in contexts)
         return pad_sequence([_stretch(context.support, longest) for context in contexts], batch_first=True)
 
     @torch.inference_mode()
     def __call__(self, canvas: Tensor, attend: Tensor, query: Tensor, contexts: Sequence[Any]) -> Tensor:
-        """Return exact log marginals over each row's support, float32 [N, C]."""
+        """Return exact log marginals over each row's support, float32 [N, C].
+
+        Raises:
+            ValueError: Answers of another length than the generated region.
+        """
         width = max(len(context.support) for context in contexts)
         row, position = query.unbind(dim=1)
         logits = torch.full((len(query), width), -math.inf)
@@ -72,12 +89,22 @@ class Ideal:
         for indices in members.values():
             context = contexts[indices[0]]
             gen_length = len(context.slot) if isinstance(context, TokenPermutations) else context.ids.shape[1]
-            generated = canvas[indices][:, -gen_length:]
-            marginals = self._permuted(generated, context) if isinstance(context, TokenPermutations) else self._listed(generated, context)
+            first = canvas.shape[1] - gen_length
+            if first < 0 or bool((position[torch.isin(row, torch.tensor(indices))] < first).any()):
+                raise ValueError(
+                    f"contexts must hold answers as long as the generated region, got {gen_length} "
+                    "positions; tokenise them with gen_length of the row"
+                )
+            generated = canvas[indices][:, first:]
+            marginals = (
+                self._permuted(generated, context)
+                if isinstance(context, TokenPermutations)
+                else self._listed(generated, context)
+            )
             place = torch.full((len(canvas),), -1, dtype=torch.long)
             place[indices] = torch.arange(len(indices))
             mine = place[row] >= 0
-            chosen = marginals[place[row[mine]], position[mine] - (canvas.shape[1] - gen_length)]
+            chosen = marginals[place[row[mine]], position[mine] - first]
             logits[mine, : len(context.support)] = chosen.log()
         return logits
 
@@ -99,11 +126,12 @@ class Ideal:
     def _permuted(self, generated: Tensor, orders: TokenPermutations) -> Tensor:
         """Return P(token | committed) over all orders in closed form, float32 [B, G, C].
 
-        With r items left, an open slot shows each with (r - 1)! orders out of r!; the excluded input, where it still
-        agrees with what is committed, is subtracted from both.
+        With r items left, an open slot shows each with (r - 1)! orders out of r!; the excluded input, where
+        it still agrees with what is committed, is subtracted from both.
         """
         n_items, _ = orders.item_tokens.shape
         rows = torch.arange(len(generated))
+        identity = torch.arange(n_items)
         item_at = torch.full((len(generated), n_items), -1)
         taken = torch.zeros(len(generated), n_items, dtype=torch.bool)
         for position in range(generated.shape[1]):
@@ -113,17 +141,19 @@ class Ideal:
             names = orders.item_tokens[:, orders.offset[position]] == generated[:, position].unsqueeze(1)
             item = names.byte().argmax(dim=1)
             accept = names.any(dim=1) & (item_at[:, slot] < 0) & ~taken[rows, item]
+            if orders.exclude_input:
+                as_input = ((item_at < 0) | (item_at == identity)).all(dim=1) & (item == slot)
+                accept &= ~(as_input & (taken.sum(dim=1) >= n_items - 2))
             item_at[accept, slot] = item[accept]
             taken[accept, item[accept]] = True
         open_slot = item_at < 0
         left = open_slot.sum(dim=1)
-        identity = torch.arange(n_items)
         input_agrees = orders.exclude_input & (open_slot | (item_at == identity)).all(dim=1)
         total = torch.lgamma(left.double() + 1).exp() - input_agrees.double()
         each = torch.lgamma(left.double().clamp(min=1)).exp()
         place_item = torch.where(open_slot.unsqueeze(2) & ~taken.unsqueeze(1), each.view(-1, 1, 1), 0.0)
         place_item -= torch.eye(n_items).unsqueeze(0) * (input_agrees.view(-1, 1, 1) & open_slot.unsqueeze(2))
-        place_item = place_item / total.clamp(min=1.0).view(-1, 1, 1)
+        place_item = place_item / total.view(-1, 1, 1)
         settled = torch.nn.functional.one_hot(item_at.clamp(min=0), n_items).double()
         by_slot = torch.where(open_slot.unsqueeze(2), place_item, settled)
         marginals = torch.zeros(len(generated), generated.shape[1], len(orders.support), dtype=torch.float64)
@@ -132,7 +162,9 @@ class Ideal:
             if slot < 0:
                 marginals[:, position, torch.searchsorted(orders.support, orders.fixed[position])] = 1.0
             else:
-                tokens = torch.searchsorted(orders.support, orders.item_tokens[:, orders.offset[position]].contiguous())
+                tokens = torch.searchsorted(
+                    orders.support, orders.item_tokens[:, orders.offset[position]].contiguous()
+                )
                 marginals[:, position, tokens] = by_slot[:, slot]
         return marginals.float()
 
@@ -151,5 +183,5 @@ def load(request: ModelRequest) -> Ideal:
         tokenizer = PieceTokenizer(request.vocabulary)
         return Ideal(tokenizer, mask_id=MASK_ID, eos_id=EOS_ID, vocab_size=len(tokenizer))
     borrowed = HFTokenizer.from_folder(Path(request.source))
-    size = borrowed.vocab_size
+    size = len(borrowed)
     return Ideal(borrowed, mask_id=size, eos_id=size + 1, vocab_size=size + 2)

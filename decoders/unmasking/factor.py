@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Factor:
-    """Commit the longest prefix, best confidence first, whose rank j (from 1) has confidence >= 1 - f / (j + 1).
+    """Commit the longest prefix, best first, in which rank j (from 1) has confidence >= 1 - f / (j + 1).
 
     The best one is free. Source: Fast-dLLM (arXiv:2505.22618), factor rule; llada/generate.py,
-    get_transfer_index_dynamic. Differs: the published code commits all m positions when only the last rank fails;
-    here the failing rank is left out (`upstream_exact` gives the published behaviour).
+    get_transfer_index_dynamic. Differs: the published code commits all m positions when only the last rank
+    fails; here the failing rank is left out (`upstream_exact` gives the published behaviour).
 
     Args:
         f: Above 0; larger commits more.

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Threshold:
     """Commit every eligible position whose score reaches *gamma*, and always the single best.
 
-    Source: Fast-dLLM (arXiv:2505.22618), confidence-aware parallel decoding; llada/generate.py, get_transfer_index.
+    Source: Fast-dLLM (arXiv:2505.22618), confidence-aware parallel decoding; llada/generate.py,
+        get_transfer_index.
     Differs: ties for the single best go by position.
 
     Args:
@@ -29,7 +30,9 @@ class Threshold:
     name: ClassVar[str] = "threshold"
     family: ClassVar[str] = "adaptive"
     takes_k: ClassVar[bool] = False
-    sweep: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"gamma": g} for g in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0))
+    sweep: ClassVar[tuple[Mapping[str, Any], ...]] = tuple(
+        {"gamma": g} for g in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    )
     needs: ClassVar[frozenset[str]] = frozenset()
     may_remask: ClassVar[bool] = False
     may_idle: ClassVar[bool] = False
@@ -40,11 +43,19 @@ class Threshold:
     def __post_init__(self) -> None:
         scores = [name for name in SCORES if name != "left_to_right"]
         if self.confidence not in scores:
-            raise ValueError(f"confidence must be one of {', '.join(scores)}, got {self.confidence!r}; choose one of these")
+            raise ValueError(
+                f"confidence must be one of {', '.join(scores)}, got {self.confidence!r}; choose one of these"
+            )
         if self.confidence == "entropy" and not self.gamma <= 0.0:
-            raise ValueError(f"gamma must be at most 0 for confidence=entropy, got {self.gamma!r}; it bounds -entropy in nats")
+            raise ValueError(
+                f"gamma must be at most 0 for confidence=entropy, got {self.gamma!r}; "
+                "it bounds -entropy in nats"
+            )
         if self.confidence != "entropy" and not 0.0 < self.gamma <= 1.0:
-            raise ValueError(f"gamma must be in (0, 1], got {self.gamma!r}; for a fixed number per step use confidence with k")
+            raise ValueError(
+                f"gamma must be in (0, 1], got {self.gamma!r}; "
+                "for a fixed number per step use confidence with k"
+            )
 
     def init(self, view: StepView) -> None:
         """Nothing is remembered."""

@@ -19,7 +19,8 @@ class TopK:
 
     Source: LLaDA (arXiv:2502.09992) generate.py, low_confidence and random; MaskGIT (CVPR 2022); margin from
     arXiv:2502.06768; entropy as in Dream (arXiv:2508.15487).
-    Differs: a step whose quota is 0 (more steps than masks) is not run; ties go by position, not by what a device's
+    Differs: a step whose quota is 0 (more steps than masks) is not run; ties go by position, not by what a
+        device's
     topk happens to give.
 
     Args:
@@ -38,7 +39,9 @@ class TopK:
 
     def __post_init__(self) -> None:
         if self.score not in SCORES:
-            raise ValueError(f"score must be one of {', '.join(SCORES)}, got {self.score!r}; choose one of these")
+            raise ValueError(
+                f"score must be one of {', '.join(SCORES)}, got {self.score!r}; choose one of these"
+            )
 
     @property
     def name(self) -> str:

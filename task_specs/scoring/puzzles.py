@@ -39,7 +39,7 @@ def score_latin_square(text: str, sample: Sample, measured: Mapping[str, Any]) -
     symbols = sorted(sample.facts["symbols"])
     rows = csv_rows(text)
     lines = rows + [list(column) for column in zip(*rows, strict=False)]
-    right = all(sorted(line) == symbols for line in lines)
+    right = len(rows) == len(symbols) and all(sorted(line) == symbols for line in lines)
     return accuracy(lenient=right, strict=right and text == "\n".join(",".join(row) for row in rows))
 
 

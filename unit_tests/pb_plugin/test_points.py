@@ -57,7 +57,10 @@ def test_pbx_of_a_file_follows_the_rule_that_is_asked_for(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: columns must be task, tps, accuracy and perhaps setting, got ''; one file holds one curve"),
+        (
+            "",
+            "line 1: columns must be task, tps, accuracy and perhaps setting, got ''; one file holds",
+        ),
         ("task,tps\n", "line 1: columns must be task, tps, accuracy and perhaps setting, got 'task,tps'"),
         ("task,tps,accuracy,method\n", "got 'task,tps,accuracy,method'; one file holds one curve"),
         ("task,tps,accuracy,tps\n", "got 'task,tps,accuracy,tps'"),

@@ -147,8 +147,8 @@ def test_any_other_bad_line_is_named_with_file_line_and_cure(tmp_path, make_reco
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + line + lines[1])
     message = (
-        rf"^{re.escape(str(file))}, line 2: not a record \(.*{problem}.*\); delete this line or move the file "
-        rf"out of {re.escape(str(tmp_path))}: nothing else was lost$"
+        rf"^{re.escape(str(file))}, line 2: not a record \(.*{problem}.*\); delete this line or move the "
+        rf"file out of {re.escape(str(tmp_path))}: nothing else was lost$"
     )
     with pytest.raises(ValueError, match=message):
         Store(tmp_path).index()
@@ -188,7 +188,9 @@ def test_results_that_differ_are_a_conflict_that_names_both_files(tmp_path, make
     index = Store(tmp_path).index()
     conflict = index.conflicts[make_record().decode_key]
     assert (conflict.file_a, conflict.file_b, conflict.differs) == (file_a, file_b, tuple(fields))
-    assert conflict.message.startswith(f"{file_a} and {file_b} hold different {', '.join(fields)} for decode_key")
+    assert conflict.message.startswith(
+        f"{file_a} and {file_b} hold different {', '.join(fields)} for decode_key"
+    )
     assert index.get(make_record().decode_key) == make_record()
     assert len(list(Store(tmp_path).read())) == 2
 
@@ -239,10 +241,14 @@ def test_records_come_once_each_by_key(tmp_path, make_record):
 def test_a_file_where_the_directory_should_be_is_refused(tmp_path):
     file = tmp_path / "pb"
     file.write_text("", encoding="utf-8")
-    message = rf"store must be a directory, got the file '{re.escape(str(file))}'; name a directory with --pb-store"
+    message = (
+        rf"store must be a directory, got the file '{re.escape(str(file))}'; name a directory with --pb-store"
+    )
     with pytest.raises(ValueError, match=message):
         Store(file)
-    with pytest.raises(ValueError, match=r"store must be a directory that can be written, got '.*/pb/below' \("):
+    with pytest.raises(
+        ValueError, match=r"store must be a directory that can be written, got '.*/pb/below' \("
+    ):
         Store(file / "below").prepare()
 
 
@@ -265,7 +271,9 @@ def test_a_full_disk_is_an_error_and_the_next_record_starts_a_new_file(tmp_path,
     store.append(make_record(parts={"sample_id": "a"}))
     real_write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real_write(fd, data[:50]))
-    with pytest.raises(OSError, match=r"jsonl: a record could not be written \(50 of \d+ bytes were taken\); free"):
+    with pytest.raises(
+        OSError, match=r"jsonl: a record could not be written \(50 of \d+ bytes were taken\); free"
+    ):
         store.append(make_record(parts={"sample_id": "b"}))
     monkeypatch.setattr(os, "write", real_write)
     store.append(make_record(parts={"sample_id": "b"}))
@@ -279,10 +287,14 @@ def test_a_write_error_names_the_file(tmp_path, make_record, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", refuse)
-    with pytest.raises(OSError, match=r"jsonl: a record could not be written \(No space left on device\); free"):
+    with pytest.raises(
+        OSError, match=r"jsonl: a record could not be written \(No space left on device\); free"
+    ):
         Store(tmp_path).append(make_record())
 
 
 def test_a_worker_name_must_fit_into_a_file_name(tmp_path):
-    with pytest.raises(ValueError, match=r"worker must be letters, digits, _ and ., got 'a/b'; use main or gw0"):
+    with pytest.raises(
+        ValueError, match=r"worker must be letters, digits, _ and ., got 'a/b'; use main or gw0"
+    ):
         Store(tmp_path, worker="a/b")

@@ -39,10 +39,20 @@ def facts(operation, items=LINE, **more):
         (facts("remove_index", ["A", "B"], index=0), ['["B"]']),
         (facts("remove_random", ["A", "B"]), ['["B"]', '["A"]']),
     ],
-    ids=(
-        "copy sort reverse shuffle shuffle_any replace_index replace_random insert_first insert_last "
-        "insert_random remove_index remove_random"
-    ).split(),
+    ids=[
+        "copy",
+        "sort",
+        "reverse",
+        "shuffle",
+        "shuffle_any",
+        "replace_index",
+        "replace_random",
+        "insert_first",
+        "insert_last",
+        "insert_random",
+        "remove_index",
+        "remove_random",
+    ],
 )
 def test_an_operation_has_exactly_these_answers_equally_likely(given_facts, texts):
     answers = list_answers(given_facts)
@@ -136,9 +146,18 @@ def test_the_facts_say_which_rule_applies():
             r"items must be distinct in a shuffle of more than 7",
         ),
     ],
-    ids=(
-        "operation empty no_list no_exclude_input no_word replace_index insert_index boolean no_answer repeated"
-    ).split(),
+    ids=[
+        "operation",
+        "empty",
+        "no_list",
+        "no_exclude_input",
+        "no_word",
+        "replace_index",
+        "insert_index",
+        "boolean",
+        "no_answer",
+        "repeated",
+    ],
 )
 def test_facts_that_do_not_fit_are_refused(bad, message):
     with pytest.raises(ValueError, match=message):

@@ -1,5 +1,7 @@
 """Which samples ``--samples m`` takes."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def samples_of(sizes):
 def test_a_smaller_choice_is_a_prefix_of_every_larger_one(sizes, seed):
     samples = samples_of(sizes)
     choices = [choose(samples, m, seed) for m in range(1, len(samples))]
-    for smaller, larger in zip(choices, choices[1:], strict=False):
+    for smaller, larger in pairwise(choices):
         assert larger[: len(smaller)] == smaller
     for m, chosen in enumerate(choices, 1):
         assert len({entry.id for entry in chosen}) == len(chosen) == m

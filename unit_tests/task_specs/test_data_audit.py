@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from math import factorial
 
 import pytest
@@ -35,7 +36,7 @@ def loaded():
 
 
 def list_questions(sample, operation):
-    """The question and the shots of *sample* as (items, word, index, answer), read from what a prompt shows."""
+    """The question and the shots of *sample* as (items, word, index, answer), as a prompt shows them."""
     asked = [(sample.fields, sample.example), *((shot.fields, shot.answer) for shot in sample.shots)]
     for fields, answer in asked:
         index = int(fields["index"]) if "index" in fields else None
@@ -50,9 +51,7 @@ def obeys(operation, items, word, index, answer):
             return answer == items
         case "sort":
             keys = [tuple(reversed(person.split(" "))) for person in answer]
-            return sorted(answer) == sorted(items) and all(
-                a < b for a, b in zip(keys, keys[1:], strict=False)
-            )
+            return sorted(answer) == sorted(items) and all(a < b for a, b in pairwise(keys))
         case "reverse":
             return all(answer[-1 - place] == item for place, item in enumerate(items)) and len(rest) == len(
                 items
@@ -205,7 +204,7 @@ def test_the_shuffle_prompt_excludes_the_input_and_the_list_shuffle_allows_it():
 
 
 def test_every_sudoku_and_its_shot_have_exactly_one_solution(loaded):
-    """Checked against all 288 grids that brute force over Latin squares gives, not by the generator's solver."""
+    """Checked against all 288 grids that filtering Latin squares gives, not by our solver."""
     squares = derived_answers({"symbols": list("1234")}).texts
     grids = [square.replace(",", "") for square in squares]
     solved = [g for g in grids if all(len({g[i], g[i + 1], g[i + 5], g[i + 6]}) == 4 for i in (0, 2, 10, 12))]

@@ -35,7 +35,7 @@ def test_a_seed_gives_the_committed_file(task_id):
     ids=["waiting_line", "cot", "sudoku", "latin_square", "list_ops"],
 )
 def test_a_variant_moves_only_with_the_version_of_its_generator(task_id, params, checksum):
-    """If this fails, raise the generator's number in VERSIONS: the samples behind a data checksum have changed."""
+    """If this fails, raise the generator's number in VERSIONS: the samples of a checksum have changed."""
     assert hashlib.sha256(sample_lines(builtin_spec(task_id, params)).encode()).hexdigest()[:16] == checksum
 
 

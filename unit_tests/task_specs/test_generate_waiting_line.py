@@ -74,7 +74,7 @@ def test_a_list_that_is_sorted_already_is_drawn_again():
         ("insert_index", ["Cy Hay", "Ann Lee", "Bob Fox"], "Cy Hay goes to place 0,"),
         ("remove_random", ["Bob Fox"], "Ann Lee at place 0 leaves,"),
     ],
-    ids="copy sort reverse shuffle replace insert remove".split(),
+    ids=["copy", "sort", "reverse", "shuffle", "replace", "insert", "remove"],
 )
 def test_the_steps_of_a_chain_of_thought_lead_to_its_answer(operation, answer, words):
     text = steps({"operation": operation, "items": ["Ann Lee", "Bob Fox"], "word": "Cy Hay"}, answer)

@@ -24,7 +24,7 @@ def test_a_template_holds_plain_names_only(template):
 
 @pytest.mark.parametrize("template", ["{a", "a}", "{{a}"])
 def test_braces_come_in_pairs(template):
-    with pytest.raises(ValueError, match="prompt must be a template with paired braces, got .*; write"):
+    with pytest.raises(ValueError, match=r"prompt must be a template with paired braces, got .*; write"):
         field_names(template)
 
 

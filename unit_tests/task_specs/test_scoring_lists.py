@@ -83,6 +83,7 @@ OWN = {
     "insert-index-elsewhere": (INSERT_INDEX, '["Ann Moss", "Bob Lane", "Zoe Park", "Cid Abel"]', 0, 0),
     "insert-random-front": (INSERT_RANDOM, '["Zoe Park", "Ann Moss", "Bob Lane", "Cid Abel"]', 1, 1),
     "insert-random-end": (INSERT_RANDOM, '["Ann Moss", "Bob Lane", "Cid Abel", "Zoe Park"]', 1, 1),
+    "insert-random-another": (INSERT_RANDOM, '["Zoe Parks", "Ann Moss", "Bob Lane", "Cid Abel"]', 0, 0),
     "insert-random-twice": (
         INSERT_RANDOM,
         '["Zoe Park", "Ann Moss", "Bob Lane", "Cid Abel", "Zoe Park"]',
@@ -138,6 +139,7 @@ RELEASED = {
     "insert-none": (INSERT_RANDOM, '["Ann Moss", "Bob Lane", "Cid Abel"]', 0, 0),
     "remove": (REMOVE_RANDOM, '["Ann Moss", "Bob Lane"]', 1, 1),
     "remove-order-lost": (REMOVE_RANDOM, '["Cid Abel", "Ann Moss"]', 0, 0),
+    "remove-one-and-repeat-another": (REMOVE_RANDOM, '["Ann Moss", "Bob Lane", "Bob Lane"]', 0, 0),
     "remove-two": (REMOVE_RANDOM, '["Ann Moss"]', 0, 0),
     "remove-one-of-two-alike": (REPEATED, '["Ann Moss", "Bob Lane"]', 0, 0),
 }

@@ -68,7 +68,7 @@ def test_every_listed_parameter_is_taken_at_both_ends_and_not_beyond(task_id):
 def test_a_parameter_that_the_task_lacks_names_those_it_has():
     with pytest.raises(
         LookupError,
-        match=r"parameter of task sudoku must be one of blanks, samples, canvas, got 'blank'; did you mean 'blanks'\?",
+        match=r"parameter of task sudoku must be one of blanks, samples, canvas, got 'blank'; did you mean",
     ):
         builtin_spec("sudoku", {"blank": 3})
     with pytest.raises(
@@ -80,7 +80,7 @@ def test_a_parameter_that_the_task_lacks_names_those_it_has():
 @pytest.mark.parametrize("value", ["yes", 1, ""])
 def test_a_switch_is_true_or_false(value):
     with pytest.raises(
-        ValueError, match="cot of task copy must be true or false, got .*; it sets: think aloud"
+        ValueError, match=r"cot of task copy must be true or false, got .*; it sets: think aloud"
     ):
         builtin_spec("copy", {"cot": value})
 
@@ -93,7 +93,9 @@ def test_another_canvas_reads_the_same_samples():
 
 def test_every_other_variant_has_data_of_its_own():
     variants = [{}, {"n": 4}, {"n": 5}, {"cot": True}, {"samples": 50}]
-    assert len({data_checksum(builtin_spec("copy", params)) for params in variants}) == len(variants)
+    specs = [builtin_spec("copy", params) for params in variants]
+    assert len({data_checksum(spec) for spec in specs}) == len(variants)
+    assert [(spec.data, spec.checksum) for spec in specs[1:]] == [(None, None)] * 4
 
 
 def test_more_samples_begin_alike_in_every_stratum():
