@@ -122,7 +122,11 @@ def _own_imports(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
-            parents = [node.module] if node.module != "decoders" else [f"decoders.{alias.name}" for alias in node.names]
+            parents = (
+                [node.module]
+                if node.module != "decoders"
+                else [f"decoders.{alias.name}" for alias in node.names]
+            )
             found += [name for name in parents if name.startswith("decoders.")]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name.startswith("decoders.")]

@@ -58,7 +58,7 @@ def load_weights(
     dtype: torch.dtype,
     device: torch.device,
 ) -> int:
-    """Fill *network*, built on the meta device, from the files of *directory*; return how many tensors were read.
+    """Fill *network*, built on the meta device, from the files of *directory*; return the count of tensors.
 
     Every key must be expected, present once and of the right shape. Files are opened anew for each tensor, so
     the memory needed is that of the network plus one tensor, and nothing stays mapped to the files.

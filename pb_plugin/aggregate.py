@@ -63,6 +63,7 @@ def _identity(cell: CellResult, block_length: int | None) -> Identity:
     return Identity(
         model=cell.model,
         method=cell.method,
+        variant=cell.variant,
         cache=cell.cache,
         temperature=cell.temperature,
         upstream_exact=cell.upstream_exact,
@@ -74,7 +75,8 @@ def _setting(cell: CellResult) -> dict[str, Any]:
     """Return what varies along the curve of *cell*, k first."""
     own_block = cell.block_length if cell.own_block else None
     knobs = {"k": cell.k, "max_steps": cell.max_steps, "block_length": own_block}
-    params: dict[str, Any] = canonical(dict(sorted(cell.method_params.items())))
+    names = sorted(cell.method_params if cell.knobs is None else cell.knobs)
+    params: dict[str, Any] = canonical({name: cell.method_params[name] for name in names})
     params.pop("upstream_exact", None)  # part of the identity
     return {name: value for name, value in knobs.items() if value is not None and name not in params} | params
 

@@ -24,6 +24,9 @@ class CellResult:
         model: Model name.
         method: Method name.
         method_params: All parameters of the method.
+        knobs: Names of the method's parameters that vary along a curve; None means all of them.
+        variant: The method's other parameters where they are not the usual ones (``confidence=margin``); names a
+            curve of its own.
         family: ``static`` or ``adaptive``; chooses the published rule.
         canvas: Length of the generated region.
         n_planned: Samples asked for.
@@ -48,6 +51,8 @@ class CellResult:
     model: str
     method: str
     method_params: Mapping[str, Any] = field(default_factory=dict)
+    knobs: tuple[str, ...] | None = None
+    variant: str = ""
     family: str
     canvas: int
     n_planned: int

@@ -1,4 +1,4 @@
-"""What only the controlling process does: tally the reports, conclude the run, judge the gates, print the summary."""
+"""What only the controlling process does: tally reports, conclude the run, judge gates, print the summary."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Controller:
                 keywords={},
                 outcome="failed" if failed else "passed",
                 longrepr=message if failed else None,
-                when=when,  # type: ignore[arg-type]
+                when=when,
             )
             if failed:
                 session.testsfailed += 1

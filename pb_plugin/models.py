@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from decoders.fingerprint import checkpoint_hash, import_closure_hash
 from decoders.protocols import ModelRequest
 from pb_plugin import registry
-from pb_plugin.grammar import ModelChoice
 from pb_plugin.canonical import digest
+from pb_plugin.grammar import ModelChoice
 
 if TYPE_CHECKING:
     from decoders.batching import Budget
@@ -81,7 +81,7 @@ class ModelHandle:
 
     @cached_property
     def code(self) -> str:
-        """Hash of the code that turns a canvas into a result: the loop and the model's own file, with what they import.
+        """Hash of the code that turns a canvas into a result: the loop, the model, and what they import.
 
         Raises:
             LookupError: The model's module cannot be found.

@@ -39,9 +39,9 @@ class Outcome:
 def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -> Outcome:
     """Judge a cell from its records.
 
-    The assertions, in this order: every planned sample was decoded and scored; the exact model is right wherever it
-    commits one token per step or the answer is determined; with an order blind to the tokens its number of correct
-    samples lies in the 1e-6 interval of the exact law; the score reaches the floor.
+    The assertions, in this order: every planned sample was decoded and scored; the exact model is right where
+    it commits one token per step or the answer is determined; with an order blind to the tokens its number of
+    correct samples lies in the 1e-6 interval of the exact law; the score reaches the floor.
 
     Args:
         bench: The run.
@@ -83,14 +83,17 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
 def _incomplete(
     bench: Bench, planned: Sequence[Planned], records: Sequence[Record | None], score_name: str
 ) -> str | None:
-    conflicts = [bench.index.conflicts[p.decode_key] for p in planned if p.decode_key in bench.index.conflicts]
+    conflicts = [
+        bench.index.conflicts[p.decode_key] for p in planned if p.decode_key in bench.index.conflicts
+    ]
     if conflicts and not bench.options.fresh:
         return conflicts[0].message
     failed = [record for record in records if record is not None and record.failed]
     if failed:
         classes = sorted({record.error["class"] for record in failed if record.error})
         first = failed[0].error or {}
-        return f"{len(failed)} of {len(planned)} samples failed ({', '.join(classes)}); first: {first.get('message')}"
+        counts = f"{len(failed)} of {len(planned)} samples failed ({', '.join(classes)})"
+        return f"{counts}; first: {first.get('message')}"
     missing = sum(record is None for record in records)
     if missing:
         return f"{missing} of {len(planned)} samples were not decoded; run the same command again"
@@ -116,7 +119,8 @@ def _broken_law(
         one_by_one = record.nfe == record.canvas_tokens and record.remasks == 0
         if (single or one_by_one) and record.scores[score_name] != 1:
             why = "its answer is determined (C(Y|X) = 0)" if single else "it was decoded one token per step"
-            return f"the exact model must be right on {sample.question.sample.id}, because {why}, got {record.text!r}"
+            where = sample.question.sample.id
+            return f"the exact model must be right on {where}, because {why}, got {record.text!r}"
     one_step = all(record.nfe == 1 for record in records)
     blind = (cell.unmasking in BLIND_ORDERS or one_step) and not any(record.remasks for record in records)
     if not blind or all(determined):
@@ -129,7 +133,7 @@ def _broken_law(
     correct = sum(record.scores[score_name] == 1 for record in records)
     if not low <= correct <= high:
         return (
-            f"the exact law expects between {low} and {high} correct samples (mean {sum(chances):.2f}), got {correct}; "
-            f"the loop, the ties or the scorer of {cell.task} changed"
+            f"the exact law expects between {low} and {high} correct samples (mean {sum(chances):.2f}), "
+            f"got {correct}; the loop, the ties or the scorer of {cell.task} changed"
         )
     return None

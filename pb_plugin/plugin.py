@@ -1,4 +1,4 @@
-"""Hooks and fixtures only. This module is imported in every pytest run, so everything heavy is imported late."""
+"""Hooks and fixtures only; imported in every pytest run, so everything heavy is imported late."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
         session = BenchSession(
             options,
             worker="main" if worker is None else str(worker["workerid"]),
-            n_workers=int(worker["workercount"]) if worker is not None else int(config.getoption("numprocesses", 0) or 1),
+            n_workers=int(worker["workercount"])
+            if worker is not None
+            else int(config.getoption("numprocesses", 0) or 1),
         )
         if options != Options(store=options.store):
             _ = session.plan
@@ -54,9 +56,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _check_timing(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("benchmark"):
-        raise pytest.UsageError("--pb-timing must have pytest-benchmark, which is not active; pip install pytest-benchmark")
+        raise pytest.UsageError(
+            "--pb-timing must have pytest-benchmark, which is not active; pip install pytest-benchmark"
+        )
     if hasattr(config, "workerinput") or config.getoption("numprocesses", 0):
-        raise pytest.UsageError("--pb-timing must run in one process, got -n: workers disturb each other's clock; leave -n out")
+        raise pytest.UsageError(
+            "--pb-timing must run in one process, got -n: workers disturb each other's clock; leave -n out"
+        )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -153,7 +159,7 @@ def pb_model(pb_cell: Cell, pb_session: BenchSession) -> ModelHandle:
 
 @pytest.fixture
 def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) -> Callable[[Cell], None]:
-    """Decode what is missing of a cell, together with its group; a model that cannot be loaded is an error here."""
+    """Decode what is missing of a cell with its group; a model that cannot be loaded is an error here."""
     from pb_plugin.models import ModelUnavailable
 
     try:
@@ -174,9 +180,9 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
 def pb_record(
     request: pytest.FixtureRequest, pb_session: BenchSession, pb_decode: Callable[[Cell], None]
 ) -> Callable[[Cell], Outcome]:
-    """Decode a cell where needed, judge it, and record the result: ``result = pb_record(pb_cell); assert result.ok``."""
+    """Decode a cell where needed and judge it; a test asserts ``pb_record(pb_cell).ok``."""
     from pb_plugin.outcome import outcome_of
-    from pb_plugin.run import NotApplicable
+    from pb_plugin.rows import NotApplicable
 
     benchmark = request.getfixturevalue("benchmark") if pb_session.options.timing else None
 
@@ -214,7 +220,9 @@ def pytest_runtest_makereport(
         if outcome is not None and report.when == "call":
             plain |= {"reused": outcome.reused, "score": outcome.score}
         if report.failed and call.excinfo is not None:
-            message = outcome.message if outcome is not None and report.when == "call" else str(call.excinfo.value)
+            message = (
+                outcome.message if outcome is not None and report.when == "call" else str(call.excinfo.value)
+            )
             plain["reason"] = message
             if not item.config.getoption("usepdb", False):
                 from pb_plugin.release import release_frames
@@ -224,7 +232,9 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+def pytest_report_teststatus(
+    report: pytest.TestReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Show a reused result as ``c``, and the score in verbose lines."""
     plain = getattr(report, "pb", None)
     if plain is None or report.when != "call" or not report.passed or plain["score"] is None:
@@ -256,7 +266,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
         report = pytest.CollectReport(node, "failed", longrepr=message, result=[])
         config.hook.pytest_collectreport(report=report)
 
-    return PbScheduling(len(config.getoption("tx")), label=bench.labels, report_failure=report_failure, log=log)
+    from xdist.workermanage import parse_tx_spec_config
+
+    n_nodes = len(parse_tx_spec_config(config))
+    return PbScheduling(n_nodes, label=bench.labels, report_failure=report_failure, log=log)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -266,7 +279,9 @@ def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None
 
 
 def _asks_for_cells(config: pytest.Config) -> bool:
-    """Whether any test file in the arguments names ``pb_cell``; the controller of pytest-xdist collects nothing."""
+    """Whether a test file in the arguments names ``pb_cell``; the controller of xdist collects nothing."""
     paths = [Path(argument.partition("::")[0]) for argument in config.args]
-    files = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.is_file()]
+    files = [
+        file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.is_file()
+    ]
     return any(b"pb_cell" in file.read_bytes() for file in files)

@@ -66,7 +66,11 @@ class Progress:
     def line(self) -> str:
         """Return what is printed: rows done, forwards per second, time left."""
         seconds = max(self._clock() - self._started, 1e-9)
-        left = "" if not self._n_done else f", {seconds / self._n_done * (self._n_rows - self._n_done):.0f} s left"
+        left = (
+            ""
+            if not self._n_done
+            else f", {seconds / self._n_done * (self._n_rows - self._n_done):.0f} s left"
+        )
         rate = self._n_forwards / seconds
         return f"{self._label}: {self._n_done}/{self._n_rows} rows, {rate:.1f} forwards/s{left}"
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
-from pb_plugin.canonical import canonical_json as canonical_json
-from pb_plugin.canonical import digest
+from pb_plugin.canonical import canonical_json, digest
 
 SCHEMA = 1
 """Raised whenever the meaning of a field moves; part of ``decode_key``."""

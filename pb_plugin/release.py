@@ -1,8 +1,8 @@
 """Let go of what a failed item's traceback still holds, so that the next model finds the memory free.
 
-A traceback keeps every frame of the failed call alive, and with it the model: in ``sys.last_exc`` until the next test
-call, and in plugins that keep exception infos. ``traceback.clear_frames`` is not enough on Python 3.11 and 3.12, where
-a frame that once showed its ``f_locals`` keeps a stale copy of them.
+A traceback keeps every frame of the failed call alive, and with it the model: in ``sys.last_exc`` until the
+next test call, and in plugins that keep exception infos. ``traceback.clear_frames`` is not enough on Python
+3.11 and 3.12, where a frame that once showed its ``f_locals`` keeps a stale copy of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The data flow of a run on one page: cell -> samples -> rows -> decode -> text -> scores -> records -> outcome."""
+"""The data flow of a run on one page: cell -> samples -> rows -> decode -> text -> scores -> records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,15 @@ from pb_plugin.cell import Cell
 from pb_plugin.models import ModelHandle
 from pb_plugin.options import Options
 from pb_plugin.record import Parts, Record, decode_key_of, token_counts
+from pb_plugin.rows import answer_context, build_row, output_text
 from pb_plugin.samples import Question, TaskData
 from pb_plugin.store import Store, StoreIndex
 from task_specs.names import vocabulary
-from task_specs.sample import Enumerated, Permutations
 from task_specs.scoring import answer_text, resolve_scorer
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
-    from decoders.state import Decoded, Failed, Row
+    from decoders.state import Decoded, Failed, Setting
 
 DECODE_CACHE = "none"
 """Cache mode of every record; caches have no code yet."""
@@ -42,10 +42,6 @@ class Watch:
     forward: Callable[[int], None] = field(default=lambda n_rows: None)
     finished: Callable[[], None] = field(default=lambda: None)
     end: Callable[[], None] = field(default=lambda: None)
-
-
-class NotApplicable(ValueError):
-    """The model cannot answer this task for a reason that is no fault: its items are skipped with the reason."""
 
 
 class Bench:
@@ -83,7 +79,11 @@ class Bench:
         if handle is None:
             options = self.options
             handle = ModelHandle(
-                cell.model, dtype=options.dtype, device=options.device, vocabulary=vocabulary(), max_rows=options.batch
+                cell.model,
+                dtype=options.dtype,
+                device=options.device,
+                vocabulary=vocabulary(),
+                max_rows=options.batch,
             )
             self._models[cell.model.text] = handle
         return handle
@@ -139,12 +139,18 @@ class Bench:
             return None
         score_key = self.task(cell).score_key
         if stored.score_key != score_key:
-            stored = self.index.get(planned.decode_key, score_key) or self._scored_again(cell, planned, stored)
+            stored = self.index.get(planned.decode_key, score_key) or self._scored_again(
+                cell, planned, stored
+            )
         return stored
 
     def missing(self, cell: Cell) -> list[Planned]:
         """Return the samples of the cell that have no result yet and were not tried by this process."""
-        return [p for p in self.planned(cell) if p.decode_key not in self._attempted and self.record_of(cell, p) is None]
+        return [
+            p
+            for p in self.planned(cell)
+            if p.decode_key not in self._attempted and self.record_of(cell, p) is None
+        ]
 
     def decode(self, cells: Sequence[Cell]) -> None:
         """Decode and store what is missing of *cells*, all of one model and task, in one sweep.
@@ -184,10 +190,24 @@ class Bench:
                 other.close()
         model = handle.get()
         by_sample = sorted(range(len(wanted)), key=lambda i: wanted[i][1].question.sample.id)
-        rows = [self._row(i, *wanted[i], model) for i in by_sample]
+        rows = [
+            build_row(
+                index,
+                planned.question,
+                self.task(cell).spec,
+                Setting(
+                    method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature
+                ),
+                cell.seed,
+                model,
+                self.context(cell, planned, model),
+            )
+            for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
+        ]
         self._attempted |= {planned.decode_key for _, planned in wanted}
         for outcome in sweep(model, rows, budget=handle.budget, on_step=on_step or self.watch.forward):
-            yield self._result(*wanted[outcome.key], outcome, model)
+            cell, planned = wanted[outcome.key]
+            yield self._result(cell, planned, outcome, model)
 
     def keep(self, record: Record) -> None:
         """Store *record*."""
@@ -209,7 +229,7 @@ class Bench:
             self._contexts_of = owner
         sample_id = planned.question.sample.id
         if sample_id not in self._contexts:
-            self._contexts[sample_id] = _tokenised_answers(self.task(cell), planned.question, model)
+            self._contexts[sample_id] = answer_context(planned.question, self.task(cell).spec, model)
         return self._contexts[sample_id]
 
     def close(self) -> None:
@@ -217,40 +237,6 @@ class Bench:
         for handle in self._models.values():
             handle.close()
         self.store.close()
-
-    def _row(self, key: int, cell: Cell, planned: Planned, model: Denoiser) -> Row:
-        from decoders.answer_sets import template_ids
-        from decoders.state import Row, Setting
-
-        spec = self.task(cell).spec
-        sample = planned.question.sample
-        name = f"{spec.id}/{sample.id}"
-        eos_id = min(model.eos_ids)
-        template = None
-        if spec.infilling:
-            assert sample.template is not None, f"{name} is an infilling sample without a template"
-            template = template_ids(
-                model.tokenizer,
-                sample.template,
-                mask_id=model.mask_id,
-                gen_length=spec.canvas,
-                eos_id=eos_id,
-                sample=name,
-            )
-        elif not model.tokenizer.is_fallback and sample.example is not None:
-            _check_fits(model, sample.example, spec.canvas, name)
-        return Row(
-            key=key,
-            prompt_ids=tuple(model.encode_prompt(planned.question.messages)),
-            gen_length=spec.canvas,
-            setting=Setting(
-                method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature
-            ),
-            sample_id=name,
-            seed=cell.seed,
-            template_ids=template,
-            context=self.context(cell, planned, model),
-        )
 
     def _result(self, cell: Cell, planned: Planned, outcome: Decoded | Failed, model: Denoiser) -> Record:
         from decoders.state import Failed
@@ -265,7 +251,7 @@ class Bench:
         unscored = Record(
             parts=planned.parts,
             ids=outcome.ids,
-            text=_text(outcome.ids, model, data.spec.text_rule),
+            text=output_text(outcome.ids, model, data.spec.text_rule),
             nfe=outcome.nfe,
             nfe_other=outcome.nfe_other,
             nfe_kind=outcome.nfe_kind,
@@ -294,54 +280,12 @@ class Bench:
         return record
 
 
+def _setting(cell: Cell) -> Setting:
+    from decoders.state import Setting
+
+    return Setting(method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature)
+
+
 def _plan_sample(fixed: Mapping[str, Any], question: Question) -> Planned:
     parts: Any = {**fixed, "sample_id": question.sample.id, "input_hash": question.input_hash}
     return Planned(question=question, parts=parts, decode_key=decode_key_of(parts))
-
-
-def _text(ids: Iterable[int], model: Denoiser, text_rule: str) -> str:
-    """Return the text of an output: up to the first end of text, or everything, special tokens dropped."""
-    kept: list[int] = []
-    for token in ids:
-        if token in model.eos_ids:
-            if text_rule == "first_eos":
-                break
-            continue
-        kept.append(token)
-    return model.tokenizer.decode(kept)
-
-
-def _check_fits(model: Denoiser, example: str, canvas: int, name: str) -> None:
-    n_tokens = len(model.tokenizer.encode(example))
-    if n_tokens > canvas:
-        raise ValueError(
-            f"canvas must hold an answer of {name}, got {canvas} positions for {n_tokens} tokens under tokenizer "
-            f"{model.tokenizer.name}; give the task a longer one (TASK:canvas=N)"
-        )
-
-
-def _tokenised_answers(data: TaskData, question: Question, model: Denoiser) -> Any:
-    from decoders.answer_sets import enumerated, permutations
-
-    answers = question.sample.answers
-    name = f"{data.spec.id}/{question.sample.id}"
-    eos_id = min(model.eos_ids)
-    if answers is None:
-        raise NotApplicable(f"model {model.name} needs reference answers, and the data hold none for {name}")
-    if isinstance(answers, Enumerated):
-        return enumerated(
-            model.tokenizer, answers.texts, answers.weights, gen_length=data.spec.canvas, eos_id=eos_id, sample=name
-        )
-    assert isinstance(answers, Permutations)
-    return permutations(
-        model.tokenizer,
-        answers.items,
-        opening=answers.opening,
-        separator=answers.separator,
-        closing=answers.closing,
-        exclude_input=answers.exclude_input,
-        gen_length=data.spec.canvas,
-        eos_id=eos_id,
-        sample=name,
-    )
-

@@ -1,7 +1,7 @@
 """What a run planned, as a file beside its records, and the summary of both: the source of every table.
 
-A run file names every cell of one session with the decode keys it asked for. It holds nothing that was measured, so a
-run that was killed and finished later, on other workers or in another order, has the same file.
+A run file names every cell of one session with the decode keys it asked for. It holds nothing that was
+measured, so a run that was killed and finished later, on other workers or in another order, has the same file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from pb_plugin.aggregate import aggregate
 from pb_plugin.canonical import canonical_json, digest
-from pb_plugin.cell import Cell
+from pb_plugin.cell import Cell, value_text
 from pb_plugin.cell_result import CellResult
 from pb_plugin.models import ModelUnavailable
 from pb_plugin.record import Record
@@ -29,7 +29,7 @@ FOLDER = "runs"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunCell:
-    """One planned cell: the fields of a `CellResult` without its records, the keys asked for, and the score's key.
+    """One planned cell: the fields of a `CellResult` without records, the keys asked for, the score's key.
 
     ``unavailable`` says why there are no keys (a model or data file that cannot be read), else None.
     """
@@ -66,12 +66,26 @@ class Run:
             LookupError: Something is missing.
         """
         if values.get("schema") != RUN_SCHEMA:
-            raise ValueError(f"schema must be {RUN_SCHEMA}, got {values.get('schema')!r}; run the suite again")
-        cells = [RunCell(**{**cell, "keys": tuple(cell["keys"])}) for cell in values["cells"]]
-        return cls(cells=tuple(cells), missing_tasks=tuple(values["missing_tasks"]), notes=tuple(values["notes"]))
+            raise ValueError(
+                f"schema must be {RUN_SCHEMA}, got {values.get('schema')!r}; run the suite again"
+            )
+        cells = [
+            RunCell(
+                result={**cell["result"], "knobs": tuple(cell["result"]["knobs"])},
+                keys=tuple(cell["keys"]),
+                score_key=cell["score_key"],
+                unavailable=cell["unavailable"],
+            )
+            for cell in values["cells"]
+        ]
+        return cls(
+            cells=tuple(cells), missing_tasks=tuple(values["missing_tasks"]), notes=tuple(values["notes"])
+        )
 
 
-def describe(bench: Bench, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]) -> Run:
+def describe(
+    bench: Bench, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]
+) -> Run:
     """Return the run of *cells* under the data and checkpoints that *bench* finds; nothing is decoded."""
     described = [_describe(bench, cell) for cell in sorted(cells, key=lambda cell: cell.position)]
     return Run(cells=tuple(described), missing_tasks=tuple(missing_tasks), notes=tuple(notes))
@@ -89,6 +103,9 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         n_planned = len(keys)
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
         unavailable = str(error)
+    values = asdict(cell.method)  # type: ignore[call-overload]
+    swept = {name for params in cell.method.sweep for name in params} & set(values)
+    fixed = [f"{name}={value_text(value)}" for name, value in cell.params if name not in {*swept, "upstream_exact"}]
     result = {
         "task": spec.id,
         "category": spec.category,
@@ -96,7 +113,9 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         "score": spec.score,
         "model": cell.model.name,
         "method": cell.method.name,
-        "method_params": asdict(cell.method),  # type: ignore[call-overload]
+        "method_params": values,
+        "knobs": tuple(sorted(swept)),
+        "variant": ",".join(fixed),
         "family": cell.method.family,
         "canvas": spec.canvas,
         "n_planned": n_planned,
@@ -132,7 +151,9 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
         ValueError: There is no run, or its file is damaged; the message names it and the cure.
     """
     if not store.is_dir():
-        raise ValueError(f"store must be a directory, got {str(store)!r}; name one that a run has written (--pb-store)")
+        raise ValueError(
+            f"store must be a directory, got {str(store)!r}; name one that a run has written (--pb-store)"
+        )
     known = sorted((store / FOLDER).glob("*.json"))
     chosen = [path for path in known if name in (None, path.name, path.stem)]
     if not chosen:
@@ -144,7 +165,7 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
         return Run.from_json(json.loads(path.read_text(encoding="ascii"))), path
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
-            f"{path}: not a run file ({error}); move it away and run the same command again: no record is lost"
+            f"{path}: not a run file ({error}); move it away and run the command again: no record is lost"
         ) from error
 
 

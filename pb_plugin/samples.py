@@ -49,7 +49,9 @@ class TaskData:
     @cached_property
     def spec(self) -> TaskSpec:
         """The spec with the semantics of the data source."""
-        return self.planned if self.directory is None else released.released_spec(self.planned, self.directory)
+        return (
+            self.planned if self.directory is None else released.released_spec(self.planned, self.directory)
+        )
 
     @property
     def source(self) -> str:

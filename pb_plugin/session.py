@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conclusion:
-    """What a session ends with: the run's file, its summary or why there is none, and the verdicts of the gates."""
+    """What a session ends with: the run's file, its summary or why there is none, the gates' verdicts."""
 
     run: Run
     path: Path
@@ -105,7 +105,9 @@ class BenchSession:
         Raises:
             ValueError: The store cannot be read or written.
         """
-        run = describe(self.bench, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes)
+        run = describe(
+            self.bench, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
+        )
         path = save(run, self.options.store)
         index = self.bench.store.index()
         summary, problem = None, None

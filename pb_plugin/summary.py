@@ -34,6 +34,7 @@ class Identity:
 
     model: str
     method: str
+    variant: str
     cache: str
     temperature: float
     upstream_exact: bool
@@ -42,7 +43,7 @@ class Identity:
     @property
     def label(self) -> str:
         """``llada-threshold``, with what is not the default behind it."""
-        parts = [self.model, self.method]
+        parts = [self.model, self.method + (f"({self.variant})" if self.variant else "")]
         parts += [] if self.block_length is None else [f"b{self.block_length}"]
         parts += [] if self.cache == "none" else [self.cache]
         parts += [] if self.temperature == 0 else [f"t{self.temperature:g}"]
@@ -54,6 +55,7 @@ class Identity:
         return {
             "model": self.model,
             "method": self.method,
+            "variant": self.variant,
             "cache": self.cache,
             "temperature": self.temperature,
             "upstream_exact": self.upstream_exact,

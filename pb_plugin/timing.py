@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pb_plugin.cell import Cell
 from pb_plugin.record import Record
 from pb_plugin.run import Bench
 
-if TYPE_CHECKING:
-    from pytest_benchmark.fixture import BenchmarkFixture
 
+def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
+    """Decode one sample of *cell* to warm up, then all of them under the clock, and store the records.
 
-def decode_timed(bench: Bench, cell: Cell, benchmark: BenchmarkFixture) -> None:
-    """Decode every sample of *cell* once to warm up (one sample) and once under the clock, and store the records.
-
-    ``extra_info`` gets ``tokens_per_second`` (sum of content tokens / wall seconds, all rows), ``step_latency_s`` (wall
-    seconds / forwards of the batch), the number of forwards and the content tokens.
+    ``extra_info`` gets ``tokens_per_second`` (sum of content tokens / wall seconds, all rows),
+    ``step_latency_s`` (wall seconds / forwards of the batch), the number of forwards and the content tokens.
 
     Args:
         bench: The run.
         cell: What to decode.
-        benchmark: The fixture of pytest-benchmark.
+        benchmark: The fixture of pytest-benchmark (untyped upstream).
     """
     planned = bench.planned(cell)
     model: Any = bench.model(cell).get()

@@ -86,7 +86,7 @@ def tiny_llada_network():
 
 @pytest.fixture(scope="session")
 def tiny_llada_dir(tiny_llada_network, tmp_path_factory):
-    """The folder of a LLaDA checkpoint without tokenizer that holds *tiny_llada_network* under published names."""
+    """A LLaDA checkpoint without tokenizer: *tiny_llada_network* under published names."""
     from safetensors.torch import save_file
 
     folder = tmp_path_factory.mktemp("tiny_llada")
@@ -98,7 +98,7 @@ def tiny_llada_dir(tiny_llada_network, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def llada_tokenizer_text():
-    """A tokenizer.json of single bytes and LLaDA's special tokens; ids 256-296, 303-309 and from 311 on are free."""
+    """A tokenizer.json of bytes and LLaDA's special tokens; ids 256-296, 303-309 and from 311 on are free."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     special = {

@@ -29,7 +29,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return [
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in lines
     ]
 
@@ -60,7 +63,7 @@ def _pbx_row(curve: Curve, suite: str) -> list[str]:
 
 
 def score_lines(summary: Summary) -> list[str]:
-    """Return one table per curve: tasks down, settings across, mean score in percent with its 95 % interval."""
+    """Return one table per curve: tasks down, settings across, percent with its 95 % interval."""
     lines: list[str] = []
     for curve in summary.curves:
         settings = list(dict.fromkeys(setting_label(cell.setting) for cell in curve.cells))
@@ -68,7 +71,9 @@ def score_lines(summary: Summary) -> list[str]:
         tasks = list(dict.fromkeys(cell.task for cell in curve.cells))
         for start in range(0, len(settings), MOST_SETTINGS):
             part = settings[start : start + MOST_SETTINGS]
-            rows = [[task, *(_score_text(by_place.get((task, setting))) for setting in part)] for task in tasks]
+            rows = [
+                [task, *(_score_text(by_place.get((task, setting))) for setting in part)] for task in tasks
+            ]
             lines += [*table([curve.identity.label, *part], rows), ""]
     return lines
 
@@ -78,7 +83,9 @@ def _score_text(cell: CellSummary | None) -> str:
         return ""
     if cell.percent is None:
         return "failed" if cell.n_failed else "-"
-    interval = "" if cell.interval is None else f" [{100 * cell.interval.low:.0f},{100 * cell.interval.high:.0f}]"
+    interval = (
+        "" if cell.interval is None else f" [{100 * cell.interval.low:.0f},{100 * cell.interval.high:.0f}]"
+    )
     missing = "" if cell.incomplete is None else "!"
     return f"{cell.percent:.0f}{interval}{missing}"
 
@@ -92,7 +99,7 @@ def closing_lines(
     skips: Mapping[str, int],
     reused: int,
 ) -> list[str]:
-    """Return what stands below the tables: failures by reason, what was skipped, reused and gated, where the records are."""
+    """Return what stands below the tables: failures by reason, skips, gates, reuse, where the records are."""
     lines = [f"no summary: {problem}"] if problem else []
     lines += [f"failed, {n} item{'s' * (n > 1)}: {reason}" for reason, n in reasons.items()]
     lines += [f"skipped, {n} item{'s' * (n > 1)}: {reason}" for reason, n in skips.items()]
@@ -101,9 +108,15 @@ def closing_lines(
         lines.append(f"no spec in this version: {', '.join(session.plan.missing_tasks)}")
     others = sorted({cell.model.name for cell in session.selected if cell.model.reference != "ideal"})
     if others:
-        lines.append(f"items of {', '.join(others)} assert completeness and floors only; the laws hold for ideal")
+        lines.append(
+            f"items of {', '.join(others)} assert completeness and floors only; the laws hold for ideal"
+        )
     if found is None or not found.verdicts:
         lines.append("no gate was judged" if session.gates else "nothing was gated (--pb-gate)")
-    lines += [f"gate {'passed' if verdict.passed else 'FAILED'}: {verdict.message}" for verdict in found.verdicts] if found else []
+    lines += (
+        [f"gate {'passed' if verdict.passed else 'FAILED'}: {verdict.message}" for verdict in found.verdicts]
+        if found
+        else []
+    )
     lines.append(f"{reused} of {len(session.selected)} items reused; records in {session.options.store}")
     return lines

@@ -210,6 +210,9 @@ def test_settings_are_ordered_by_number_and_equal_numbers_are_one_setting(make_c
     points = only(aggregate(cells, PAIR).curves).suites["pair"].points
     assert [point.setting["gamma"] for point in points] == [0.5, 0.75, 1]
     assert [point.reason is None for point in points] == [False, False, True]
+    cells = [make_cell("copy", k=k) for k in (16, 2, 4)]
+    points = only(aggregate(cells, {"one": ("copy",)}).curves).suites["one"].points
+    assert [point.setting["k"] for point in points] == [2, 4, 16]
 
 
 @pytest.mark.parametrize(

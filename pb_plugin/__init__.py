@@ -1,0 +1,1 @@
+"""The pytest plugin: it joins the decoders and the task specs, keeps records, and gates on them."""

@@ -1,0 +1,42 @@
+"""Fixtures of the decoder tests: one thread, and views made by hand."""
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Keep torch to one thread: these tensors are small, and the test workers share the cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make_view():
+    """Return a function that builds a `StepView` from rows of scores; None marks a position not eligible."""
+    import torch
+
+    from decoders.state import StepView
+
+    def build(rows, *, tie_order=None, tolerance=0.0, quota=0, **lazy):
+        eligible = torch.tensor([[value is not None for value in row] for row in rows])
+        scores = torch.tensor([[value or 0.0 for value in row] for row in rows])
+        n_rows, length = scores.shape
+        order = torch.arange(length).expand(n_rows, -1) if tie_order is None else torch.tensor(tie_order)
+        zeros = torch.zeros(n_rows, dtype=torch.long)
+        return StepView(
+            tokens=torch.where(eligible, 0, 9),
+            eligible=eligible,
+            proposals=torch.arange(length).expand(n_rows, -1) + 100,
+            confidence=scores,
+            block_start=zeros,
+            block_end=zeros + length,
+            step=zeros,
+            quota=zeros + quota,
+            remaining=eligible.sum(dim=1),
+            tie_order=order.double(),
+            tie_tolerance=tolerance,
+            lazy={name: (lambda value=value: torch.tensor(value)) for name, value in lazy.items()},
+        )
+
+    return build
