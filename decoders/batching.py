@@ -108,15 +108,18 @@ def _bucket(
     active: Slots | None = None
     parked: list[Slots] = []
     while queue or parked or active is not None:
-        if parked and (active is None or len(active) + len(parked[-1]) <= budget.rows(width + gen_length)):
-            active = parked.pop() if active is None else join(active, parked.pop())
-        elif not parked:
-            free = budget.rows(width + gen_length) - (0 if active is None else len(active))
-            if free > 0 and queue:
-                entering = [queue.popleft() for _ in range(min(free, len(queue)))]
-                fresh, already_complete = settle(admit(entering, denoiser, width), denoiser)
-                yield from already_complete
-                active = fresh if active is None else join(active, fresh)
+        free = budget.rows(width + gen_length) - (0 if active is None else len(active))
+        if parked and free > 0:
+            waiting = parked.pop()
+            if len(waiting) > free:
+                parked.append(keep(waiting, range(free, len(waiting))))
+            back = keep(waiting, range(min(free, len(waiting))))
+            active = back if active is None else join(active, back)
+        elif queue and not parked and free > 0:
+            entering = [queue.popleft() for _ in range(min(free, len(queue)))]
+            fresh, already_complete = settle(admit(entering, denoiser, width), denoiser)
+            yield from already_complete
+            active = fresh if active is None else join(active, fresh)
         assert active is not None
         if len(active):
             try:

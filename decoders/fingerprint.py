@@ -122,15 +122,19 @@ def _own_imports(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
-            parents = (
-                [node.module]
-                if node.module != "decoders"
-                else [f"decoders.{alias.name}" for alias in node.names]
-            )
-            found += [name for name in parents if name.startswith("decoders.")]
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names if alias.name.startswith("decoders.")]
-    return found
+            found += [alias.name for alias in node.names]
+    return [name for name in found if name.startswith("decoders.") and _is_module(name)]
+
+
+def _is_module(name: str) -> bool:
+    parent, _, child = name.rpartition(".")
+    try:
+        folder = _source_path(parent)
+    except LookupError:
+        return False
+    return folder.name == "__init__.py" and any((folder.parent / p).exists() for p in (f"{child}.py", child))
 
 
 def _source_path(name: str | os.PathLike[str]) -> Path:

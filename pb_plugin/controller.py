@@ -104,7 +104,7 @@ class Controller:
         terminalreporter.section("parallelbench")
         found = self._conclusion
         if found is not None and found.summary is not None:
-            if self._config.get_verbosity() > 0 or len(found.summary.cells) <= 24:
+            if self._config.get_verbosity() >= 0:
                 terminalreporter.write_line("\n".join(score_lines(found.summary)))
             terminalreporter.write_line("\n".join(pbx_lines(found.summary)))
         lines = closing_lines(

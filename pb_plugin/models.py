@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 from functools import cached_property
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from decoders.fingerprint import checkpoint_hash, import_closure_hash
+from decoders.fingerprint import import_closure_hash
 from decoders.protocols import ModelRequest
 from pb_plugin import registry
 from pb_plugin.canonical import digest
@@ -65,19 +65,19 @@ class ModelHandle:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the checkpoint's files, or of its name and revision, or of the built-in vocabulary.
+        """What the model's module says its files are (``fingerprint(request)``), else a hash of the request.
 
         Raises:
-            ModelUnavailable: The checkpoint's folder cannot be read.
+            ModelUnavailable: The checkpoint cannot be found or read.
         """
-        source = self._request.source
-        if source is not None and Path(source).is_dir() and (Path(source) / "config.json").is_file():
-            try:
-                return checkpoint_hash(source)
-            except (ValueError, OSError) as error:
-                raise self._unavailable(error) from error
+        try:
+            of_files = getattr(import_module(self._entry.module), "fingerprint", None)
+            if of_files is not None:
+                return str(of_files(self._request))
+        except Exception as error:  # the boundary to a model that may be anybody's
+            raise self._unavailable(error) from error
         request = self._request
-        return digest([request.name, source, request.revision, list(request.vocabulary)])
+        return digest([request.name, request.source, request.revision, list(request.vocabulary)])
 
     @cached_property
     def code(self) -> str:

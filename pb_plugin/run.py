@@ -195,9 +195,7 @@ class Bench:
                 index,
                 planned.question,
                 self.task(cell).spec,
-                Setting(
-                    method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature
-                ),
+                _setting(cell),
                 cell.seed,
                 model,
                 self.context(cell, planned, model),

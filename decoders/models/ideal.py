@@ -95,7 +95,7 @@ class Ideal:
                     f"contexts must hold answers as long as the generated region, got {gen_length} "
                     "positions; tokenise them with gen_length of the row"
                 )
-            generated = canvas[indices][:, first:]
+            generated = canvas[indices][:, first:].contiguous()
             marginals = (
                 self._permuted(generated, context)
                 if isinstance(context, TokenPermutations)

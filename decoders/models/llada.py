@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from decoders.chat import LLADA_CHAT
-from decoders.loading import Config, Preset
+from decoders.fingerprint import checkpoint_hash
+from decoders.loading import Config, Preset, find_checkpoint
 from decoders.models.native import Family, NativeDenoiser, Plan, load_checkpoint
 from decoders.protocols import ModelRequest
 
@@ -138,6 +139,15 @@ def plan(config: Config) -> Plan:
 
 
 FAMILY = Family(architecture="LLaDAModelLM", presets=PRESETS, chat=LLADA_CHAT, rename=native_key, plan=plan)
+
+
+def fingerprint(request: ModelRequest) -> str:
+    """Return the hash of the checkpoint's files; a hub id is fetched for it.
+
+    Raises:
+        ValueError: It cannot be found, or is incomplete.
+    """
+    return checkpoint_hash(find_checkpoint(request, PRESETS))
 
 
 def load(request: ModelRequest) -> NativeDenoiser:
