@@ -87,7 +87,11 @@ def enumerated(
         )
     ids_AG = torch.tensor(rows, dtype=torch.long)
     weight = torch.tensor(weights, dtype=torch.float64)
-    return TokenAnswers(ids=ids_AG, weights=(weight / weight.max()).float(), support=torch.unique(ids_AG))
+    return TokenAnswers(
+        ids=ids_AG,
+        weights=(weight / weight.max()).float(),
+        support=torch.tensor(sorted({token for row in rows for token in row})),
+    )
 
 
 def permutations(
@@ -144,7 +148,7 @@ def permutations(
         slot=torch.tensor(slot + [-1] * padding),
         offset=torch.tensor(offset + [0] * padding),
         fixed=torch.tensor(ids, dtype=torch.long),
-        support=torch.unique(torch.tensor(ids, dtype=torch.long)),
+        support=torch.tensor(sorted(set(ids))),
         exclude_input=exclude_input,
     )
 

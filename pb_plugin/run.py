@@ -144,6 +144,10 @@ class Bench:
             )
         return stored
 
+    def find(self, decode_key: str, score_key: str) -> Record | None:
+        """Return what this process knows of a result: decoded here, else stored; a failure is a record too."""
+        return self._records.get(decode_key) or self.index.find(decode_key, score_key)
+
     def missing(self, cell: Cell) -> list[Planned]:
         """Return the samples of the cell that have no result yet and were not tried by this process."""
         return [

@@ -7,7 +7,7 @@ measured, so a run that was killed and finished later, on other workers or in an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,6 @@ from pb_plugin.cell_result import CellResult
 from pb_plugin.models import ModelUnavailable
 from pb_plugin.record import Record
 from pb_plugin.run import DECODE_CACHE, Bench
-from pb_plugin.store import StoreIndex
 from pb_plugin.summary import Summary
 
 RUN_SCHEMA = 1
@@ -105,7 +104,9 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         unavailable = str(error)
     values = asdict(cell.method)  # type: ignore[call-overload]
     swept = {name for params in cell.method.sweep for name in params} & set(values)
-    fixed = [f"{name}={value_text(value)}" for name, value in cell.params if name not in {*swept, "upstream_exact"}]
+    fixed = [
+        f"{name}={value_text(value)}" for name, value in cell.params if name not in {*swept, "upstream_exact"}
+    ]
     result = {
         "task": spec.id,
         "category": spec.category,
@@ -169,19 +170,14 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
         ) from error
 
 
-def summarise(run: Run, index: StoreIndex) -> Summary:
-    """Return the summary of *run* from the records in *index*.
+def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
+    """Return the summary of *run* from the records that *find* has for a decode key and a score key.
 
     Raises:
         ValueError: Records that must not be averaged came together.
     """
-    return aggregate([_cell_result(cell, index) for cell in run.cells])
-
-
-def _cell_result(cell: RunCell, index: StoreIndex) -> CellResult:
-    records: list[Record] = []
-    for key in cell.keys:
-        record = index.get(key, cell.score_key) or index.get(key) or index.failed.get(key)
-        if record is not None:
-            records.append(record)
-    return CellResult(**cell.result, records=records)
+    cells = []
+    for cell in run.cells:
+        found = (find(key, cell.score_key) for key in cell.keys)
+        cells.append(CellResult(**cell.result, records=[record for record in found if record is not None]))
+    return aggregate(cells)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pb_plugin.cell import Cell
 from pb_plugin.gate import Verdict, judge, parse_gate
@@ -17,9 +16,6 @@ from pb_plugin.runfile import Run, describe, save, summarise
 from pb_plugin.store import Store
 from pb_plugin.summary import Summary
 
-if TYPE_CHECKING:
-    from pb_plugin.store import StoreIndex
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conclusion:
@@ -27,7 +23,6 @@ class Conclusion:
 
     run: Run
     path: Path
-    index: StoreIndex
     summary: Summary | None
     problem: str | None
     verdicts: tuple[Verdict, ...]
@@ -109,16 +104,13 @@ class BenchSession:
             self.bench, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
         )
         path = save(run, self.options.store)
-        index = self.bench.store.index()
         summary, problem = None, None
         try:
-            summary = summarise(run, index)
+            summary = summarise(run, self.bench.find)
         except ValueError as error:
             problem = str(error)
         verdicts = [verdict for gate in self.gates for verdict in (judge(gate, summary) if summary else ())]
-        return Conclusion(
-            run=run, path=path, index=index, summary=summary, problem=problem, verdicts=tuple(verdicts)
-        )
+        return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
 
     def _may_be_cell(self, nodeid: str) -> bool:
         return nodeid.endswith("]") and ("plan" in self.__dict__) and cell_id_of(nodeid) in self.cells

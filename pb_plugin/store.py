@@ -106,6 +106,10 @@ class StoreIndex:
             return None
         return entry.latest if score_key is None else entry.by_score_key.get(score_key)
 
+    def find(self, decode_key: str, score_key: str) -> Record | None:
+        """Return the result scored as asked, else as it was scored last, else its failure, else None."""
+        return self.get(decode_key, score_key) or self.get(decode_key) or self.failed.get(decode_key)
+
     def records(self) -> Iterator[Record]:
         """Yield every result once, with its latest scores, sorted by ``decode_key``."""
         return (self._entries[key].latest for key in sorted(self._entries))

@@ -1,0 +1,98 @@
+"""The report of a run that is already on disk: its summary again, with what the store holds of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pb_plugin.report.terminal import pbx_lines, score_lines
+from pb_plugin.runfile import Run, load, summarise
+from pb_plugin.store import Store, StoreIndex
+from pb_plugin.summary import Summary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredReport:
+    """A run of a store, the records it finds there, and their summary."""
+
+    store: Path
+    path: Path
+    run: Run
+    index: StoreIndex
+    summary: Summary
+
+    @property
+    def created(self) -> str | None:
+        """When the run's file was written, from its name; None where somebody renamed it."""
+        stamp = self.path.stem.partition("-")[0]
+        try:
+            return datetime.strptime(stamp, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC).isoformat()
+        except ValueError:
+            return None
+
+    @property
+    def unavailable(self) -> dict[str, int]:
+        """Why cells could not ask for records, with the number of cells."""
+        return dict(Counter(cell.unavailable for cell in self.run.cells if cell.unavailable is not None))
+
+    @property
+    def conflicts(self) -> list[str]:
+        """A line for every result of this run that the store holds in two versions."""
+        asked = {key for cell in self.run.cells for key in cell.keys}
+        return [conflict.message for key, conflict in sorted(self.index.conflicts.items()) if key in asked]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; everything but ``run`` is equal for equal records, wherever they are stored."""
+        return {
+            "run": {
+                "file": self.path.name,
+                "created": self.created,
+                "store": str(self.store),
+                "n_cells": len(self.run.cells),
+                "n_planned": sum(len(cell.keys) for cell in self.run.cells),
+                "n_records": self.index.n_lines,
+                "n_results": len(self.index),
+                "skipped_lines": {
+                    "other_schema": self.index.n_other_schema,
+                    "torn": len(self.index.torn_files),
+                },
+                "unavailable": self.unavailable,
+                "conflicts": self.conflicts,
+            },
+            "summary": self.summary.to_json(),
+            "missing_tasks": list(self.run.missing_tasks),
+            "notes": list(self.run.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """Return the report for people: the tables of a session's end, then what the store says of them."""
+        run = self.to_json()["run"]
+        lines = [
+            f"run {run['file']}, {run['n_cells']} items, made {run['created'] or 'at an unknown time'}",
+            "",
+        ]
+        lines += [*pbx_lines(self.summary), *score_lines(self.summary)]
+        lines += [f"not run, {n} item{'s' * (n > 1)}: {reason}" for reason, n in self.unavailable.items()]
+        lines += [f"conflict: {message}" for message in self.conflicts]
+        lines += self.run.notes
+        if self.run.missing_tasks:
+            lines.append(f"no spec in this version: {', '.join(self.run.missing_tasks)}")
+        skipped = run["skipped_lines"]
+        if any(skipped.values()):
+            torn, other = skipped["torn"], skipped["other_schema"]
+            lines.append(f"skipped lines: {torn} cut off by a kill, {other} of another version")
+        return [*lines, f"{run['n_records']} records in {self.store}"]
+
+
+def read_report(store: Path, name: str | None) -> StoredReport:
+    """Return the newest run of *store*, or the one called *name*, with its summary.
+
+    Raises:
+        ValueError: There is no such run, a file is damaged, or unlike records came together.
+    """
+    run, path = load(store, name)
+    index = Store(store).index()
+    return StoredReport(store=store, path=path, run=run, index=index, summary=summarise(run, index.find))
