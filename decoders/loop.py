@@ -44,6 +44,7 @@ class _Wish:
     unmask: Tensor  # bool [B, G]
     tokens: Tensor  # int64 [B, G]
     remask: Tensor  # bool [B, G]
+    stay: Tensor  # bool [B]
     memory: dict[UnmaskingMethod, Any]
     failed: dict[int, DecodeError]
 
@@ -87,6 +88,7 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
 def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _Wish:
     unmask = torch.zeros_like(whole.eligible)
     remask = torch.zeros_like(whole.eligible)
+    stay = torch.zeros_like(whole.step, dtype=torch.bool)
     tokens = whole.proposals.clone()
     memory: dict[UnmaskingMethod, Any] = {}
     failed: dict[int, DecodeError] = {}
@@ -111,7 +113,9 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
         tokens[index] = update.tokens
         if update.remask is not None:
             remask[index] = update.remask
-    return _Wish(unmask=unmask, tokens=tokens, remask=remask, memory=memory, failed=failed)
+        if update.stay is not None and method.may_idle:
+            stay[index] = update.stay
+    return _Wish(unmask=unmask, tokens=tokens, remask=remask, stay=stay, memory=memory, failed=failed)
 
 
 def _complete_memory(method: UnmaskingMethod, memory: Any, view: StepView, n_rows: int) -> Any:
@@ -150,11 +154,13 @@ def _check(
     slots: Slots, wish: _Wish, view: StepView, usable: Tensor, vocab_size: int, mask_id: int
 ) -> Tensor:
     """Return int64 [B]: 0, or 1 + the index in `BROKEN_RULES` of the first rule a row broke."""
-    foreign = (wish.tokens == mask_id) | (wish.tokens < 0) | (wish.tokens >= vocab_size)
     methods = [row.setting.method for row in slots.rows]
     may_remask = torch.tensor([m.may_remask for m in methods], device=usable.device).unsqueeze(1)
-    visible = slots.fillable & (view.tokens != mask_id)
-    idle = ~wish.unmask.any(dim=1) & ~slots.may_idle
+    leaves = [bool(getattr(m, "may_leave_masks", False)) for m in methods]
+    may_leave = torch.tensor(leaves, device=usable.device).unsqueeze(1)
+    foreign = (wish.tokens == mask_id) & ~may_leave | (wish.tokens < 0) | (wish.tokens >= vocab_size)
+    visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
+    idle = ~wish.unmask.any(dim=1) & ~slots.may_idle & ~slots.stay
     broken = torch.stack(
         [
             ~usable,
@@ -183,6 +189,7 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
         remasks=slots.remasks + wish.remask.sum(dim=1),
         nfe=slots.nfe + 1,
         step=slots.step + 1,
+        stay=wish.stay,
         memory={method: memory for method, memory in wish.memory.items() if memory is not None},
     )
 
@@ -190,9 +197,9 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
 def _settle(
     slots: Slots, denoiser: Denoiser, broken: Tensor, failed: dict[int, DecodeError] | None = None
 ) -> tuple[Slots, list[Decoded], list[Failed]]:
-    masked = slots.generated == denoiser.mask_id
+    masked = (slots.generated == denoiser.mask_id) & (slots.commit_step < 0)
     left_in_block = eligible_positions(slots, denoiser.mask_id).sum(dim=1)
-    may_leave = ~slots.may_idle | (slots.step >= slots.steps_per_block)
+    may_leave = (~slots.may_idle | (slots.step >= slots.steps_per_block)) & ~slots.stay
     fresh = slots.masks_at_entry == 0
     done = ~masked.any(dim=1) & (may_leave | fresh)
     entering = fresh | ((left_in_block == 0) & may_leave)

@@ -39,6 +39,7 @@ class Slots:
     block_length: Tensor  # int64 [B]
     steps_per_block: Tensor  # int64 [B]
     may_idle: Tensor  # bool [B]
+    stay: Tensor  # bool [B], held in its block by the last update
     block_start: Tensor  # int64 [B]
     step: Tensor  # int64 [B]
     steps: Tensor  # int64 [B], scheduled steps of this block, 0 for adaptive methods
@@ -181,6 +182,7 @@ def admit(rows: Sequence[Row], denoiser: Denoiser, prompt_width: int) -> Slots:
         may_idle=torch.tensor(
             [s.method.may_idle and s.max_steps is not None for s in settings], device=device
         ),
+        stay=torch.zeros_like(zeros, dtype=torch.bool),
         block_start=zeros,
         step=zeros,
         steps=zeros,

@@ -195,6 +195,11 @@ class StepView:
         return self.lazy["draws"]()  # type: ignore[no-any-return]
 
     @cached_property
+    def planned_steps(self) -> Tensor:
+        """How many steps the schedule of k or max_steps gives the current block, [R]; 0 without one."""
+        return self.lazy["planned_steps"]()  # type: ignore[no-any-return]
+
+    @cached_property
     def by_confidence(self) -> Tensor:
         """Rank by confidence: 0 for the best eligible position of a row."""
         return self.rank(self.confidence)
@@ -224,10 +229,13 @@ class StepView:
 class StepUpdate:
     """What a method wants: ``unmask`` is a subset of ``eligible``; ``tokens`` is read only there.
 
-    ``remask`` names visible generated positions to mask again; only methods that declare ``may_remask`` give
-    it.
+    ``remask`` names generated positions to mask again, visible ones or ones unmasked by this very update;
+    only methods that declare ``may_remask`` give it. ``stay`` [R] holds a row in its block for another forward
+    though the block is complete; only methods that declare ``may_idle`` give it. A method that declares
+    ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good.
     """
 
     unmask: Tensor
     tokens: Tensor
     remask: Tensor | None = None
+    stay: Tensor | None = None

@@ -35,11 +35,11 @@ class Proposals:
 
 
 def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
-    """Return bool [B, G]: masked positions of each row's current block."""
+    """Return bool [B, G]: masked positions of each row's current block, but those left masked for good."""
     position = torch.arange(slots.gen_length, device=slots.canvas.device)
     start = slots.block_start.unsqueeze(1)
     in_block = (position >= start) & (position < start + slots.block_length.unsqueeze(1))
-    return (slots.generated == mask_id) & in_block
+    return (slots.generated == mask_id) & (slots.commit_step < 0) & in_block
 
 
 def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
@@ -142,5 +142,6 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "margin": partial(scattered, sampling.margin),
         "neg_entropy": partial(scattered, sampling.neg_entropy),
         "draws": order_draws,
+        "planned_steps": lambda: slots.steps[index],
     }
     return StepView(**values, tie_tolerance=whole.tie_tolerance, lazy=lazy)

@@ -112,7 +112,9 @@ def one_task(text: str, index: int | None, directory: Path | None) -> dict[str, 
     specs = registry.specs_of(parse_task(text), registry.known(registry.TASKS))
     if len(specs) != 1:
         names = ", ".join(spec.id for spec in specs)
-        raise ValueError(f"task must be one task, got {text!r}, which is {names}; give one value a parameter")
+        raise ValueError(
+            f"task must be one task, got {text!r}, which is {names}; give each parameter one value"
+        )
     task = TaskData(planned=specs[0], directory=directory, n_samples=None)
     questions = task.questions
     place = index or 0

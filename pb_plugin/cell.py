@@ -73,9 +73,13 @@ class Cell:
         return _NOT_IN_IDS.sub("_", "-".join(parts))
 
     @property
-    def group(self) -> tuple[str, str]:
-        """What is decoded in one sweep: model and task."""
-        return self.model.name, self.task
+    def group(self) -> tuple[str, ...]:
+        """What is decoded in one sweep: model and task.
+
+        A method of another package is a group of its own there, so that a crash in it costs no other item.
+        """
+        is_ours = type(self.method).__module__.partition(".")[0] == "decoders"
+        return (self.model.name, self.task, *(() if is_ours else (self.unmasking,)))
 
     @property
     def category(self) -> str:

@@ -54,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         shape = partial(argparse.RawDescriptionHelpFormatter, width=HELP_WIDTH)
-        super().__init__(formatter_class=shape, **settings)
+        super().__init__(formatter_class=shape, allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Raise *message* with the command that explains what is allowed."""

@@ -53,16 +53,16 @@ class Controller:
         result = yield
         if self._config.option.collectonly or not self._session.selected:
             return result
-        self._conclude()
+        self._conclude(judge_gates=True)
         verdicts = self._verdicts()
         session.testscollected += len(verdicts)
         for gate, passed, message in verdicts:
-            self._publish(session, gate, passed, message)
+            self._publish(gate, passed, message)
         return result
 
-    def _conclude(self) -> None:
+    def _conclude(self, *, judge_gates: bool) -> None:
         try:
-            self._conclusion = self._session.conclude()
+            self._conclusion = self._session.conclude(judge_gates=judge_gates)
             self._problem = self._conclusion.problem
         except (ValueError, OSError) as error:
             self._problem = str(error)
@@ -73,7 +73,7 @@ class Controller:
             return [(gate.text, False, f"not judged: {self._problem}") for gate in self._session.gates]
         return [(_gate_id(verdict), verdict.passed, verdict.message) for verdict in found.verdicts]
 
-    def _publish(self, session: pytest.Session, gate: str, passed: bool, message: str) -> None:
+    def _publish(self, gate: str, passed: bool, message: str) -> None:
         hook = self._config.hook
         nodeid = f"{GATE_FILE}::{gate}"
         location = (GATE_FILE, None, gate)
@@ -88,8 +88,6 @@ class Controller:
                 longrepr=message if failed else None,
                 when=when,
             )
-            if failed:
-                session.testsfailed += 1
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
 
@@ -98,7 +96,7 @@ class Controller:
         if not self._session.selected or self._config.option.collectonly:
             return
         if self._conclusion is None and self._problem is None:
-            self._conclude()
+            self._conclude(judge_gates=False)
         from pb_plugin.report.terminal import closing_lines, pbx_lines, score_lines
 
         terminalreporter.section("parallelbench")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ class ModelHandle:
         )
         self._max_rows = max_rows
         self._model: Denoiser | None = None
-        self._failure: ModelUnavailable | None = None
+        self._failure: str | None = None
         self.budget: Budget | None = None
 
     @property
@@ -68,8 +69,9 @@ class ModelHandle:
         """What the model's module says its files are (``fingerprint(request)``), else a hash of the request.
 
         Raises:
-            ModelUnavailable: The checkpoint cannot be found or read.
+            ModelUnavailable: The checkpoint cannot be found or read; later calls do not try again.
         """
+        self._check_available()
         try:
             of_files = getattr(import_module(self._entry.module), "fingerprint", None)
             if of_files is not None:
@@ -104,17 +106,14 @@ class ModelHandle:
         Raises:
             ModelUnavailable: It cannot be loaded; later calls raise the same without trying again.
         """
-        if self._failure is not None:
-            raise self._failure
+        self._check_available()
         if self._model is None:
             try:
-                self._model = registry.load(self._entry)(self._request)
+                self._model = _loaded(registry.load(self._entry), self._request)
             except Exception as error:  # the boundary to a loader that may be anybody's
-                self._failure = self._unavailable(error)
-                raise self._failure from error
+                raise self._unavailable(error) from error
             from decoders.batching import default_budget
 
-            assert self._model is not None
             self.budget = default_budget(self._model)
             self.budget.max_rows = self._max_rows
         return self._model
@@ -127,5 +126,18 @@ class ModelHandle:
         self._model = None
         gc.collect()
 
+    def _check_available(self) -> None:
+        if self._failure is not None:
+            raise ModelUnavailable(self._failure)
+
     def _unavailable(self, error: BaseException) -> ModelUnavailable:
-        return ModelUnavailable(f"model {self.choice.text}: {type(error).__name__}: {error}")
+        """Return the reason, remembered as text: the error itself would hold what was half loaded."""
+        self._failure = f"model {self.choice.text}: {type(error).__name__}: {error}"
+        return ModelUnavailable(self._failure)
+
+
+def _loaded(load: Callable[[ModelRequest], Denoiser | None], request: ModelRequest) -> Denoiser:
+    model = load(request)
+    if model is None:
+        raise TypeError(f"a model's load function must return the model, got None from {load!r}; return it")
+    return model

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable, Generator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,8 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
             if worker is not None
             else int(config.getoption("numprocesses", 0) or 1),
         )
-        if options != Options(store=options.store):
-            _ = session.plan
+        if options != Options(store=config.rootpath / ".pb"):
+            _ = session.plan, session.store
     except (ValueError, LookupError) as error:
         raise pytest.UsageError(str(error)) from error
     if options.timing:
@@ -59,6 +57,11 @@ def _check_timing(config: pytest.Config) -> None:
         raise pytest.UsageError(
             "--pb-timing must have pytest-benchmark, which is not active; pip install pytest-benchmark"
         )
+    for name in ("disable", "skip"):
+        if config.getoption(f"benchmark_{name}"):
+            raise pytest.UsageError(
+                f"--pb-timing must have pytest-benchmark measure, got --benchmark-{name}; leave one out"
+            )
     if hasattr(config, "workerinput") or config.getoption("numprocesses", 0):
         raise pytest.UsageError(
             "--pb-timing must run in one process, got -n: workers disturb each other's clock; leave -n out"
@@ -71,10 +74,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     session = metafunc.config.stash[SESSION]
     mark = metafunc.definition.get_closest_marker("pb_category")
-    cells = session.plan.cells if mark is None else session.plan.in_category(*mark.args)
-    metafunc.parametrize(
-        "pb_cell", [pytest.param(cell, id=cell.id, marks=pytest.mark.pb(**cell.mark)) for cell in cells]
-    )
+    try:
+        cells = session.plan.cells if mark is None else session.plan.in_category(*mark.args)
+    except (ValueError, LookupError) as error:
+        raise pytest.Collector.CollectError(str(error)) from error
+    found = [pytest.param(cell, id=cell.id, marks=pytest.mark.pb(**cell.mark)) for cell in cells]
+    metafunc.parametrize("pb_cell", found or [pytest.param(None, id="none")])
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:
@@ -84,13 +89,11 @@ def _cell_of(item: pytest.Item) -> Cell | None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the cells among the items by the plan; a category without cells has no item."""
-    from pb_plugin.cell import Cell
-
-    asking = [item for item in items if "pb_cell" in getattr(item, "fixturenames", ())]
-    if not asking:
-        return
-    empty = {id(item) for item in asking if not isinstance(_cell_of(item), Cell)}
-    items[:] = [item for item in items if id(item) not in empty]
+    items[:] = [
+        item
+        for item in items
+        if "pb_cell" not in getattr(item, "fixturenames", ()) or _cell_of(item) is not None
+    ]
     places = [index for index, item in enumerate(items) if _cell_of(item) is not None]
     ordered = sorted((items[index] for index in places), key=_position)
     for index, item in zip(places, ordered, strict=True):
@@ -123,32 +126,18 @@ def _notes(bench: BenchSession) -> list[str]:
     return notes
 
 
-@pytest.fixture(scope="session", autouse=False)
+@pytest.fixture(scope="session")
 def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     """The run of this process; frees its models at the end."""
+    from pb_plugin.progress import watch_of
+
     session = request.config.stash[SESSION]
-    _show_progress(request.config, session)
+    try:
+        session.bench.watch = watch_of(request.config)
+    except ValueError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     yield session
     session.bench.close()
-
-
-def _show_progress(config: pytest.Config, session: BenchSession) -> None:
-    from pb_plugin.progress import Progress
-
-    terminal = config.pluginmanager.getplugin("terminalreporter")
-    capture = config.pluginmanager.getplugin("capturemanager")
-    if terminal is None or hasattr(config, "workerinput"):
-        return
-
-    def unhidden(write: Callable[[], None]) -> None:
-        if capture is None:
-            write()
-            return
-        with capture.global_and_fixture_disabled():
-            write()
-
-    live = terminal.isatty and not os.environ.get("CI")
-    session.bench.watch = Progress(sys.stdout, live=live, unhidden=unhidden).watch()
 
 
 @pytest.fixture
@@ -160,20 +149,31 @@ def pb_model(pb_cell: Cell, pb_session: BenchSession) -> ModelHandle:
 @pytest.fixture
 def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) -> Callable[[Cell], None]:
     """Decode what is missing of a cell with its group; a model that cannot be loaded is an error here."""
-    from pb_plugin.models import ModelUnavailable
-
-    try:
-        if pb_session.bench.missing(pb_cell):
+    with _named_errors():
+        pb_session.begin(pb_cell)
+        if pb_session.options.timing or pb_session.bench.missing(pb_cell):
             pb_model.get()
-    except ModelUnavailable as error:
-        pytest.fail(str(error), pytrace=False)
-    except (ValueError, LookupError, OSError) as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
 
     def decode(cell: Cell) -> None:
         pb_session.bench.decode(pb_session.companions(cell))
 
     return decode
+
+
+@contextmanager
+def _named_errors() -> Generator[None]:
+    """Turn an error whose message says everything into a failure without a traceback."""
+    from pb_plugin.models import ModelUnavailable
+    from pb_plugin.rows import NotApplicable
+
+    try:
+        yield
+    except NotApplicable as reason:
+        raise pytest.skip.Exception(f"unscored: {reason}") from None
+    except ModelUnavailable as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+    except (ValueError, LookupError, OSError) as error:
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
 
 
 @pytest.fixture
@@ -182,30 +182,31 @@ def pb_record(
 ) -> Callable[[Cell], Outcome]:
     """Decode a cell where needed and judge it; a test asserts ``pb_record(pb_cell).ok``."""
     from pb_plugin.outcome import outcome_of
-    from pb_plugin.rows import NotApplicable
 
     benchmark = request.getfixturevalue("benchmark") if pb_session.options.timing else None
 
     def record(cell: Cell) -> Outcome:
         bench = pb_session.bench
-        reused = benchmark is None and not bench.missing(cell)
-        try:
+        with _named_errors():
             if benchmark is not None:
                 from pb_plugin.timing import decode_timed
 
                 decode_timed(bench, cell, benchmark)
-            elif not reused:
+            elif bench.missing(cell):
                 pb_decode(cell)
-        except NotApplicable as reason:
-            pytest.skip(f"unscored: {reason}")
-        floor = pb_session.floors.get(cell.task, cell.spec.floor)
-        outcome = outcome_of(bench, cell, reused=reused, floor=floor)
+            floor = pb_session.floors.get(cell.task, cell.spec.floor)
+            outcome = outcome_of(bench, cell, reused=not bench.decoded_here(cell), floor=floor)
         request.node.stash[OUTCOME] = outcome
-        for name, value in outcome.properties.items():
-            request.node.user_properties.append((name, value))
+        request.node.user_properties.extend(_plain(outcome.properties).items())
         return outcome
 
     return record
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *values* as built-in types; any other number in a report would end a session of pytest-xdist."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
+    return plain
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -220,16 +221,19 @@ def pytest_runtest_makereport(
         if outcome is not None and report.when == "call":
             plain |= {"reused": outcome.reused, "score": outcome.score}
         if report.failed and call.excinfo is not None:
-            message = (
-                outcome.message if outcome is not None and report.when == "call" else str(call.excinfo.value)
-            )
-            plain["reason"] = message
+            plain["reason"] = _first_line(call.excinfo.value)
+            if outcome is not None and not outcome.ok and report.when == "call":
+                plain["reason"] = outcome.message
             if not item.config.getoption("usepdb", False):
                 from pb_plugin.release import release_frames
 
                 release_frames(call.excinfo.value)
-        report.pb = json.loads(json.dumps(plain, allow_nan=False))  # type: ignore[attr-defined]
+        report.pb = _plain(plain)  # type: ignore[attr-defined]
     return report
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def pytest_report_teststatus(
@@ -255,12 +259,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None]) -> Any:
     """Give whole groups to workers, where the run has cells of ours; leave every other session alone."""
-    if config.getoption("dist") not in ("load", "loadgroup") or not _asks_for_cells(config):
-        return None
-    from pb_plugin.scheduler import PbScheduling
+    from pb_plugin.scheduler import PbScheduling, asks_for_cells
 
+    if not asks_for_cells(config.args):
+        return None
     bench = config.stash[SESSION]
     _ = bench.plan
+    if config.getoption("dist") not in ("load", "loadgroup"):
+        return None
 
     def report_failure(node: str, message: str) -> None:
         report = pytest.CollectReport(node, "failed", longrepr=message, result=[])
@@ -276,12 +282,3 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
     """Learn from a worker which items there are; the controller itself collects none."""
     node.config.stash[SESSION].select(ids)
-
-
-def _asks_for_cells(config: pytest.Config) -> bool:
-    """Whether a test file in the arguments names ``pb_cell``; the controller of xdist collects nothing."""
-    paths = [Path(argument.partition("::")[0]) for argument in config.args]
-    files = [
-        file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.is_file()
-    ]
-    return any(b"pb_cell" in file.read_bytes() for file in files)

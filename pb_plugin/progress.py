@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pb_plugin.run import Watch
 
+if TYPE_CHECKING:
+    import pytest
+
 LIVE_EVERY_S = 0.2
 PLAIN_EVERY_S = 30.0
+
+
+def watch_of(config: pytest.Config) -> Watch:
+    """Return the watch of this process: progress on its terminal, silence in a worker of pytest-xdist."""
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if terminal is None or hasattr(config, "workerinput"):
+        return Watch()
+
+    def unhidden(write: Callable[[], None]) -> None:
+        if capture is None:
+            write()
+            return
+        with capture.global_and_fixture_disabled():
+            write()
+
+    live = terminal.isatty and not os.environ.get("CI")
+    return Progress(sys.stdout, live=live, unhidden=unhidden).watch()
 
 
 class Progress:

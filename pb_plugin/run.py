@@ -12,10 +12,9 @@ from pb_plugin.models import ModelHandle
 from pb_plugin.options import Options
 from pb_plugin.record import Parts, Record, decode_key_of, token_counts
 from pb_plugin.rows import answer_context, build_row, output_text
-from pb_plugin.samples import Question, TaskData
+from pb_plugin.samples import Question, ScorerFailed, TaskData
 from pb_plugin.store import Store, StoreIndex
 from task_specs.names import vocabulary
-from task_specs.scoring import answer_text, resolve_scorer
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
@@ -156,6 +155,10 @@ class Bench:
             if p.decode_key not in self._attempted and self.record_of(cell, p) is None
         ]
 
+    def decoded_here(self, cell: Cell) -> bool:
+        """Return whether this process decoded any sample of the cell."""
+        return any(planned.decode_key in self._attempted for planned in self.planned(cell))
+
     def decode(self, cells: Sequence[Cell]) -> None:
         """Decode and store what is missing of *cells*, all of one model and task, in one sweep.
 
@@ -184,10 +187,12 @@ class Bench:
         Raises:
             ModelUnavailable: The model cannot be loaded.
             NotApplicable: The model cannot answer this task.
+            LookupError: The task's scorer cannot be found.
             ValueError: A sample does not fit the model.
         """
         from decoders.batching import sweep
 
+        _ = self.task(wanted[0][0]).scorer
         handle = self.model(wanted[0][0])
         for other in self._models.values():
             if other is not handle and other.loaded:
@@ -268,12 +273,10 @@ class Bench:
         return self._scored(data, planned, unscored)
 
     def _scored(self, data: TaskData, planned: Planned, record: Record) -> Record:
-        scorer = resolve_scorer(data.spec.scorer)
         try:
-            scored = scorer(answer_text(record.text, data.spec.answer_marker), planned.question.sample, {})
-        except Exception as error:  # the boundary to a scorer that may be anybody's
-            message = f"scorer {data.spec.scorer} raised {type(error).__name__}: {error}"
-            return Record(parts=record.parts, error={"class": "scorer_error", "message": message})
+            scored = data.scored(record.text, planned.question.sample)
+        except ScorerFailed as error:
+            return Record(parts=record.parts, error={"class": "scorer_error", "message": str(error)})
         return replace(record, scores=scored.values, score_reasons=scored.reasons, score_key=data.score_key)
 
     def _scored_again(self, cell: Cell, planned: Planned, stored: Record) -> Record:

@@ -7,17 +7,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from decoders.fingerprint import code_hash
 from pb_plugin.canonical import digest
 from task_specs import released
 from task_specs.choose import choose
 from task_specs.load import data_checksum, load_samples
 from task_specs.prompt import messages
 from task_specs.sample import Sample
-from task_specs.scoring import SCORER_VERSIONS
+from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer
 from task_specs.spec import OWN_IDS, TaskSpec
 
 CHOICE_SEED = 0
 """Seed of the fixed order from which ``--samples M`` takes the first M; no option, so that subsets nest."""
+
+
+class ScorerFailed(RuntimeError):
+    """A scorer raised, or returned something else than scores: a failure of the sample, never a score."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,10 +83,45 @@ class TaskData:
 
     @cached_property
     def score_key(self) -> str:
-        """Scorer, its version and the text rule: scores of different keys never mix."""
+        """Scorer, its version and the text rule: scores of different keys never mix.
+
+        The version of a scorer outside this project is the hash of its module's source.
+
+        Raises:
+            LookupError: The module of the scorer cannot be found.
+        """
         scorer = self.spec.scorer
-        version = SCORER_VERSIONS.get(scorer, "own")
+        version = SCORER_VERSIONS.get(scorer) or code_hash(scorer.partition(":")[0])[:12]
         return f"{scorer}@{version}/{self.spec.text_rule}"
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The scorer of the task.
+
+        Raises:
+            LookupError: It cannot be found.
+            ValueError: It cannot be called.
+        """
+        try:
+            return resolve_scorer(self.spec.scorer)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+    def scored(self, text: str, sample: Sample) -> Scored:
+        """Return the scores of the output *text*, as plain numbers.
+
+        Raises:
+            ScorerFailed: The scorer raised, or did not return scores.
+        """
+        name = self.spec.scorer
+        try:
+            found = self.scorer(answer_text(text, self.spec.answer_marker), sample, {})
+        except Exception as error:  # the boundary to a scorer that may be anybody's
+            raise ScorerFailed(f"scorer {name} raised {type(error).__name__}: {error}") from error
+        if not isinstance(found, Scored):
+            raise ScorerFailed(f"scorer {name} must return Scored, got {found!r}; wrap the values in one")
+        values = {score: None if value is None else float(value) for score, value in found.values.items()}
+        return Scored(values=values, reasons=found.reasons)
 
     def _question(self, sample: Sample) -> Question:
         ask: Any = messages if self.directory is None else released.released_messages

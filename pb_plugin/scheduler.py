@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xdist.report import report_collection_diff
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 LOOK_AHEAD = 2
 """A worker starts an item only when it knows the next one, so it needs this many to keep going."""
+
+
+def asks_for_cells(arguments: Iterable[str]) -> bool:
+    """Return whether a test file in the arguments names ``pb_cell``; the controller collects nothing."""
+    paths = [Path(argument.partition("::")[0]) for argument in arguments]
+    files = [
+        file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.is_file()
+    ]
+    return any(b"pb_cell" in file.read_bytes() for file in files)
 
 
 @dataclass(kw_only=True, slots=True)

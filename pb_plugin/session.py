@@ -44,6 +44,7 @@ class BenchSession:
         self._n_workers = n_workers
         self._groups: dict[str, list[Cell]] = {}
         self._label: dict[str, str] = {}
+        self._begun: set[str] = set()
         self.gates = tuple(parse_gate(text) for text in options.gate)
 
     @cached_property
@@ -57,11 +58,23 @@ class BenchSession:
         return {cell.id: cell for cell in self.plan.cells}
 
     @cached_property
+    def store(self) -> Store:
+        """Where this process's records go.
+
+        Raises:
+            ValueError: The store is a file.
+        """
+        return Store(self.options.store, worker=self._worker)
+
+    @cached_property
     def bench(self) -> Bench:
-        """This process's share of the run."""
-        store = Store(self.options.store, worker=self._worker)
-        store.prepare()
-        return Bench(self.options, store, self.watch)
+        """This process's share of the run.
+
+        Raises:
+            ValueError: The store can not be written.
+        """
+        self.store.prepare()
+        return Bench(self.options, self.store, self.watch)
 
     @property
     def floors(self) -> dict[str, float]:
@@ -88,14 +101,28 @@ class BenchSession:
         """The selected cells."""
         return [cell for group in self._groups.values() for cell in group]
 
+    def begin(self, cell: Cell) -> None:
+        """Note that this process runs *cell*; the first of a group lets it decode the group together.
+
+        What is left of a group whose worker crashed has another first cell, so it is decoded item by item and
+        a second crash costs no more than the item it belongs to.
+        """
+        label = self._label.get(cell.id)
+        if label is not None and self._groups[label][0].id == cell.id:
+            self._begun.add(label)
+
     def companions(self, cell: Cell) -> list[Cell]:
         """Return the cells that are decoded in one sweep with *cell*, itself included."""
-        if self.options.sweep == "isolated":
+        label = self._label.get(cell.id, "")
+        if self.options.sweep == "isolated" or label not in self._begun:
             return [cell]
-        return self._groups.get(self._label.get(cell.id, ""), [cell])
+        return self._groups[label]
 
-    def conclude(self) -> Conclusion:
+    def conclude(self, *, judge_gates: bool = True) -> Conclusion:
         """Write the run's file, summarise what is stored of it, and judge the gates.
+
+        Args:
+            judge_gates: False for an interrupted run, whose part of the data says nothing about a gate.
 
         Raises:
             ValueError: The store cannot be read or written.
@@ -109,7 +136,8 @@ class BenchSession:
             summary = summarise(run, self.bench.find)
         except ValueError as error:
             problem = str(error)
-        verdicts = [verdict for gate in self.gates for verdict in (judge(gate, summary) if summary else ())]
+        gates = self.gates if judge_gates else ()
+        verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
         return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
 
     def _may_be_cell(self, nodeid: str) -> bool:

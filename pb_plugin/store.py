@@ -107,7 +107,12 @@ class StoreIndex:
         return entry.latest if score_key is None else entry.by_score_key.get(score_key)
 
     def find(self, decode_key: str, score_key: str) -> Record | None:
-        """Return the result scored as asked, else as it was scored last, else its failure, else None."""
+        """Return the result scored as asked, else as it was scored last, else its failure, else None.
+
+        Results in conflict are no result.
+        """
+        if decode_key in self.conflicts:
+            return None
         return self.get(decode_key, score_key) or self.get(decode_key) or self.failed.get(decode_key)
 
     def records(self) -> Iterator[Record]:

@@ -45,7 +45,7 @@ def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
         "content_tokens": content,
         "forwards": forwards,
         "tokens_per_second": content / wall_s,
-        "step_latency_s": wall_s / forwards,
+        "step_latency_s": wall_s / forwards if forwards else None,
     }
     for record in records:
         bench.keep(record)

@@ -31,6 +31,9 @@ BENCHMARK_IDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The 17 tasks of the suite ``all`` by category, in benchmark order."""
 
+WORDS = 4
+"""Words that a sample of words-to-sentence gives; a variant asks for the first of them."""
+
 LIST_OP_IDS = ("list_copy", "list_replace_index", "list_replace_random", "list_shuffle")
 
 GENERATORS = ("waiting_line", "list_ops", "latin_square", "sudoku")
@@ -59,7 +62,7 @@ class Parameter:
 
 
 def parameters_of(
-    generator: str | None, operation: str | None = None, *, cot: bool = False
+    generator: str | None, operation: str | None = None, *, cot: bool = False, words: int | None = None
 ) -> Mapping[str, Parameter]:
     """Return the parameters of a task by name, in the order they appear in a variant's id.
 
@@ -67,6 +70,7 @@ def parameters_of(
         generator: Name of its generator, or None for a task whose samples are a user's file.
         operation: The generator's operation, where it has one.
         cot: Whether the spec has a chain-of-thought prompt.
+        words: How many words its samples give, or None where they give none.
     """
     found = []
     if generator == "waiting_line":
@@ -76,6 +80,8 @@ def parameters_of(
         found.append(Parameter(name="n", low=2, high=high, meaning="items in the list"))
     if generator == "sudoku":
         found.append(Parameter(name="blanks", low=1, high=12, meaning="blank cells of the 16"))
+    if words is not None:
+        found.append(Parameter(name="words", low=1, high=words, meaning="given words, the first ones"))
     if cot:
         found.append(Parameter(name="cot", low=None, high=None, meaning="think aloud before the answer"))
     if generator is not None:
@@ -87,6 +93,10 @@ def parameters_of(
 VARIANT_PARAMS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
     {
         **{task: parameters_of("waiting_line", task, cot=True) for task in BENCHMARK_IDS["waiting_line"]},
+        **{
+            task: parameters_of(None, words=WORDS if task.startswith("w2s_") else None)
+            for task in BENCHMARK_IDS["text_writing"]
+        },
         **{task: parameters_of(task) for task in BENCHMARK_IDS["puzzles"]},
         **{task: parameters_of("list_ops", task.removeprefix("list_")) for task in LIST_OP_IDS},
     }

@@ -160,6 +160,8 @@ def _parsed(name: str, content: bytes) -> Iterable[tuple[str, Any]]:
 
 def _sample(spec: TaskSpec, where: str, record: Any) -> Sample:
     values = _checked(where, record)
+    if spec.words is not None:
+        values |= _given_words(spec.words, where, values)
     shots = tuple(Shot(fields=shot["fields"], answer=shot["answer"]) for shot in values["shots"])
     if len(shots) != spec.shots:
         raise problem(
@@ -192,6 +194,22 @@ def _checked(where: str, record: Any) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise problem(where, "a line", "a JSON object", record, 'write {"id": ..., "fields": {...}}')
     return check_values(record, LINE, partial(problem, where))
+
+
+def _given_words(n_words: int, where: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields and the facts with the first *n_words* of the facts' words in both.
+
+    The answers need no change: a text that holds all words of the data holds the first of them.
+    """
+    words = values["facts"].get("words")
+    if not isinstance(words, list) or len(words) < n_words or not all(map(is_text, words)):
+        rule = f"a list of at least {n_words} words"
+        raise problem(where, "facts.words", rule, words, "add words, or lower 'words' in the task file")
+    kept = words[:n_words]
+    return {
+        "fields": values["fields"] | {"words": ", ".join(kept)},
+        "facts": values["facts"] | {"words": kept},
+    }
 
 
 def _answers(spec: TaskSpec, where: str, values: Mapping[str, Any]) -> AnswerSet | None:

@@ -48,6 +48,8 @@ class TaskSpec:
         is_variant: Whether parameters changed it; a variant enters no suite.
         needs: Tools whose results the scorer reads (``grammar``, ``bertscore``).
         answer_marker: The words before the answer of a chain of thought, or None.
+        words: How many of the words in a sample's facts are asked for, the first ones; None where the facts
+            give no words.
         path: The file it came from, for errors.
         folder: Where *data* lies.
     """
@@ -76,6 +78,7 @@ class TaskSpec:
     is_variant: bool = False
     needs: frozenset[str] = frozenset()
     answer_marker: str | None = None
+    words: int | None = None
     path: str = ""
     folder: Traversable | None = field(default=None, repr=False, compare=False)
 
@@ -170,6 +173,8 @@ def _check_source(document: Document, values: dict[str, Any], folder: Traversabl
             raise document.problem(
                 "checksum", "given with data of a generator", None, "take the output of sha256sum"
             )
+    if generator is not None and values["words"] is not None:
+        raise document.problem("words", "left out where there is a generator", values["words"], "remove it")
     for key in ("seed", "parameters", "cot"):
         if generator is None and key in document.values:
             raise document.problem(key, "left out where there is no generator", values[key], "remove it")

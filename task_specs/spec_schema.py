@@ -114,6 +114,7 @@ SPEC: Mapping[str, Rule] = MappingProxyType(
             text=f"a list of {', '.join(TOOLS)}", accepts=_are_tools, cure="leave it out for none", default=[]
         ),
         "samples": number(1, 10**6, "say how many samples there are"),
+        "words": number(1, 20, "say how many words each sample gives; leave it out where it gives none"),
         "generator": choice(GENERATORS, "or leave it out and name a data file"),
         "seed": Rule(text="a text", accepts=is_text, cure="write one in quotes, such as 'my-task'"),
         "parameters": Rule(

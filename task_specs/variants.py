@@ -17,7 +17,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
     """Return the fields of a `TaskSpec` from the checked values of a file with *params* applied.
 
     A parameter that says what the task already is changes nothing. Every other one adds its suffix to the
-    id. A variant generates its samples in memory, unless only the canvas differs.
+    id. A variant generates its samples in memory, unless only the canvas or the number of given words differs.
 
     Raises:
         LookupError: The task has no such parameter.
@@ -39,7 +39,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
         canvas = cot["canvas"]
     if given.get("canvas") not in (None, canvas):
         canvas = changes["canvas"] = given["canvas"]
-    resampled = changes.keys() - {"canvas"}
+    resampled = changes.keys() - {"canvas", "words"}
     return {
         "id": "".join([values["id"], *(f"_{_suffix(name, value)}" for name, value in changes.items())]),
         "base_id": values["id"],
@@ -51,6 +51,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
         "data": None if resampled else values["data"],
         "checksum": None if resampled else values["checksum"],
         "is_variant": bool(changes),
+        "words": changes.get("words", values["words"]),
         "needs": frozenset(values["needs"]),
         "answer_marker": None if cot is None else cot["marker"],
         **{key: values[key] for key in _UNCHANGED},
@@ -76,7 +77,10 @@ _UNCHANGED = (
 def _read(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dict[str, Any]:
     """Return the checked values of *params* in the order of the id's suffixes."""
     known = parameters_of(
-        values["generator"], values["parameters"].get("operation"), cot=values["cot"] is not None
+        values["generator"],
+        values["parameters"].get("operation"),
+        cot=values["cot"] is not None,
+        words=values["words"],
     )
     for name in params:
         if name not in known:
@@ -105,6 +109,7 @@ def _is_default(name: str, value: int | bool, values: Mapping[str, Any]) -> bool
     default = {
         "n": values["parameters"].get("n", values["parameters"].get("lengths")),
         "blanks": values["parameters"].get("blanks"),
+        "words": values["words"],
         "cot": False,
         "canvas": value,
         "samples": values["samples"],

@@ -16,6 +16,14 @@ from task_specs.scoring.puzzles import (
     score_sudoku,
 )
 from task_specs.scoring.scored import Scored, Scorer, answer_text
+from task_specs.scoring.text import (
+    score_paraphrase,
+    score_released_paraphrase,
+    score_released_summary,
+    score_released_w2s,
+    score_summary,
+    score_w2s,
+)
 
 __all__ = ["SCORERS", "SCORER_VERSIONS", "Scored", "Scorer", "answer_text", "resolve_scorer"]
 
@@ -24,9 +32,15 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
         "list": score_list,
         "sudoku": score_sudoku,
         "latin_square": score_latin_square,
+        "words_to_sentence": score_w2s,
+        "summary": score_summary,
+        "paraphrase": score_paraphrase,
         "released_list": score_released_list,
         "released_sudoku": score_released_sudoku,
         "released_latin_square": score_released_latin_square,
+        "released_words_to_sentence": score_released_w2s,
+        "released_summary": score_released_summary,
+        "released_paraphrase": score_released_paraphrase,
     }
 )
 
@@ -35,9 +49,15 @@ SCORER_VERSIONS: Mapping[str, int] = MappingProxyType(
         "list": 1,
         "sudoku": 1,
         "latin_square": 1,
+        "words_to_sentence": 1,
+        "summary": 1,
+        "paraphrase": 1,
         "released_list": 1,
         "released_sudoku": 1,
         "released_latin_square": 1,
+        "released_words_to_sentence": 1,
+        "released_summary": 1,
+        "released_paraphrase": 1,
     }
 )
 """Raised whenever a score may move; part of the key of every score."""

@@ -80,9 +80,7 @@ class BertScorer:
         }
         found = []
         for text, reference in stripped:
-            values = (
-                _match(embedded[text], embedded[reference]) if text and reference else (0.0, 0.0, 0.0)
-            )
+            values = _match(embedded[text], embedded[reference]) if text and reference else (0.0, 0.0, 0.0)
             found.append(dict(zip(("precision", "recall", "f1"), values, strict=True)) | record)
         return found
 
@@ -116,11 +114,16 @@ def load_bert_scorer(
         if _splits_bytes(tokenizer):
             tokenizer = transformers.AutoTokenizer.from_pretrained(encoder, add_prefix_space=True)
         model = transformers.AutoModel.from_pretrained(encoder, dtype=torch.float32, use_safetensors=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"encoder must be a folder or hub id with safetensors weights, got {encoder!r} ({error}); "
             "correct the name, or download it first"
         ) from error
+    ends = (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    if None in ends:
+        raise ValueError(
+            f"encoder must mark both ends of a text with special tokens, got {encoder!r}; choose a BERT"
+        )
     config = model.config
     depth = config.num_hidden_layers
     if not 1 <= used <= depth:
@@ -131,7 +134,7 @@ def load_bert_scorer(
     del stacks[0][used:]
     model.eval().requires_grad_(False).to(device)
     limit = min(tokenizer.model_max_length, _positions(config), MAX_TOKENS)
-    special = torch.tensor([tokenizer.cls_token_id, tokenizer.sep_token_id])
+    special = torch.tensor(ends)
 
     def embed(texts: Sequence[str]) -> list[Embedded]:
         found = []
@@ -183,7 +186,7 @@ def _splits_bytes(tokenizer: Any) -> bool:
 
 
 def _positions(config: Any) -> int:
-    """Return how many tokens the encoder has positions for; the RoBERTa family counts from pad_token_id + 1."""
+    """Return how many tokens the encoder can place; the RoBERTa family counts from pad_token_id + 1."""
     taken = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
     return int(config.max_position_embeddings) - taken
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -11,19 +10,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
-from urllib.error import HTTPError
-from urllib.parse import urlencode, urlsplit
-from urllib.request import OpenerDirector, ProxyHandler, build_opener
+
+from task_specs.scoring.languagetool_client import server_version
 
 HOST = "127.0.0.1"
-LANGUAGE = "en-US"
 START_TIMEOUT_S = 120.0
-ANSWER_TIMEOUT_S = 60.0
 PORT_TRIES = 5
 POLL_S = 0.1
 TAIL_LINES = 15
@@ -35,6 +32,10 @@ _BOUND = "Server started"
 
 class ServerStartError(RuntimeError):
     """The server did not come up; the message holds the tail of its log."""
+
+
+class PortTakenError(ServerStartError):
+    """The port went to another process between our choice and the server's start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Server:
 
     def close(self) -> None:
         """End the server and wait until it is gone; a second call does nothing."""
-        died = self.process.poll() is not None and self.process.stdin is not None
+        died = self.process.poll() is not None
         _end(self.process)
         if not died:
             rmtree(self.folder, ignore_errors=True)
@@ -126,97 +127,45 @@ def start_server(
         "maxPipelinePoolSize=50\npipelineExpireTimeInSeconds=3600\n",
         encoding="utf-8",
     )
-    for attempt in range(PORT_TRIES):
-        port = _free_port()
-        command = [str(java), "-Xmx1g", "-cp", classes, "org.languagetool.server.HTTPServer"]
-        command += ["--port", str(port), "--config", str(config)]
-        with (place / "server.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-I", str(_SUPERVISOR), *command],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=dict(env),
-                start_new_session=True,
-            )
-        url = f"http://{HOST}:{port}/"
-        try:
-            _wait(process, port, place / "server.log", timeout_s)
-            version = server_version(url)
-        except (ServerStartError, ValueError) as error:
-            _end(process)
-            if _port_was_taken(place / "server.log") and attempt + 1 < PORT_TRIES:
-                continue
-            raise ServerStartError(
-                f"LanguageTool must start from {str(folder)!r} with {str(java)!r} (Java 17 or newer), "
-                f"got: {error}; its log {str(place / 'server.log')!r} ends with:\n{_tail(place / 'server.log')}"
-            ) from error
-        except BaseException:
-            _end(process)
-            raise
-        return Server(url=url, version=version, process=process, folder=place)
-    raise AssertionError("the last try either returns or raises")
+    command = [str(java), "-Xmx1g", "-cp", classes, "org.languagetool.server.HTTPServer"]
+    command += ["--config", str(config), "--port"]
+    for _ in range(PORT_TRIES - 1):
+        with suppress(PortTakenError):
+            return _start_once(command, place, env, timeout_s)
+    return _start_once(command, place, env, timeout_s)
 
 
-def server_url(address: str) -> str:
-    """Return the address of a server without a final /v2 and with a final slash.
-
-    Raises:
-        ValueError: It is no http address with a host.
-    """
-    bare = address.strip().rstrip("/").removesuffix("/v2").rstrip("/")
-    try:
-        parts = urlsplit(bare)
-        valid = parts.scheme in ("http", "https") and parts.hostname is not None and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ValueError(
-            f"grammar server must be an address such as http://127.0.0.1:8081, got {address!r}; correct it"
+def _start_once(command: list[str], place: Path, env: Mapping[str, str], timeout_s: float) -> Server:
+    """Start *command* on a port that is free now; another process may take it before the server does."""
+    port = _free_port()
+    log = place / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(_SUPERVISOR), *command, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            start_new_session=True,
         )
-    return f"{bare}/"
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether *url* is on this machine, so that no proxy may stand between."""
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
-
-
-def version_of(reply: object) -> str:
-    """Return the version in a reply of ``/v2/check``; of a snapshot with its build date.
-
-    Raises:
-        ValueError: The reply names none.
-    """
-    software = reply.get("software") if isinstance(reply, dict) else None
-    version = software.get("version") if isinstance(software, dict) else None
-    if not isinstance(version, str):
-        raise ValueError(f"no software.version in the reply {str(reply)[:200]!r}")
-    snapshot = isinstance(software, dict) and "SNAPSHOT" in version.upper()
-    return f"{version} ({software.get('buildDate')})" if snapshot and software else version
-
-
-def server_version(url: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
-    """Return the version of the server at *url*, which checks a short text for it.
-
-    Raises:
-        ValueError: No LanguageTool that knows American English answers there.
-    """
-    form = urlencode({"language": LANGUAGE, "text": "All is well."}).encode()
-    opener: OpenerDirector = build_opener(ProxyHandler({})) if is_loopback(url) else build_opener()
+    url = f"http://{HOST}:{port}/"
     try:
-        with opener.open(f"{url}v2/check", data=form, timeout=timeout_s) as reply:
-            return version_of(json.load(reply))
-    except HTTPError as error:
-        with error:
-            got = f"{error} {error.read(200).decode(errors='replace')!r}"
-        cause: Exception = error
-    except (OSError, HTTPException, ValueError) as error:
-        got, cause = repr(error), error
-    raise ValueError(
-        f"grammar server must be a LanguageTool that answers at {url}v2/check, got {got}; "
-        "start it or correct the address"
-    ) from cause
+        _wait(process, port, log, timeout_s)
+        return Server(
+            url=url, version=server_version(url, timeout_s=timeout_s), process=process, folder=place
+        )
+    except (ServerStartError, ValueError) as error:
+        _end(process)
+        said = log.read_text(encoding="utf-8", errors="replace")
+        kind = PortTakenError if "BindException" in said else ServerStartError
+        tail = "\n".join(said.splitlines()[-TAIL_LINES:])
+        raise kind(
+            f"LanguageTool must start with {command[0]!r} (Java 17 or newer), got: {error}; "
+            f"read the end of its log {str(log)!r}:\n{tail}"
+        ) from error
+    except BaseException:
+        _end(process)
+        raise
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path, timeout_s: float) -> None:
@@ -248,14 +197,6 @@ def _free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _port_was_taken(log: Path) -> bool:
-    return "BindException" in log.read_text(encoding="utf-8", errors="replace")
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,7 +1,7 @@
-"""The process between a run and its LanguageTool server: ends the server when the run is gone, however it ended.
+"""The process between a run and its LanguageTool server: ends the server when the run is gone.
 
 Run as a script: ``python languagetool_supervisor.py COMMAND...`` with a pipe from the run as standard input.
-The system closes that pipe when the run ends, killed or not. Standard library only.
+The system closes that pipe when the run ends, even by kill -9. Standard library only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _die_with_parent() -> None:
 
 
 def supervise(command: Sequence[str]) -> int:
-    """Run *command* until it ends, or until standard input is closed or the parent is gone; return its code."""
+    """Run *command* until it ends, or standard input is closed or the parent is gone; return its code."""
     run = os.getppid()
     gone = threading.Event()
     server = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Word overlap of two texts: ROUGE through rouge_score, BLEU through sacrebleu, each imported on first use."""
+"""Word overlap of two texts: ROUGE by rouge_score, BLEU by sacrebleu, both imported on first use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _rouge_scorer() -> Any:
 
 @cache
 def _bleu() -> Any:
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     return BLEU(tokenize="13a", smooth_method="none", max_ngram_order=4, effective_order=False)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from decoders import sampling
 from decoders.answer_sets import enumerated, permutations
-from decoders.batching import Budget, decode, default_budget, sweep
+from decoders.batching import Budget, default_budget, sweep
 from decoders.models.ideal import Ideal
-from decoders.state import Decoded, DecodeError, Failed, Row, Setting, StepUpdate
+from decoders.state import Decoded, Failed, Row, Setting, StepUpdate
 from decoders.testing import HashDenoiser, check_method
 from decoders.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.unmasking.factor import Factor
@@ -74,7 +74,9 @@ def answer_contexts():
     """Answer sets of different sizes in one vocabulary, 8 positions each."""
     tokenizer = PieceTokenizer()
     give = {"gen_length": 8, "eos_id": EOS_ID, "sample": "s"}
-    orders = partial(permutations, tokenizer, opening="", separator="", closing="", exclude_input=False, **give)
+    orders = partial(
+        permutations, tokenizer, opening="", separator="", closing="", exclude_input=False, **give
+    )
     return [
         enumerated(tokenizer, ["ab", "ba", "cab"], [1.0, 2.0, 1.0], **give),
         enumerated(tokenizer, ["abcdefgh", "hgfedcba", "xyzwvuts"], [1.0, 1.0, 1.0], **give),
@@ -123,7 +125,9 @@ BUDGETS = st.builds(Budget, tokens=st.integers(1, 200), max_rows=st.none() | st.
 def test_results_do_not_depend_on_batch_size_order_or_mates(exact, data, budget):
     vocabulary = PieceTokenizer()
     denoiser = (
-        Ideal(vocabulary, mask_id=MASK_ID, eos_id=EOS_ID, vocab_size=len(vocabulary)) if exact else HashDenoiser()
+        Ideal(vocabulary, mask_id=MASK_ID, eos_id=EOS_ID, vocab_size=len(vocabulary))
+        if exact
+        else HashDenoiser()
     )
     rows = data.draw(mixtures(exact=exact))
     alone = {row.key: next(iter(sweep(denoiser, [row]))) for row in rows}
@@ -159,18 +163,31 @@ class Small(HashDenoiser):
 
 def rows_with(method, n=13, length=5, **setting):
     return [
-        Row(key=i, prompt_ids=(), gen_length=length, setting=Setting(method=method, **setting), sample_id=str(i))
+        Row(
+            key=i,
+            prompt_ids=(),
+            gen_length=length,
+            setting=Setting(method=method, **setting),
+            sample_id=str(i),
+        )
         for i in range(n)
     ]
 
 
 @pytest.mark.parametrize(
     "rows",
-    [rows_with(confidence(), k=2), rows_with(Frozen()), [*rows_with(entropy(), k=1), *rows_with(Frozen(group=2))][::-1]],
+    [
+        rows_with(confidence(), k=2),
+        rows_with(Frozen()),
+        [*rows_with(entropy(), k=1), *rows_with(Frozen(group=2))][::-1],
+    ],
     ids=["no memory", "memory", "mixed"],
 )
 def test_running_out_of_memory_halves_the_batch_and_is_remembered(rows):
-    rows = [Row(key=i, prompt_ids=(), gen_length=5, setting=row.setting, sample_id=str(i)) for i, row in enumerate(rows)]
+    rows = [
+        Row(key=i, prompt_ids=(), gen_length=5, setting=row.setting, sample_id=str(i))
+        for i, row in enumerate(rows)
+    ]
     expected = {outcome.key: outcome for outcome in sweep(HashDenoiser(), rows)}
     small, budget = Small(room=20), Budget(tokens=100)
     assert {outcome.key: outcome for outcome in sweep(small, rows, budget=budget)} == expected
@@ -201,7 +218,9 @@ def test_a_method_that_runs_out_of_memory_has_its_rows_split_and_not_failed(monk
 
 def test_a_single_row_that_does_not_fit_fails_with_its_reason():
     long = Row(key="long", prompt_ids=(5,) * 40, gen_length=5, setting=Setting(method=confidence(), k=5))
-    outcomes = {outcome.key: outcome for outcome in sweep(Small(room=40), [long, *rows_with(confidence(), k=5)])}
+    outcomes = {
+        outcome.key: outcome for outcome in sweep(Small(room=40), [long, *rows_with(confidence(), k=5)])
+    }
     failed = outcomes.pop("long")
     assert isinstance(failed, Failed)
     assert failed.error.kind == "oom"
@@ -264,28 +283,3 @@ def test_a_method_that_needs_more_than_the_loop_offers_is_refused():
     message = "method frozen must need only what the loop offers, got needs=attention, probs; choose another"
     with pytest.raises(ValueError, match=message):
         list(sweep(HashDenoiser(), rows_with(Needy())))
-
-
-def test_decode_returns_the_rows_in_the_order_of_the_prompts():
-    prompts = [(5,) * 40, (3,), (4, 6), ()]
-    done = decode(HashDenoiser(), prompts, confidence(), gen_length=6, k=4, seed=2)
-    assert [row.key for row in done] == [0, 1, 2, 3]
-    assert [row.nfe for row in done] == [2, 2, 2, 2]
-    assert decode(HashDenoiser(), [], confidence(), gen_length=6, k=4) == []
-
-
-@pytest.mark.parametrize("name", ["templates", "contexts"])
-def test_decode_refuses_lists_that_do_not_pair_up(name):
-    with pytest.raises(ValueError, match=rf"{name} must be one per prompt \(2\), got 1; pair them up"):
-        decode(HashDenoiser(), [(3,), (4,)], confidence(), gen_length=2, k=1, **{name: [(0, 0)]})
-
-
-def test_decode_refuses_a_setting_that_does_not_fit():
-    with pytest.raises(ValueError, match="method 'confidence' needs k or max_steps"):
-        decode(HashDenoiser(), [(3,)], confidence(), gen_length=2)
-
-
-def test_decode_raises_the_first_failure():
-    with pytest.raises(DecodeError, match="ran out of memory on row 0 alone") as caught:
-        decode(Small(room=1), [(), ()], confidence(), gen_length=2, k=1)
-    assert caught.value.kind == "oom"

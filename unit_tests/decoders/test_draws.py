@@ -19,7 +19,9 @@ def distance_from_uniform(sample):
     """Return sqrt(n) times the largest gap between the sample's distribution and the uniform one."""
     ordered = sample.sort().values
     steps = torch.arange(1, len(ordered) + 1, dtype=torch.float64) / len(ordered)
-    return float(torch.maximum(steps - ordered, ordered - steps + 1 / len(ordered)).max()) * len(ordered) ** 0.5
+    return (
+        float(torch.maximum(steps - ordered, ordered - steps + 1 / len(ordered)).max()) * len(ordered) ** 0.5
+    )
 
 
 @given(keys=st.lists(INT64, min_size=1, max_size=20))

@@ -52,9 +52,9 @@ def nearest_marginal(answers, weights, canvas, position):
 
 
 @st.composite
-def listed_cases(draw):
+def listed_cases(draw, length=None):
     """Answers over few tokens, and canvases that may contradict all of them or hold a token of none."""
-    length = draw(st.integers(1, 5))
+    length = length or draw(st.integers(1, 5))
     row = st.lists(st.integers(2, 5), min_size=length, max_size=length).map(tuple)
     answers = draw(st.lists(row, min_size=1, max_size=8, unique=True))
     weights = [draw(st.integers(1, 4)) for _ in answers]
@@ -76,10 +76,12 @@ def test_marginals_are_those_of_the_nearest_answers(case, prompt):
     context = token_answers(answers, weights)
     found = marginals(ideal(), canvases, [context] * len(canvases), prompt)
     for (row, position), marginal in found.items():
-        assert marginal == pytest.approx(nearest_marginal(answers, weights, canvases[row], position), abs=1e-6)
+        assert marginal == pytest.approx(
+            nearest_marginal(answers, weights, canvases[row], position), abs=1e-6
+        )
 
 
-@given(cases=st.lists(listed_cases().filter(lambda case: len(case[2][0]) == 3), min_size=2, max_size=3))
+@given(cases=st.lists(listed_cases(length=3), min_size=2, max_size=3))
 @settings(deadline=None, max_examples=30)
 def test_rows_of_different_samples_do_not_mix(cases):
     contexts, canvases = [], []
@@ -96,7 +98,13 @@ def test_rows_of_different_samples_do_not_mix(cases):
 def permuted(items, exclude_input, gen_length, **written):
     given_text = {"opening": '["', "separator": '", "', "closing": '"]'} | written
     described = permutations(
-        TOKENIZER, items, exclude_input=exclude_input, gen_length=gen_length, eos_id=EOS_ID, sample="s", **given_text
+        TOKENIZER,
+        items,
+        exclude_input=exclude_input,
+        gen_length=gen_length,
+        eos_id=EOS_ID,
+        sample="s",
+        **given_text,
     )
     texts = [
         given_text["opening"] + given_text["separator"].join(order) + given_text["closing"]
@@ -122,19 +130,21 @@ def ignoring_contradictions(answers, canvas, position):
 @given(data=st.data(), n=st.integers(2, 5), exclude_input=st.booleans(), two_tokens=st.booleans())
 @settings(deadline=None, max_examples=150)
 def test_the_closed_form_of_permutations_equals_their_enumeration(data, n, exclude_input, two_tokens):
-    items = [f"{first} {last}" for first, last in zip(["Ab", "Cd", "Ef", "Gh", "z"], ["x1", "x2", "x3", "x4", "x5"])]
+    items = ["Ab x1", "Cd x2", "Ef x3", "Gh x4", "z x5"]
     items = items[:n] if two_tokens else list("abcde")[:n]
     length = 2 + n * (1 + two_tokens) + (n - 1) + 1
     described, listed = permuted(items, exclude_input, length)
     token = st.one_of(st.just(MASK), st.sampled_from(described.support.tolist()))
-    own = st.sampled_from(listed.ids.tolist() + [described.fixed.tolist()])
+    own = st.sampled_from([*listed.ids.tolist(), described.fixed.tolist()])
     loose = st.lists(token, min_size=length, max_size=length)
     holes = st.lists(st.booleans(), min_size=length, max_size=length)
     near = st.builds(lambda ids, hole: [MASK if h else i for i, h in zip(ids, hole, strict=True)], own, holes)
     canvas = data.draw(loose | near)
     found = marginals(ideal(), [canvas], [described])
     for (_, position), marginal in found.items():
-        assert marginal == pytest.approx(ignoring_contradictions(listed.ids.tolist(), canvas, position), abs=1e-6)
+        assert marginal == pytest.approx(
+            ignoring_contradictions(listed.ids.tolist(), canvas, position), abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("exclude_input", [False, True])
@@ -153,7 +163,7 @@ def test_many_items_are_nearly_equally_likely_at_every_open_slot(exclude_input):
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_reaching_the_excluded_input_is_wrong_and_no_failure(n):
-    """Tokens chosen at once can leave no order at all; the row ends in a wrong answer, as the law counts it."""
+    """Tokens chosen at once can leave no order at all; such a row ends wrong, as the law counts it."""
     described, listed = permuted(list("abc")[:n], True, n, opening="", separator="", closing="")
     done = decode(ideal(), [()] * 300, confidence(), gen_length=n, k=n - 1, contexts=[described] * 300)
     right = {tuple(row) for row in listed.ids.tolist()}

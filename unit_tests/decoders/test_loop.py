@@ -1,5 +1,6 @@
 """The loop writes what methods ask for, only where they may, and counts what it did."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 
@@ -55,7 +56,14 @@ def row_lists(draw):
         template = draw(st.none() | ids.map(tuple))
         prompt = (index + 2, *draw(st.lists(st.integers(1, 22), max_size=40)))
         rows.append(
-            Row(key=index, prompt_ids=prompt, gen_length=length, setting=setting, template_ids=template, sample_id=str(index))
+            Row(
+                key=index,
+                prompt_ids=prompt,
+                gen_length=length,
+                setting=setting,
+                template_ids=template,
+                sample_id=str(index),
+            )
         )
     return rows
 
@@ -75,7 +83,10 @@ def test_prompt_and_template_stay_and_every_mask_is_filled_once(rows):
         assert len(canvases) == outcome.nfe, "a finished row is not forwarded again"
         assert all(tuple(canvas[: -row.gen_length]) == row.prompt_ids for canvas in canvases)
         for step, canvas in enumerate(canvases):
-            shown = [final if at < step else MASK for final, at in zip(outcome.ids, outcome.commit_step, strict=True)]
+            shown = [
+                final if at < step else MASK
+                for final, at in zip(outcome.ids, outcome.commit_step, strict=True)
+            ]
             assert canvas[-row.gen_length :] == shown, "what is committed stays"
 
 
@@ -90,7 +101,7 @@ def test_a_block_is_complete_before_the_next_one_starts(rows):
             for start in range(0, row.gen_length, size)
         ]
         used = [block for block in steps if block]
-        assert all(max(before) < min(after) for before, after in zip(used, used[1:], strict=False))
+        assert all(max(before) < min(after) for before, after in itertools.pairwise(used))
         assert sorted({step for block in used for step in block}) == list(range(outcome.nfe))
         if row.setting.k is not None:
             expected = [n for block in used for n in quotas(len(block), row.setting.k)]
@@ -179,9 +190,12 @@ def test_left_to_right_in_one_block_commits_the_first_positions_first():
 
 def test_nfe_is_counted_per_row():
     rows = [
-        Row(key=k, prompt_ids=(3,), gen_length=12, setting=Setting(method=confidence(), k=k)) for k in range(1, 14)
+        Row(key=k, prompt_ids=(3,), gen_length=12, setting=Setting(method=confidence(), k=k))
+        for k in range(1, 14)
     ]
-    assert {done.key: done.nfe for done in sweep(HashDenoiser(), rows)} == {k: max(1, -(-12 // k)) for k in range(1, 14)}
+    assert {done.key: done.nfe for done in sweep(HashDenoiser(), rows)} == {
+        k: max(1, -(-12 // k)) for k in range(1, 14)
+    }
 
 
 def test_one_call_of_advance_is_one_step_and_leaves_its_input_alone():
@@ -197,6 +211,11 @@ def test_one_call_of_advance_is_one_step_and_leaves_its_input_alone():
 
 def test_a_step_of_rows_that_only_idle_asks_for_no_position():
     done = decode(
-        HashDenoiser(), [(3,)] * 3, confidence(upstream_exact=True), gen_length=2, max_steps=4, budget=Budget(tokens=3)
+        HashDenoiser(),
+        [(3,)] * 3,
+        confidence(upstream_exact=True),
+        gen_length=2,
+        max_steps=4,
+        budget=Budget(tokens=3),
     )
     assert [row.nfe for row in done] == [4, 4, 4]

@@ -27,7 +27,10 @@ BAD_SETTINGS = {
         {"method": TOP_K, "k": 1, "block_length": 0},
         r"block_length must be at least 1, got 0; use None",
     ),
-    "cold": ({"method": TOP_K, "k": 1, "temperature": -0.1}, r"temperature must be 0 or more, got -0\.1; 0 is"),
+    "cold": (
+        {"method": TOP_K, "k": 1, "temperature": -0.1},
+        r"temperature must be 0 or more, got -0\.1; 0 is",
+    ),
     "nan": ({"method": TOP_K, "k": 1, "temperature": math.nan}, r"temperature must be 0 or more, got nan; 0"),
     "no k": ({"method": TOP_K}, r"method 'confidence' needs k or max_steps, got neither; k=1 is one token"),
     "has no k": ({"method": THRESHOLD, "k": 2}, r"method 'threshold' has no k, got k=2; leave k out"),
@@ -136,7 +139,14 @@ def test_a_view_of_some_rows_slices_tensors_and_lazy_scores(make_view):
 
 def test_contracts_and_methods_load_no_torch():
     """A plan names methods without loading a heavy library."""
-    modules = "state protocols confidence unmasking.top_k unmasking.threshold unmasking.factor".split()
+    modules = [
+        "state",
+        "protocols",
+        "confidence",
+        "unmasking.top_k",
+        "unmasking.threshold",
+        "unmasking.factor",
+    ]
     imports = "; ".join(f"import decoders.{name}" for name in modules)
     code = f"import sys; {imports}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""What the real loop decodes with the exact model is as often right as the closed forms and the exact law say.
+"""The real loop with the exact model is as often right as the closed forms and the exact law say.
 
 List operations with one token per item and only the items left to decode (infilling), as the paper assumes.
 Every count lies in its central interval at 1e-6; the draws are keyed, so a passing seed passes everywhere.
@@ -76,7 +76,9 @@ def judge(answers):
     def is_order(ids):
         if any(token != want for token, want, s in zip(ids, fixed, slot, strict=True) if s < 0):
             return False
-        held = [tuple(token for token, s in zip(ids, slot, strict=True) if s == at) for at in range(len(items))]
+        held = [
+            tuple(token for token, s in zip(ids, slot, strict=True) if s == at) for at in range(len(items))
+        ]
         return sorted(held) == sorted(items) and not (answers.exclude_input and held == items)
 
     return is_order
@@ -121,7 +123,11 @@ def misses(counts, expected):
     """Return the keys whose count is outside its interval."""
     found = {}
     for key, accuracy in expected.items():
-        low, high = binom.interval(1 - ALPHA, SAMPLES, accuracy) if 0.0 < accuracy < 1.0 else (accuracy * SAMPLES,) * 2
+        low, high = (
+            binom.interval(1 - ALPHA, SAMPLES, accuracy)
+            if 0.0 < accuracy < 1.0
+            else (accuracy * SAMPLES,) * 2
+        )
         if not low <= counts[key] <= high:
             found[key] = (counts[key] / SAMPLES, accuracy)
     return found
@@ -156,7 +162,9 @@ def test_thresholds_are_as_often_right_as_the_closed_forms():
             if task.startswith("shuffle"):
                 expected[key] = shuffle_threshold_accuracy(N, gamma)
             else:
-                expected[key] = replace_random_threshold_accuracy(N, gamma) if task == "replace_random" else 1.0
+                expected[key] = (
+                    replace_random_threshold_accuracy(N, gamma) if task == "replace_random" else 1.0
+                )
             wanted.append((key, TASKS[task], setting))
     assert {expected["replace_random", gamma] for gamma in GAMMAS} == {0.0, 1.0}
     assert expected["shuffle", GAMMAS[2]] == 0.5
@@ -196,7 +204,12 @@ LINES = {
     "insert_random": listed([written([*PEOPLE[:i], "Bob Lee", *PEOPLE[i:]]) for i in range(5)], FULL),
     "shuffle people": listed([written(order) for order in itertools.permutations(PEOPLE)][1:], FULL),
     "uneven": enumerated(
-        TOKENIZER, ["Ann", "Bob Lee", "Cleo Poe Ray", "Dan Lee"], [1, 3, 2, 3], gen_length=FULL, eos_id=EOS_ID, sample="s"
+        TOKENIZER,
+        ["Ann", "Bob Lee", "Cleo Poe Ray", "Dan Orr"],
+        [1, 3, 2, 3],
+        gen_length=FULL,
+        eos_id=EOS_ID,
+        sample="s",
     ),
     "shuffle described, input excluded": shuffled(PEOPLE, exclude_input=True, gen_length=FULL),
     "shuffle of three, input excluded": shuffled(PEOPLE[:3], exclude_input=True, gen_length=FULL),
@@ -216,7 +229,14 @@ def test_whole_answers_are_as_often_right_as_the_exact_law_of_their_recorded_ord
     ]
     settings.append(Setting(method=TopK(score="confidence"), k=FULL, temperature=temperature))
     rows = [
-        Row(key=(which, index), prompt_ids=(), gen_length=FULL, setting=setting, context=answers, sample_id=f"{line}-{index}")
+        Row(
+            key=(which, index),
+            prompt_ids=(),
+            gen_length=FULL,
+            setting=setting,
+            context=answers,
+            sample_id=f"{line}-{index}",
+        )
         for which, setting in enumerate(settings)
         for index in range(100)
     ]

@@ -34,7 +34,10 @@ def test_every_built_in_obeys_the_rules(method):
 
 @pytest.mark.parametrize("method", BUILT_IN.values(), ids=BUILT_IN)
 def test_every_default_sweep_can_be_built(method):
-    assert all(type(method)(**({"score": "random"} | params if isinstance(method, TopK) else params)) for params in method.sweep)
+    assert all(
+        type(method)(**({"score": "random"} | params if isinstance(method, TopK) else params))
+        for params in method.sweep
+    )
 
 
 def unmasked(method, view):
@@ -110,7 +113,11 @@ SCORE_CASES = {
     "entropy": (Threshold(gamma=-0.1, confidence="entropy"), {"neg_entropy": [[-0.3, -0.1, -0.05]]}, [1, 2]),
     "random": (Threshold(gamma=0.5, confidence="random"), {"draws": [[0.6, 0.4, 0.9]]}, [0, 2]),
     "best by margin": (Threshold(gamma=1.0, confidence="margin"), {"margin": [[0.2, 0.5, 0.4]]}, [1]),
-    "best by entropy": (Threshold(gamma=0.0, confidence="entropy"), {"neg_entropy": [[-2.0, -3.0, -1.0]]}, [2]),
+    "best by entropy": (
+        Threshold(gamma=0.0, confidence="entropy"),
+        {"neg_entropy": [[-2.0, -3.0, -1.0]]},
+        [2],
+    ),
 }
 
 
@@ -147,7 +154,13 @@ def test_top_k_commits_exactly_the_quota_among_eligible_positions(make_view, dat
 
 def nfe_of(method, gen_length=9, **setting):
     rows = [
-        Row(key=i, prompt_ids=(3, 4 + i), gen_length=gen_length, sample_id=str(i), setting=Setting(method=method, **setting))
+        Row(
+            key=i,
+            prompt_ids=(3, 4 + i),
+            gen_length=gen_length,
+            sample_id=str(i),
+            setting=Setting(method=method, **setting),
+        )
         for i in range(4)
     ]
     return {outcome.nfe for outcome in sweep(HashDenoiser(sharpness=4.0), rows)}
@@ -178,7 +191,10 @@ def test_one_by_one_by_confidence_is_the_same_walk_for_every_method():
 
 
 REFUSED = {
-    "score": (lambda: TopK(score="sure"), r"score must be one of random, left_to_right, .*, got 'sure'; choose"),
+    "score": (
+        lambda: TopK(score="sure"),
+        r"score must be one of random, left_to_right, .*, got 'sure'; choose",
+    ),
     "gamma 0": (lambda: Threshold(gamma=0.0), r"gamma must be in \(0, 1\], got 0\.0; for a fixed number"),
     "gamma 2": (lambda: Threshold(gamma=2.0, confidence="margin"), r"gamma must be in \(0, 1\], got 2\.0"),
     "gamma nan": (lambda: Threshold(gamma=float("nan")), r"gamma must be in \(0, 1\], got nan"),

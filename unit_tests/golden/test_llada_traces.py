@@ -1,4 +1,4 @@
-"""Decode traces of published LLaDA decoding code, stored as numbers, against our loop on our loader's model."""
+"""Decode traces of published LLaDA decoding code, stored as numbers, against our loop and our loader."""
 
 import json
 from pathlib import Path
@@ -85,7 +85,12 @@ def decoded(models, cases, method_of):
                 block_length=given["block_length"],
             )
             rows.append(
-                Row(key=case["id"], prompt_ids=tuple(case["prompt"]), gen_length=given["gen_length"], setting=setting)
+                Row(
+                    key=case["id"],
+                    prompt_ids=tuple(case["prompt"]),
+                    gen_length=given["gen_length"],
+                    setting=setting,
+                )
             )
         found |= {outcome.key: outcome for outcome in sweep(model, rows)}
     assert all(isinstance(outcome, Decoded) for outcome in found.values()), found
@@ -143,13 +148,17 @@ def assert_same_until_the_fault(cases, found):
 
 def test_factor_without_the_published_fault_agrees_up_to_its_first_occurrence(models):
     cases = two_of(cases_of("fastdllm_factor"))
-    assert_same_until_the_fault(cases, decoded(models, cases, lambda case: Factor(f=case["params"]["factor"])))
+    assert_same_until_the_fault(
+        cases, decoded(models, cases, lambda case: Factor(f=case["params"]["factor"]))
+    )
 
 
 @pytest.mark.slow
 def test_factor_without_the_published_fault_agrees_up_to_its_first_occurrence_in_every_case(models):
     cases = cases_of("fastdllm_factor")
-    assert_same_until_the_fault(cases, decoded(models, cases, lambda case: Factor(f=case["params"]["factor"])))
+    assert_same_until_the_fault(
+        cases, decoded(models, cases, lambda case: Factor(f=case["params"]["factor"]))
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,8 @@
-"""Builders of records and cells for the tests of the store, the aggregate and the gates."""
+"""Builders of records and cells, and runs of the plugin over a test file in an empty folder."""
+
+import importlib
+import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +113,68 @@ def make_failure():
 def make_cell():
     """See `build_cell`."""
     return build_cell
+
+
+MY_TEST = """
+def test_cell(pb_cell, pb_record):
+    result = pb_record(pb_cell)
+    assert result.ok, result.message
+"""
+
+
+class Suite:
+    """A user's own five-line test file in an empty folder, runs of it, and what they left in the store."""
+
+    def __init__(self, pytester):
+        self.pytester = pytester
+        self.store = pytester.path / "store"
+        pytester.makepyfile(test_bench=MY_TEST)
+
+    def arguments(self, *options, store=None):
+        fixed = ["-p", "pb_plugin.plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+        fixed += ["-W", "error", "--strict-markers"]
+        return [*fixed, "--pb-store", str(store or self.store), *options]
+
+    def run(self, *options, store=None):
+        """Run in this process."""
+        return self.pytester.runpytest_inprocess(*self.arguments(*options, store=store))
+
+    def run_apart(self, *options, store=None):
+        """Run in a process of its own."""
+        return self.pytester.runpytest_subprocess(*self.arguments(*options, store=store), timeout=300)
+
+    def records(self, store=None):
+        """Return the records of a store in the order in which they were written."""
+        from pb_plugin.store import Store
+
+        return [line.record for line in Store(store or self.store).read()]
+
+    def summary(self, store=None):
+        """Return the summary of the newest run as canonical JSON."""
+        from pb_plugin import runfile
+        from pb_plugin.canonical import canonical_json
+        from pb_plugin.store import Store
+
+        folder = store or self.store
+        run, _ = runfile.load(folder)
+        return canonical_json(runfile.summarise(run, Store(folder).index().find).to_json())
+
+
+@pytest.fixture(scope="session")
+def loaded_modules():
+    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once."""
+    import torch
+
+    torch.set_num_threads(1)
+    for package in ("decoders", "pb_plugin", "task_specs"):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+
+
+@pytest.fixture
+def suite(pytester, monkeypatch, loaded_modules):
+    """See `Suite`; processes it starts find this checkout and use one thread."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return Suite(pytester)
