@@ -23,12 +23,33 @@ def key_mask(attend: Tensor) -> Tensor:
     Args:
         attend: bool [B, L], False at padding.
     """
+    _must_be_bool(attend)
+    rows, length = attend.shape
+    return attend[:, None, None, :].expand(rows, 1, length, length)
+
+
+def block_mask(attend: Tensor, block_length: int) -> Tensor:
+    """Return the bool mask [B, 1, L, L] in which a query sees its own block and those before it.
+
+    The grid of blocks starts at the first attended token of each row, so that rows with prompts of different
+    lengths may share a batch. Only keys are masked: padding on the left sees the first block.
+
+    Source: block-causal attention of SDAR (arXiv:2510.06303) and LLaDA2.0.
+
+    Args:
+        attend: bool [B, L], False at padding.
+        block_length: Tokens in a block; 1 is causal attention.
+    """
+    _must_be_bool(attend)
+    block = position_ids(attend) // block_length
+    return (attend[:, None, :] & (block[:, None, :] <= block[:, :, None]))[:, None]
+
+
+def _must_be_bool(attend: Tensor) -> None:
     if attend.dtype != torch.bool:
         raise TypeError(
             f"attend must be a bool tensor, got {attend.dtype}; a 0/1 float mask would be added to the scores"
         )
-    rows, length = attend.shape
-    return attend[:, None, None, :].expand(rows, 1, length, length)
 
 
 def position_ids(attend: Tensor) -> Tensor:

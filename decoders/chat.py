@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from decoders.byte_tokenizer import ByteTokenizer
+
 if TYPE_CHECKING:
+    from decoders.hf_tokenizer import HFTokenizer
     from decoders.protocols import Message
 
 ROLES = ("system", "user", "assistant")
@@ -65,12 +68,85 @@ def render_plain(messages: Sequence[Message]) -> str:
     return "\n\n".join(message["content"].strip() for message in messages) + "\n\n"
 
 
+def chatml(*, system: str | None, before_end: str = "") -> Callable[[Sequence[Message]], str]:
+    """Return the ChatML writer of a family.
+
+    Source: chat templates of Qwen2.5, Dream, SDAR; apple/DiffuCoder-7B-Instruct for *before_end*. Contents
+    are written as they are.
+
+    Args:
+        system: The system message of a chat that starts without one, or None for no system message.
+        before_end: Written between the content of a user message and the end of its turn.
+    """
+
+    def render(messages: Sequence[Message]) -> str:
+        check_messages(messages)
+        turns = list(messages)
+        if system is not None and turns[0]["role"] != "system":
+            turns = [{"role": "system", "content": system}, *turns]
+        written = [
+            f"<|im_start|>{turn['role']}\n{turn['content']}"
+            f"{before_end if turn['role'] == 'user' else ''}<|im_end|>\n"
+            for turn in turns
+        ]
+        return "".join(written) + "<|im_start|>assistant\n"
+
+    return render
+
+
+def render_ling(messages: Sequence[Message]) -> str:
+    """Return the chat of the Ling line of models with thinking off, ending in an open assistant turn.
+
+    Source: chat template of inclusionAI/LLaDA2.0-mini and inclusionAI/LLaDA-MoE-7B-A1B-Instruct: the system
+    turn is always there and ends with the switch of thinking.
+    """
+    check_messages(messages)
+    turns = list(messages)
+    system = f"{turns.pop(0)['content']}\n" if turns[0]["role"] == "system" else ""
+    names = {"system": "SYSTEM", "user": "HUMAN", "assistant": "ASSISTANT"}
+    written = [f"<role>{names[turn['role']]}</role>{turn['content']}<|role_end|>" for turn in turns]
+    opening = f"<role>SYSTEM</role>{system}detailed thinking off<|role_end|>"
+    return opening + "".join(written) + "<role>ASSISTANT</role>"
+
+
 LLADA_CHAT = ChatFormat(
     render=render_llada,
     markers=("<|startoftext|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
     end_of_turn=("<|eot_id|>",),
     mask="<|mdm_mask|>",
 )
+
+
+CHATML_MARKERS = ("<|im_start|>", "<|im_end|>")
+QWEN_ENDS = ("<|im_end|>", "<|endoftext|>")
+
+LING_CHAT = ChatFormat(
+    render=render_ling,
+    markers=("<|role_end|>",),
+    end_of_turn=("<|role_end|>", "<|endoftext|>"),
+    mask="<|mask|>",
+)
+
+
+def encode(
+    messages: Sequence[Message], tokenizer: HFTokenizer | ByteTokenizer, form: ChatFormat, *, name: str
+) -> list[int]:
+    """Return the prompt ids of a chat, ready to be followed by the generated region.
+
+    A byte tokenizer has no chat markers; there the prompt is the contents with blank lines after them.
+
+    Raises:
+        ValueError: *messages* is not a chat, or the tokenizer lacks a marker of the chat format.
+    """
+    if isinstance(tokenizer, ByteTokenizer):
+        return tokenizer.encode(render_plain(messages))
+    missing = [marker for marker in form.markers if tokenizer.token_id(marker) is None]
+    if missing:
+        raise ValueError(
+            f"tokenizer {tokenizer.name!r} must hold the chat markers of {name!r}, got none of "
+            f"{', '.join(missing)}; use the tokenizer.json published with the checkpoint"
+        )
+    return tokenizer.encode(form.render(messages))
 
 
 def answer_ids(ids: Sequence[int], eos_ids: Collection[int]) -> tuple[int, ...]:

@@ -32,3 +32,17 @@ def machine() -> Machine:
 def _gpu(index: int) -> str:
     properties = torch.cuda.get_device_properties(index)
     return f"cuda:{index} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
+
+
+def sync(device: torch.device) -> None:
+    """Wait until *device* is idle."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def release(device: torch.device) -> None:
+    """Give memory that nothing uses any more back to *device*."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

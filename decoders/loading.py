@@ -8,15 +8,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from decoders.chat import ChatFormat
 from decoders.fingerprint import TOKENIZER_FILES
 from decoders.protocols import ModelRequest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+MODEL_OF = MappingProxyType(
+    {
+        "LLaDAModelLM": "llada",
+        "DreamModel": "dream",
+        "LLaDAMoEModelLM": "llada-moe",
+        "LLaDA2MoeModelLM": "llada2",
+        "SDARForCausalLM": "sdar",
+        "LlamaForCausalLM": "ar-llama",
+        "Qwen2ForCausalLM": "ar",
+        "Qwen3ForCausalLM": "ar-qwen3",
+    }
+)
+"""Architectures that run here, with a model name that loads each."""
 
 
 class LoadError(ValueError):
@@ -25,12 +41,16 @@ class LoadError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """A published checkpoint that has a short name. ``dtype`` is used where its config.json names none."""
+    """A published checkpoint that has a short name. ``dtype`` is used where its config.json names none.
+
+    ``chat`` is how it writes a chat, where it differs from the rest of its family.
+    """
 
     hub_id: str
     revision: str
     dtype: str
     licence: str
+    chat: ChatFormat | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +64,15 @@ class Config:
         """Return the error for *key*, which must be *rule*."""
         return LoadError(f"{self.path}: {key} must be {rule}, got {self.values.get(key)!r}; {cure}")
 
-    def integer(self, key: str, *, minimum: int = 1, below: int | None = None) -> int:
-        """Return the whole number at *key*, at least *minimum* and less than *below*."""
-        value = self.values.get(key)
+    def has(self, key: str) -> bool:
+        """Return whether there is a value at *key* that is not null."""
+        return self.values.get(key) is not None
+
+    def integer(
+        self, key: str, *, minimum: int = 1, below: int | None = None, default: int | None = None
+    ) -> int:
+        """Return the whole number at *key* (absent: *default*), at least *minimum* and less than *below*."""
+        value = self.values[key] if self.has(key) else default
         if type(value) is not int or value < minimum or (below is not None and value >= below):
             limit = "" if below is None else f" and below {below}"
             raise self.refuse(
@@ -133,22 +159,28 @@ def _fetch(name: str, hub_id: str, revision: str | None) -> Path:
         ) from error
 
 
-def read_config(directory: Path, architecture: str) -> Config:
-    """Return config.json of *directory*, which must be a checkpoint of *architecture*."""
+def read_config(directory: Path, *architectures: str) -> Config:
+    """Return config.json of *directory*, which must be a checkpoint of one of *architectures*, if any."""
     path = directory / "config.json"
     if not path.is_file():
         raise LoadError(
             f"checkpoint must hold config.json, got {str(directory)!r} without it; give a complete folder"
         )
     config = Config(path=path, values=read_object(path))
-    architectures = config.values.get("architectures")
-    if not isinstance(architectures, list) or architectures[:1] != [architecture]:
-        raise config.refuse(
-            "architectures",
-            f"a list that starts with {architecture!r}",
-            "choose the model name of that architecture",
-        )
+    named = config.values.get("architectures")
+    first = named[0] if isinstance(named, list) and named else None
+    if architectures and first not in architectures:
+        choices = " or ".join(repr(architecture) for architecture in architectures)
+        raise config.refuse("architectures", f"a list that starts with {choices}", _cure(config, first))
     return config
+
+
+def _cure(config: Config, architecture: Any) -> str:
+    if architecture in tuple(MODEL_OF):
+        name = MODEL_OF[architecture]
+        return f"choose the model name of that architecture (--model {name}={config.path.parent})"
+    own_code = "its own code (auto_map) is never run here; " if config.has("auto_map") else ""
+    return f"{own_code}choose a checkpoint of a supported architecture: {', '.join(MODEL_OF)}"
 
 
 def read_object(path: Path) -> dict[str, Any]:

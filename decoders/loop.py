@@ -97,7 +97,7 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
             update, memory[method] = method.step(
                 view, _complete_memory(method, slots.memory.get(method), view, len(members))
             )
-            _check_update(update, memory[method], view)
+            _check_update(method, update, memory[method], view)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # the boundary to a method that may be anybody's
@@ -113,7 +113,7 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
         tokens[index] = update.tokens
         if update.remask is not None:
             remask[index] = update.remask
-        if update.stay is not None and method.may_idle:
+        if update.stay is not None:
             stay[index] = update.stay
     return _Wish(unmask=unmask, tokens=tokens, remask=remask, stay=stay, memory=memory, failed=failed)
 
@@ -135,7 +135,7 @@ def _check_logits(logits: Tensor, n_queries: int, slots: Slots, vocab_size: int)
         )
 
 
-def _check_update(update: StepUpdate, memory: Any, view: StepView) -> None:
+def _check_update(method: UnmaskingMethod, update: StepUpdate, memory: Any, view: StepView) -> None:
     for name in ("unmask", "tokens", "remask"):
         tensor = getattr(update, name)
         if tensor is not None and tensor.shape != view.eligible.shape:
@@ -143,6 +143,11 @@ def _check_update(update: StepUpdate, memory: Any, view: StepView) -> None:
                 f"{name} must have the shape {tuple(view.eligible.shape)} of the view, "
                 f"got {tuple(tensor.shape)}; give every row and position"
             )
+    if update.stay is not None and (not method.may_idle or update.stay.shape != view.step.shape):
+        raise ValueError(
+            f"stay must be one truth value per row of a method that declares may_idle, got the shape "
+            f"{tuple(update.stay.shape)} and may_idle={method.may_idle}; leave it out"
+        )
     if memory is not None and memory_rows(memory) != len(view.eligible):
         raise ValueError(
             f"memory must hold the {len(view.eligible)} rows of the view, got {memory_rows(memory)}; "
@@ -160,7 +165,7 @@ def _check(
     may_leave = torch.tensor(leaves, device=usable.device).unsqueeze(1)
     foreign = (wish.tokens == mask_id) & ~may_leave | (wish.tokens < 0) | (wish.tokens >= vocab_size)
     visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
-    idle = ~wish.unmask.any(dim=1) & ~slots.may_idle & ~slots.stay
+    idle = ~wish.unmask.any(dim=1) & ~slots.may_idle
     broken = torch.stack(
         [
             ~usable,

@@ -179,9 +179,7 @@ def admit(rows: Sequence[Row], denoiser: Denoiser, prompt_width: int) -> Slots:
         steps_per_block=per_row(
             [(s.max_steps or 0) * b // gen_length for s, b in zip(settings, blocks, strict=True)]
         ),
-        may_idle=torch.tensor(
-            [s.method.may_idle and s.max_steps is not None for s in settings], device=device
-        ),
+        may_idle=torch.tensor([s.method.may_idle for s in settings], device=device),
         stay=torch.zeros_like(zeros, dtype=torch.bool),
         block_start=zeros,
         step=zeros,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 MASK_ID, EOS_ID, FIRST_BYTE = 0, 1, 2
@@ -30,8 +29,10 @@ class PieceTokenizer:
             raise ValueError(f"pieces must be distinct and not empty, got {twice!r}; remove it")
         self._pieces = tuple(piece for piece in pieces if len(piece.encode()) > 1)
         self._ids = {piece: FIRST_BYTE + 256 + i for i, piece in enumerate(self._pieces)}
-        longest_first = sorted(self._pieces, key=len, reverse=True)
-        self._pattern = re.compile("|".join([*map(re.escape, longest_first), r"[\s\S]"]))
+        lengths: dict[str, set[int]] = {}
+        for piece in self._pieces:
+            lengths.setdefault(piece[0], set()).add(len(piece))
+        self._lengths = {start: sorted(found, reverse=True) for start, found in lengths.items()}
 
     def __len__(self) -> int:
         return FIRST_BYTE + 256 + len(self._pieces)
@@ -39,9 +40,14 @@ class PieceTokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the ids of *text*."""
         ids: list[int] = []
-        for part in self._pattern.findall(text):
+        at = 0
+        while at < len(text):
+            lengths = self._lengths.get(text[at], ())
+            length = next((n for n in lengths if text[at : at + n] in self._ids), 1)
+            part = text[at : at + length]
             known = self._ids.get(part)
             ids += [known] if known is not None else [FIRST_BYTE + byte for byte in part.encode()]
+            at += length
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
             else int(config.getoption("numprocesses", 0) or 1),
         )
         if options != Options(store=config.rootpath / ".pb"):
-            _ = session.plan, session.store
+            session.check()
     except (ValueError, LookupError) as error:
         raise pytest.UsageError(str(error)) from error
     if options.timing:
@@ -143,7 +143,8 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
 @pytest.fixture
 def pb_model(pb_cell: Cell, pb_session: BenchSession) -> ModelHandle:
     """The model of the item, loaded when something has to be decoded and not before."""
-    return pb_session.bench.model(pb_cell)
+    with _named_errors():
+        return pb_session.bench.model(pb_cell)
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
     with _named_errors():
         pb_session.begin(pb_cell)
         if pb_session.options.timing or pb_session.bench.missing(pb_cell):
-            pb_model.get()
+            pb_session.bench.loaded(pb_model)
 
     def decode(cell: Cell) -> None:
         pb_session.bench.decode(pb_session.companions(cell))

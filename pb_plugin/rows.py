@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pb_plugin.record import Parts, Record, token_counts
 from pb_plugin.samples import Question
 from task_specs.sample import Enumerated
 from task_specs.spec import TaskSpec
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
-    from decoders.state import Row, Setting
+    from decoders.state import Decoded, Failed, Row, Setting
 
 
 class NotApplicable(ValueError):
@@ -88,6 +89,32 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
         exclude_input=answers.exclude_input,
         sample=name,
         **where,
+    )
+
+
+def record_of_row(parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:
+    """Return the record of a row that left the loop, not scored yet; a failed row keeps its error."""
+    from decoders.state import Failed
+
+    if isinstance(row, Failed):
+        return Record(parts=parts, error={"class": row.error.kind, "message": str(row.error)})
+    infilled = spec.infilling and row.commit_step is not None
+    masked = [step >= 0 for step in row.commit_step or ()] if infilled else None
+    counts = token_counts(row.ids, model.eos_ids, masked)
+    return Record(
+        parts=parts,
+        ids=row.ids,
+        text=output_text(row.ids, model, spec.text_rule),
+        nfe=row.nfe,
+        nfe_other=row.nfe_other,
+        nfe_kind=row.nfe_kind,
+        commit_step=row.commit_step,
+        remasks=row.remasks,
+        evaluated_positions=row.evaluated_positions,
+        canvas_tokens=counts.canvas,
+        to_eos_tokens=counts.to_eos,
+        content_tokens=counts.content,
+        finish_reason=row.finish_reason,
     )
 
 

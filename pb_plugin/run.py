@@ -10,11 +10,10 @@ from decoders.fingerprint import import_closure_hash
 from pb_plugin.cell import Cell
 from pb_plugin.models import ModelHandle
 from pb_plugin.options import Options
-from pb_plugin.record import Parts, Record, decode_key_of, token_counts
-from pb_plugin.rows import answer_context, build_row, output_text
-from pb_plugin.samples import Question, ScorerFailed, TaskData
+from pb_plugin.record import Parts, Record, decode_key_of
+from pb_plugin.rows import answer_context, build_row, record_of_row
+from pb_plugin.samples import Question, ScorerFailed, TaskData, vocabulary_of
 from pb_plugin.store import Store, StoreIndex
-from task_specs.names import vocabulary
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
@@ -81,11 +80,23 @@ class Bench:
                 cell.model,
                 dtype=options.dtype,
                 device=options.device,
-                vocabulary=vocabulary(),
+                vocabulary=vocabulary_of(options.data),
                 max_rows=options.batch,
+                tokenizer=options.tokenizer,
             )
             self._models[cell.model.text] = handle
         return handle
+
+    def loaded(self, handle: ModelHandle) -> Denoiser:
+        """Return the model of *handle*, loaded; any other is let go first, so that memory holds one.
+
+        Raises:
+            ModelUnavailable: It cannot be loaded.
+        """
+        for other in self._models.values():
+            if other is not handle and other.loaded:
+                other.close()
+        return handle.get()
 
     def task(self, cell: Cell) -> TaskData:
         """Return the task of the cell; its samples are read at their first use."""
@@ -144,7 +155,7 @@ class Bench:
         return stored
 
     def find(self, decode_key: str, score_key: str) -> Record | None:
-        """Return what this process knows of a result: decoded here, else stored; a failure is a record too."""
+        """Return what this process knows of a result: decoded here, else stored; failures count too."""
         return self._records.get(decode_key) or self.index.find(decode_key, score_key)
 
     def missing(self, cell: Cell) -> list[Planned]:
@@ -194,10 +205,7 @@ class Bench:
 
         _ = self.task(wanted[0][0]).scorer
         handle = self.model(wanted[0][0])
-        for other in self._models.values():
-            if other is not handle and other.loaded:
-                other.close()
-        model = handle.get()
+        model = self.loaded(handle)
         by_sample = sorted(range(len(wanted)), key=lambda i: wanted[i][1].question.sample.id)
         rows = [
             build_row(
@@ -246,31 +254,9 @@ class Bench:
         self.store.close()
 
     def _result(self, cell: Cell, planned: Planned, outcome: Decoded | Failed, model: Denoiser) -> Record:
-        from decoders.state import Failed
-
-        if isinstance(outcome, Failed):
-            error = {"class": outcome.error.kind, "message": str(outcome.error)}
-            return Record(parts=planned.parts, error=error)
         data = self.task(cell)
-        infilled = data.spec.infilling and outcome.commit_step is not None
-        masked = [step >= 0 for step in outcome.commit_step or ()] if infilled else None
-        counts = token_counts(outcome.ids, model.eos_ids, masked)
-        unscored = Record(
-            parts=planned.parts,
-            ids=outcome.ids,
-            text=output_text(outcome.ids, model, data.spec.text_rule),
-            nfe=outcome.nfe,
-            nfe_other=outcome.nfe_other,
-            nfe_kind=outcome.nfe_kind,
-            commit_step=outcome.commit_step,
-            remasks=outcome.remasks,
-            evaluated_positions=outcome.evaluated_positions,
-            canvas_tokens=counts.canvas,
-            to_eos_tokens=counts.to_eos,
-            content_tokens=counts.content,
-            finish_reason=outcome.finish_reason,
-        )
-        return self._scored(data, planned, unscored)
+        record = record_of_row(planned.parts, outcome, data.spec, model)
+        return record if record.failed else self._scored(data, planned, record)
 
     def _scored(self, data: TaskData, planned: Planned, record: Record) -> Record:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from pb_plugin.canonical import digest
 from task_specs import released
 from task_specs.choose import choose
 from task_specs.load import data_checksum, load_samples
+from task_specs.names import vocabulary
 from task_specs.prompt import messages
 from task_specs.sample import Sample
 from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer
@@ -19,6 +21,23 @@ from task_specs.spec import OWN_IDS, TaskSpec
 
 CHOICE_SEED = 0
 """Seed of the fixed order from which ``--samples M`` takes the first M; no option, so that subsets nest."""
+
+
+_PERSON = re.compile(r'"([^"\\ ]+)( [^"\\ ]+)\\?"')
+
+
+def vocabulary_of(directory: Path | None) -> tuple[str, ...]:
+    """Return the text pieces that are one token each in a tokenizer of our own.
+
+    The names of our own lists; with released data also the names in theirs, whichever tasks are selected, as
+    the vocabulary is part of the key of a record.
+    """
+    pieces = dict.fromkeys(vocabulary())
+    if directory is not None:
+        for file in sorted(directory.glob("waiting_line*/*.jsonl")):
+            for match in _PERSON.finditer(file.read_text(encoding="utf-8", errors="replace")):
+                pieces |= dict.fromkeys(match.groups())
+    return tuple(pieces)
 
 
 class ScorerFailed(RuntimeError):

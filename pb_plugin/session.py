@@ -47,6 +47,20 @@ class BenchSession:
         self._begun: set[str] = set()
         self.gates = tuple(parse_gate(text) for text in options.gate)
 
+    def check(self) -> None:
+        """Make the plan and look at the folders that were named.
+
+        Raises:
+            LookupError: A name is not known.
+            ValueError: A value breaks a rule, nothing is left to run, or a folder is no folder.
+        """
+        _ = self.plan, self.store
+        data = self.options.data
+        if data is not None and not data.is_dir():
+            raise ValueError(
+                f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
+            )
+
     @cached_property
     def plan(self) -> Plan:
         """The plan of the options."""

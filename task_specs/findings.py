@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from task_specs.findings_text import reference_rules, references, sample_rules
 from task_specs.generate.puzzles import n_solutions, solutions
-from task_specs.released import RELEASED_FILES, released_spec
+from task_specs.released import RELEASED_FILES, load_released, released_spec
 from task_specs.released_lines import answer_of, facts_of, fields_of, released_lines, shot_lines
 from task_specs.sample import Sample
 from task_specs.scoring import SCORERS
@@ -74,7 +75,7 @@ Rule = Callable[[Asked], bool]
 
 
 def audit_released(directory: Path) -> tuple[Finding, ...]:
-    """Return the findings of every released task with an exact answer, in benchmark order.
+    """Return the findings of every released task, in benchmark order.
 
     Args:
         directory: The folder given as ``--pb-data``.
@@ -95,6 +96,8 @@ def audit_task(task_id: str, directory: Path) -> tuple[Finding, ...]:
         ValueError: A file is malformed.
     """
     own = builtin_spec(task_id)
+    if own.category == "text_writing":
+        return _audit_text(task_id, load_released(own, directory))
     spec = released_spec(own, directory)
     questions, shots = [], []
     for where, line in released_lines(directory / RELEASED_FILES[task_id][0] / str(spec.data)):
@@ -121,6 +124,15 @@ def audit_task(task_id: str, directory: Path) -> tuple[Finding, ...]:
     return tuple(rows)
 
 
+def _audit_text(task_id: str, samples: Sequence[Sample]) -> tuple[Finding, ...]:
+    referenced = [sample for sample in samples if references(sample)]
+    rows = [_finding(task_id, rule, map(keeps, samples)) for rule, keeps in sample_rules(task_id).items()]
+    rows += [
+        _finding(task_id, rule, map(keeps, referenced)) for rule, keeps in reference_rules(task_id).items()
+    ]
+    return (*rows, _finding(task_id, "the question occurs once", _first_times(samples)))
+
+
 def _asked(task_id: str, where: str, line: Mapping[str, Any]) -> Asked:
     return Asked(
         fields=fields_of(where, line, ()),
@@ -135,7 +147,7 @@ def _finding(task: str, rule: str, kept: Iterable[bool]) -> Finding:
     return Finding(task=task, rule=rule, violations=kept.count(False), total=len(kept))
 
 
-def _first_times(questions: Iterable[Asked]) -> list[bool]:
+def _first_times(questions: Iterable[Asked | Sample]) -> list[bool]:
     seen: set[str] = set()
     first = []
     for asked in questions:
@@ -212,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command line, or None for that of the process.
     """
     parser = argparse.ArgumentParser(prog="python -m task_specs.findings", description=__doc__)
-    parser.add_argument("directory", type=Path, help="folder with waiting_line/ and puzzle/")
+    parser.add_argument("directory", type=Path, help="folder with waiting_line/, puzzle/ ...")
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="store every row as JSON instead of printing"
     )

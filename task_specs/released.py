@@ -18,6 +18,7 @@ from task_specs.catalogue import BENCHMARK_IDS
 from task_specs.document import parse
 from task_specs.prompt import field_names
 from task_specs.released_lines import file_text, released_lines, sample_of, shot_lines
+from task_specs.released_text import text_sample
 from task_specs.sample import Sample
 from task_specs.spec import TaskSpec
 
@@ -27,11 +28,19 @@ RELEASED_VERSION = 1
 RELEASED_FILES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         **{task: ("waiting_line", task) for task in BENCHMARK_IDS["waiting_line"]},
+        "paraphrasing": ("paraphrase_summarize", "chatgpt-paraphrases"),
+        "summarization": ("paraphrase_summarize", "samsum"),
+        "w2s_easy": ("words_to_sentence", "easy"),
+        "w2s_medium": ("words_to_sentence", "medium"),
+        "w2s_hard": ("words_to_sentence", "hard"),
         "latin_square": ("puzzle", "latin_square_n4"),
         "sudoku": ("puzzle", "sudoku_n4_12"),
     }
 )
-"""Task id to group and file name; a waiting line of 15 people is in the group ``waiting_line_n15``."""
+"""Task id to group and file name.
+
+A waiting line of 15 people is in the group ``waiting_line_n15``, a sentence of 3 words in ``easy_n3``.
+"""
 
 _CHECKOUT = "give the folder of a ParallelBench checkout that holds waiting_line/ and puzzle/"
 
@@ -95,7 +104,7 @@ def released_spec(spec: TaskSpec, directory: Path) -> TaskSpec:
     """Return *spec* with the released prompt, samples, scorer and text rule in place of our own.
 
     Args:
-        spec: The spec of one of our tasks, or its variant of 15 people.
+        spec: The spec of one of our tasks, or its variant of 15 people or of another number of words.
         directory: The folder given as ``--pb-data``.
 
     Raises:
@@ -140,7 +149,8 @@ def released_messages(spec: TaskSpec, sample: Sample) -> list[dict[str, str]]:
 def load_released(spec: TaskSpec, directory: Path) -> tuple[Sample, ...]:
     """Return the released samples of *spec*'s task in file order; the id is the line (``line-001``).
 
-    Answer sets: the file's label where one answer is right, else the set that our rules derive.
+    Answer sets: the file's label where one answer is right, the references of a text task (None where a line
+    holds none), else the set that our rules derive.
 
     Args:
         spec: Our own spec or the released one.
@@ -153,8 +163,9 @@ def load_released(spec: TaskSpec, directory: Path) -> tuple[Sample, ...]:
     """
     task = released_task(spec, directory)
     names = field_names(task.template)
+    read = text_sample if spec.base_id in BENCHMARK_IDS["text_writing"] else sample_of
     return tuple(
-        sample_of(spec.base_id, number, where, line, names)
+        read(spec.base_id, number, where, line, names)
         for number, (where, line) in enumerate(released_lines(task.data), start=1)
     )
 
@@ -167,12 +178,17 @@ def _files_of(spec: TaskSpec) -> tuple[str, str]:
     group, name = RELEASED_FILES[spec.base_id]
     changes = [part for part in spec.id.removeprefix(spec.base_id).split("_") if part]
     changes = [part for part in changes if not part.startswith("canvas")]
-    if changes and (changes != ["n15"] or group != "waiting_line"):
-        raise LookupError(
-            f"variant of a released task must be n=15 of a waiting line, got {spec.id!r}; "
-            "leave its parameters out"
-        )
-    return f"{group}_n15" if changes else group, name
+    match group, changes:
+        case _, []:
+            return group, name
+        case "waiting_line", ["n15"]:
+            return f"{group}_n15", name
+        case "words_to_sentence", [change] if change.startswith("words"):
+            return group, f"{name}_n{change.removeprefix('words')}"
+    raise LookupError(
+        "variant of a released task must be n=15 of a waiting line or words of words-to-sentence, "
+        f"got {spec.id!r}; leave its parameters out"
+    )
 
 
 def _filled(template: str, fields: Mapping[str, Any]) -> str:

@@ -13,7 +13,9 @@ from task_specs.document import problem
 from task_specs.sample import AnswerSet, Enumerated, Sample, Shot
 from task_specs.scoring.lists import RANDOM_OPERATIONS
 
-_CURE = "restore the published file"
+CURE = "restore the published file"
+"""What to do about every fault of a published file."""
+
 _KINDS: Mapping[type, str] = {
     Mapping: "a JSON object",
     list: "a JSON list",
@@ -22,6 +24,28 @@ _KINDS: Mapping[type, str] = {
 }
 
 Line = Mapping[str, Any]
+
+
+def of_kind(where: str, key: str, value: Any, kind: type) -> Any:
+    """Return *value*, refused unless it is of *kind*.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise problem(where, key, _KINDS[kind], value, CURE)
+    return value
+
+
+def texts_of(where: str, key: str, value: Any) -> list[str]:
+    """Return *value*, refused unless it is a list of texts.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise problem(where, key, "a JSON list of texts", value, CURE)
+    return value
 
 
 def file_text(path: Path) -> str:
@@ -33,7 +57,7 @@ def file_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: the file must be UTF-8 text, got byte {error.start}; {_CURE}") from error
+        raise ValueError(f"{path}: the file must be UTF-8 text, got byte {error.start}; {CURE}") from error
 
 
 def released_lines(path: Path) -> Iterator[tuple[str, Line]]:
@@ -46,14 +70,14 @@ def released_lines(path: Path) -> Iterator[tuple[str, Line]]:
         (number, line) for number, line in enumerate(file_text(path).split("\n"), start=1) if line.strip()
     ]
     if not lines:
-        raise ValueError(f"{path}: the file must hold one JSON object a line, got none; {_CURE}")
+        raise ValueError(f"{path}: the file must hold one JSON object a line, got none; {CURE}")
     for number, line in lines:
         where = f"{path}, line {number}"
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise problem(where, "the line", f"JSON ({error})", line[:60], _CURE) from error
-        yield where, _of_kind(where, "the line", record, Mapping)
+            raise problem(where, "the line", f"JSON ({error})", line[:60], CURE) from error
+        yield where, of_kind(where, "the line", record, Mapping)
 
 
 def shot_lines(where: str, record: Line) -> list[tuple[str, Line]]:
@@ -62,10 +86,10 @@ def shot_lines(where: str, record: Line) -> list[tuple[str, Line]]:
     Raises:
         ValueError: ``input`` or its ``icl_examples`` are malformed.
     """
-    question = _of_kind(where, "input", record.get("input"), Mapping)
-    shots = _of_kind(where, "input.icl_examples", question.get("icl_examples", []), list)
+    question = of_kind(where, "input", record.get("input"), Mapping)
+    shots = of_kind(where, "input.icl_examples", question.get("icl_examples", []), list)
     return [
-        (f"{where}, shot {place}", _of_kind(where, f"input.icl_examples[{place - 1}]", shot, Mapping))
+        (f"{where}, shot {place}", of_kind(where, f"input.icl_examples[{place - 1}]", shot, Mapping))
         for place, shot in enumerate(shots, start=1)
     ]
 
@@ -81,10 +105,10 @@ def fields_of(where: str, record: Line, names: tuple[str, ...]) -> dict[str, Any
     Raises:
         ValueError: The template shows a field that is not there.
     """
-    question = _of_kind(where, "input", record.get("input"), Mapping)
+    question = of_kind(where, "input", record.get("input"), Mapping)
     for name in names:
         if name not in question:
-            raise problem(where, f"input.{name}", "given, as the template shows it", None, _CURE)
+            raise problem(where, f"input.{name}", "given, as the template shows it", None, CURE)
     return {key: value for key, value in question.items() if key != "icl_examples"}
 
 
@@ -96,9 +120,9 @@ def answer_of(where: str, record: Line) -> str:
     """
     answer = record.get("answer")
     if isinstance(answer, Mapping):
-        text: str = _of_kind(where, "answer.example", answer.get("example"), str)
+        text: str = of_kind(where, "answer.example", answer.get("example"), str)
     else:
-        text = _of_kind(where, "answer", answer, str)
+        text = of_kind(where, "answer", answer, str)
     return text
 
 
@@ -119,15 +143,15 @@ def facts_of(task_id: str, where: str, record: Line) -> dict[str, Any]:
         grid, solution = _grid(where, "input.sudoku", fields.get("sudoku")), _grid(where, "answer", answer)
         return {"grid": grid, "solution": solution}
     if task_id in RANDOM_OPERATIONS or task_id == "latin_square":
-        answer = _of_kind(where, "answer", answer, Mapping)
+        answer = of_kind(where, "answer", answer, Mapping)
     if task_id == "latin_square":
-        return {"symbols": _texts(where, "answer.symbols", answer.get("symbols"))}
+        return {"symbols": texts_of(where, "answer.symbols", answer.get("symbols"))}
     facts: dict[str, Any] = {"operation": task_id}
     if task_id in RANDOM_OPERATIONS:
-        facts["items"] = _texts(where, "answer.input", answer.get("input"))
+        facts["items"] = texts_of(where, "answer.input", answer.get("input"))
         source = answer
     else:
-        facts["items"] = _texts(where, "input.context", _context(where, fields))
+        facts["items"] = texts_of(where, "input.context", _context(where, fields))
         source = fields
     facts |= {name: source[name] for name in ("word", "index") if name in source}
     facts |= {"exclude_input": True} if task_id == "shuffle" else {}
@@ -156,7 +180,7 @@ def sample_of(task_id: str, number: int, where: str, record: Line, names: tuple[
         for place, shot in shot_lines(where, record)
     )
     facts, label = facts_of(task_id, where, record), answer_of(where, record)
-    metadata = _of_kind(where, "metadata", record.get("metadata"), Mapping)
+    metadata = of_kind(where, "metadata", record.get("metadata"), Mapping)
     return Sample(
         id=f"line-{number:03d}",
         fields=fields_of(where, record, names),
@@ -165,36 +189,23 @@ def sample_of(task_id: str, number: int, where: str, record: Line, names: tuple[
         example=label,
         answers=_answers(where, facts, label),
         template=None,
-        length=_of_kind(where, "metadata.length", metadata.get("length"), int),
+        length=of_kind(where, "metadata.length", metadata.get("length"), int),
     )
-
-
-def _of_kind(where: str, key: str, value: Any, kind: type) -> Any:
-    """Return *value*, refused unless it is of *kind*."""
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise problem(where, key, _KINDS[kind], value, _CURE)
-    return value
-
-
-def _texts(where: str, key: str, value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise problem(where, key, "a JSON list of texts", value, _CURE)
-    return value
 
 
 def _grid(where: str, key: str, value: Any) -> list[str]:
     rows: list[str] = value.split("\n") if isinstance(value, str) else []
     if len(rows) != 4 or not all(re.fullmatch("[0-4]{4}", row) for row in rows):
-        raise problem(where, key, "four lines of four digits from 0 to 4", value, _CURE)
+        raise problem(where, key, "four lines of four digits from 0 to 4", value, CURE)
     return rows
 
 
 def _context(where: str, fields: Mapping[str, Any]) -> Any:
-    context = _of_kind(where, "input.context", fields.get("context"), str)
+    context = of_kind(where, "input.context", fields.get("context"), str)
     try:
         return json.loads(context)
     except json.JSONDecodeError as error:
-        raise problem(where, "input.context", "a JSON list of texts", context, _CURE) from error
+        raise problem(where, "input.context", "a JSON list of texts", context, CURE) from error
 
 
 def _answers(where: str, facts: Mapping[str, Any], label: str) -> AnswerSet:

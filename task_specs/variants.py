@@ -17,7 +17,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
     """Return the fields of a `TaskSpec` from the checked values of a file with *params* applied.
 
     A parameter that says what the task already is changes nothing. Every other one adds its suffix to the
-    id. A variant generates its samples in memory, unless only the canvas or the number of given words differs.
+    id. A variant generates its samples in memory, unless only the canvas or the number of words differs.
 
     Raises:
         LookupError: The task has no such parameter.

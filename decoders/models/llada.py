@@ -9,7 +9,8 @@ from typing import Any
 from decoders.chat import LLADA_CHAT
 from decoders.fingerprint import checkpoint_hash
 from decoders.loading import Config, Preset, find_checkpoint
-from decoders.models.native import Family, NativeDenoiser, Plan, load_checkpoint
+from decoders.models.native import Family, Plan, load_checkpoint
+from decoders.models.native_denoiser import NativeDenoiser
 from decoders.protocols import ModelRequest
 
 PRESETS = MappingProxyType(
@@ -133,7 +134,7 @@ def plan(config: Config) -> Plan:
         pad_id=pad_id,
         eos_ids=eos_ids,
         rope_theta=numbers["rope_parameters"]["rope_theta"],
-        head_dim=hidden // heads,
+        rotary_dim=hidden // heads,
         full_precision_rope=config.values.get("rope_full_precision") is not False,
     )
 

@@ -1,21 +1,17 @@
-"""Checkpoints of diffusion families run by transformers' own classes: one loader and one denoiser for all.
-
-Legend: B = rows, L = canvas length, N = queried positions, V = rows of the embedding.
-"""
+"""Checkpoints run by transformers' own classes: one loader for all families, no remote code."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from decoders import attention, chat
+from decoders import attention
 from decoders.byte_tokenizer import ByteTokenizer
+from decoders.chat import ChatFormat
 from decoders.hf_tokenizer import HFTokenizer, has_tokenizer
 from decoders.loading import (
     DTYPES,
@@ -28,11 +24,13 @@ from decoders.loading import (
     need_packages,
     read_config,
 )
-from decoders.protocols import Message, ModelRequest
+from decoders.models.native_denoiser import NativeDenoiser
+from decoders.protocols import ModelRequest
 from decoders.self_tests import SelfTest, check
-from decoders.weights import load_weights
+from decoders.weights import Parts, load_weights, whole
 
-LOGGER = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +47,11 @@ class Plan:
         pad_id: The padding token.
         eos_ids: EOS of config.json; the chat format may add an end of turn.
         rope_theta: Base of the rotary frequencies.
-        head_dim: Width of an attention head.
+        rotary_dim: Channels of an attention head that are rotated.
         full_precision_rope: Whether queries and keys are rotated in float32 under every dtype.
+        parts: Renamed key to the parts its tensor consists of.
+        shift: Whether row i - 1 of the network predicts token i.
+        block_length: The block of block-causal attention the weights were trained with; None is full attention.
     """
 
     native: Any
@@ -62,8 +63,11 @@ class Plan:
     pad_id: int
     eos_ids: frozenset[int]
     rope_theta: float
-    head_dim: int
-    full_precision_rope: bool
+    rotary_dim: int
+    full_precision_rope: bool = False
+    parts: Parts = whole
+    shift: bool = False
+    block_length: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,124 +77,23 @@ class Family:
     Args:
         architecture: ``architectures[0]`` of its config.json.
         presets: Short names of published checkpoints.
-        chat: How it writes a chat.
+        chat: How it writes a chat, unless a preset says otherwise.
         rename: Published key to transformers' key; an unknown key comes back unchanged.
         plan: Reads config.json and refuses what the transformers class cannot express.
+        backend: Reads the tokenizer of a folder without tokenizer.json, or gives None.
     """
 
     architecture: str
     presets: Mapping[str, Preset]
-    chat: chat.ChatFormat
+    chat: ChatFormat
     rename: Callable[[str], str]
     plan: Callable[[Config], Plan]
+    backend: Callable[[Path], Backend | None] | None = None
 
 
-@dataclass(kw_only=True, eq=False)
-class NativeDenoiser:
-    """A transformers network as a denoiser with full attention and no shift: row i predicts token i.
-
-    ``suppressed_ids`` are the columns set to -inf: MASK, and every row without a token where there is a real
-    tokenizer. ``directory`` is the checkpoint's folder, ``dtype`` the name of the weights' dtype.
-    """
-
-    name: str
-    directory: Path
-    dtype: str
-    device: torch.device
-    mask_id: int
-    eos_ids: frozenset[int]
-    pad_id: int
-    vocab_size: int
-    max_length: int
-    suppressed_ids: tuple[int, ...]
-    tokenizer: HFTokenizer | ByteTokenizer
-    chat: chat.ChatFormat
-    network: Any
-    self_tests: tuple[SelfTest, ...] = ()
-    _told_too_long: bool = False
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the prompt ids of a chat, ready to be followed by the generated region.
-
-        A byte tokenizer has no chat markers; there the prompt is the contents with blank lines after them.
-
-        Raises:
-            ValueError: *messages* is not a chat, or the tokenizer lacks a marker of the chat format.
-        """
-        if isinstance(self.tokenizer, ByteTokenizer):
-            return self.tokenizer.encode(chat.render_plain(messages))
-        missing = [marker for marker in self.chat.markers if self.tokenizer.token_id(marker) is None]
-        if missing:
-            raise ValueError(
-                f"tokenizer {self.tokenizer.name!r} must hold the chat markers of {self.name!r}, got none of "
-                f"{', '.join(missing)}; use the tokenizer.json published with the checkpoint"
-            )
-        return self.tokenizer.encode(self.chat.render(messages))
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first EOS or end of turn."""
-        return chat.answer_ids(ids, self.eos_ids)
-
-    def __call__(self, canvas: Tensor, attend: Tensor, query: Tensor, contexts: Sequence[Any]) -> Tensor:
-        """Return float32 logits [N, V] of the queried positions, ``suppressed_ids`` at -inf.
-
-        Only the hidden states of queried positions go through the output head. *contexts* are not read.
-
-        Raises:
-            ValueError: The canvas is longer than ``max_length``. For a checkpoint without a tokenizer this is
-                only logged, once: bytes are many more than tokens, and rotary positions have no end.
-            RuntimeError: The model was closed.
-        """
-        self._check_length(canvas.shape[1])
-        logits = self.raw_logits(canvas, attend, query)
-        index = torch.tensor(self.suppressed_ids, dtype=torch.int64, device=self.device)
-        with torch.inference_mode():
-            return logits.index_fill_(1, index, float("-inf"))
-
-    def raw_logits(self, canvas: Tensor, attend: Tensor, query: Tensor) -> Tensor:
-        """Return the float32 logits [N, V] of the network, nothing suppressed and any length allowed."""
-        if self.network is None:
-            raise RuntimeError(
-                f"model {self.name!r} must be open to be called, got a closed one; load it again"
-            )
-        attend, query = attend.to(self.device), query.to(self.device)
-        with torch.inference_mode():
-            hidden = self.network.model(
-                input_ids=canvas.to(self.device),
-                attention_mask=attention.key_mask(attend),
-                position_ids=attention.position_ids(attend),
-                use_cache=False,
-            ).last_hidden_state
-            logits: Tensor = self.network.lm_head(hidden[query[:, 0], query[:, 1]])
-            return logits.float()
-
-    def sync(self) -> None:
-        """Wait until the device is idle."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
-
-    def close(self) -> None:
-        """Drop the network and give its memory back; the model cannot be called afterwards."""
-        self.network = None
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    def _check_length(self, length: int) -> None:
-        if length <= self.max_length:
-            return
-        message = (
-            f"canvas of {self.name!r} must be at most {self.max_length} tokens long, got {length}; "
-            "use shorter prompts, fewer worked examples or a shorter generated region"
-        )
-        if not self.tokenizer.is_fallback:
-            raise ValueError(message)
-        if not self._told_too_long:
-            self._told_too_long = True
-            LOGGER.warning(
-                "%s. Going on, because it has no tokenizer and rotary positions have no end", message
-            )
+def same_key(key: str) -> str:
+    """Return *key*: the published weights are named as transformers names them."""
+    return key
 
 
 def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
@@ -204,45 +107,87 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     config = read_config(directory, family.architecture)
     plan = family.plan(config)
     preset = family.presets.get(request.name, next(iter(family.presets.values())))
+    form = preset.chat or family.chat
     dtype = choose_dtype(request.dtype, config, preset.dtype)
     device = choose_device(request.device)
-    tokenizer = _tokenizer(directory, request, plan.rows)
-    with torch.device("meta"):
-        network = plan.network(plan.native)
-    tensors = load_weights(
-        network, directory, rename=family.rename, ties=plan.ties, dtype=DTYPES[dtype], device=device
+    tokenizer = read_tokenizer(directory, request.name, plan.rows, family.backend)
+    network, tensors = build_network(
+        plan.network, plan.native, directory, family.rename, plan.parts, plan.ties, DTYPES[dtype], device
     )
-    network.model.rotary_emb = type(network.model.rotary_emb)(plan.native).to(device)
     if plan.full_precision_rope:
         attention.use_full_precision_rope(network)
-    ends, lacking = set(plan.eos_ids), set[int]()
-    if isinstance(tokenizer, HFTokenizer):
-        ends |= {token for text in family.chat.end_of_turn if (token := tokenizer.token_id(text)) is not None}
-        lacking = set(range(plan.rows)) - tokenizer.ids
+    lacking = set(range(plan.rows)) - tokenizer.ids if isinstance(tokenizer, HFTokenizer) else set()
     denoiser = NativeDenoiser(
         name=request.name,
         directory=directory,
         dtype=dtype,
         device=device,
         mask_id=plan.mask_id,
-        eos_ids=frozenset(ends),
+        eos_ids=plan.eos_ids | ends_of_turn(tokenizer, form),
         pad_id=plan.pad_id,
         vocab_size=plan.rows,
         max_length=plan.max_length,
         suppressed_ids=tuple(sorted(lacking | {plan.mask_id})),
         tokenizer=tokenizer,
-        chat=family.chat,
+        chat=form,
         network=network,
+        shift=plan.shift,
+        block_length=plan.block_length,
     )
-    keys = SelfTest(name="keys", passed=True, detail=f"{tensors} tensors, none missing, none unexpected")
-    return replace(denoiser, self_tests=(keys, *check(denoiser, plan)))
+    return replace(denoiser, self_tests=(keys_test(tensors), *check(denoiser, plan)))
 
 
-def _tokenizer(directory: Path, request: ModelRequest, rows: int) -> HFTokenizer | ByteTokenizer:
+def build_network(
+    make: Callable[[Any], Any],
+    native: Any,
+    directory: Path,
+    rename: Callable[[str], str],
+    parts: Parts,
+    ties: Mapping[str, str],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Any, int]:
+    """Return the network with the weights of *directory*, and how many tensors those are.
+
+    It is built on the meta device; its rotary tables, which no file holds, are made anew afterwards.
+    """
+    with torch.device("meta"):
+        network = make(native)
+    tensors = load_weights(
+        network, directory, rename=rename, parts=parts, ties=ties, dtype=dtype, device=device
+    )
+    network.model.rotary_emb = type(network.model.rotary_emb)(native).to(device)
+    return network, tensors
+
+
+def keys_test(tensors: int) -> SelfTest:
+    """Return the report of `load_weights`, which has raised if it is not so."""
+    return SelfTest(name="keys", passed=True, detail=f"{tensors} tensors, none missing, none unexpected")
+
+
+def ends_of_turn(tokenizer: HFTokenizer | ByteTokenizer, form: ChatFormat) -> frozenset[int]:
+    """Return the ids of the ends of turn of *form* that *tokenizer* holds."""
+    if isinstance(tokenizer, ByteTokenizer):
+        return frozenset()
+    ids = (tokenizer.token_id(text) for text in form.end_of_turn)
+    return frozenset(token for token in ids if token is not None)
+
+
+def read_tokenizer(
+    directory: Path, name: str, rows: int, backend: Callable[[Path], Backend | None] | None = None
+) -> HFTokenizer | ByteTokenizer:
+    """Return the tokenizer of *directory*, or bytes if it holds no file of one.
+
+    Raises:
+        LoadError: Its files cannot be read, or it has ids that the embedding lacks.
+    """
     if not has_tokenizer(directory):
         return ByteTokenizer(vocab_size=rows)
     try:
-        tokenizer = HFTokenizer.from_folder(directory, name=request.name)
+        read = None if backend is None or (directory / "tokenizer.json").is_file() else backend(directory)
+        tokenizer = (
+            HFTokenizer.from_folder(directory, name=name) if read is None else HFTokenizer(read, name=name)
+        )
     except ValueError as error:
         raise LoadError(str(error)) from error
     if len(tokenizer) > rows:

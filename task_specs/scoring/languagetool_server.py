@@ -21,6 +21,7 @@ from task_specs.scoring.languagetool_client import server_version
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
+END_TIMEOUT_S = 10.0
 PORT_TRIES = 5
 POLL_S = 0.1
 TAIL_LINES = 15
@@ -204,7 +205,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None and not process.stdin.closed:
         process.stdin.close()
     try:
-        process.wait(timeout=10.0)
+        process.wait(timeout=END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)

@@ -83,7 +83,7 @@ def score_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> 
         return _zero(PARAPHRASE_SCORES)
     changed: Known
     try:
-        changed = 1.0 - bleu(text.strip(), compared_with(sample))
+        changed = 1.0 - bleu(text, compared_with(sample))
     except ModuleNotFoundError as error:
         changed = _missing(error)
     meaning = _measured(measured, "bertscore", "f1")
@@ -110,7 +110,7 @@ def _w2s(found: list[bool], grammar: Known) -> Scored:
 def _summary(text: str, references: list[str], measured: Mapping[str, Any]) -> Scored:
     overlap: Mapping[str, Known]
     try:
-        overlap = rouge(text.strip(), [reference.strip() for reference in references])
+        overlap = rouge(text, references)
     except ModuleNotFoundError as error:
         overlap = dict.fromkeys(ROUGE_TYPES, _missing(error))
     return _scored({**overlap, "grammar": _grammar(measured)})

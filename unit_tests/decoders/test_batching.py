@@ -1,6 +1,6 @@
 """Results do not depend on how rows are batched; running out of memory halves the batch and is remembered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -147,16 +147,17 @@ def test_rows_of_one_sample_and_setting_decode_alike_and_another_seed_differs():
 
 
 class Small(HashDenoiser):
-    """Has room for so many canvas tokens, and counts what it was asked for."""
+    """Has room for so many canvas tokens once it was called *after* times, and counts what it was asked for."""
 
-    def __init__(self, room):
+    def __init__(self, room, after=0):
         super().__init__()
         self.room = room
+        self.after = after
         self.asked = []
 
     def __call__(self, canvas, attend, query, contexts):
         self.asked.append(canvas.numel())
-        if canvas.numel() > self.room:
+        if canvas.numel() > self.room and len(self.asked) > self.after:
             raise torch.OutOfMemoryError("tried to allocate")
         return super().__call__(canvas, attend, query, contexts)
 
@@ -183,16 +184,18 @@ def rows_with(method, n=13, length=5, **setting):
     ],
     ids=["no memory", "memory", "mixed"],
 )
-def test_running_out_of_memory_halves_the_batch_and_is_remembered(rows):
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_running_out_of_memory_halves_the_batch_and_is_remembered(rows, after):
+    """Rows finish at different times, so that those put aside join others in the middle of a decode."""
     rows = [
-        Row(key=i, prompt_ids=(), gen_length=5, setting=row.setting, sample_id=str(i))
+        replace(row, key=i, sample_id=str(i), template_ids=(MASK,) * (2 + i % 4) + (5,) * (3 - i % 4))
         for i, row in enumerate(rows)
     ]
     expected = {outcome.key: outcome for outcome in sweep(HashDenoiser(), rows)}
-    small, budget = Small(room=20), Budget(tokens=100)
+    small, budget = Small(room=20, after=after), Budget(tokens=100)
     assert {outcome.key: outcome for outcome in sweep(small, rows, budget=budget)} == expected
     assert budget.tokens <= 20
-    refused = [size for size in small.asked if size > 20]
+    refused = [size for size in small.asked[after:] if size > 20]
     assert 1 <= len(refused) <= 4
     small.asked.clear()
     assert {outcome.key: outcome for outcome in sweep(small, rows, budget=budget)} == expected

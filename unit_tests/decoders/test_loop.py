@@ -119,6 +119,14 @@ def test_the_quota_of_the_view_equals_the_closed_form(n, k):
     assert tuple(shown) == quotas(n, k)
 
 
+@pytest.mark.parametrize(("method", "after"), [(confidence(), 1), (confidence(upstream_exact=True), 0)])
+def test_behind_the_schedule_the_quota_is_one_unless_published_steps_may_be_empty(method, after):
+    row = Row(key=0, prompt_ids=(), gen_length=3, setting=Setting(method=method, max_steps=6))
+    slots, _ = settle(admit([row], HashDenoiser(), 0), HashDenoiser())
+    shown = [int(quota(replace(slots, step=slots.step + step))[0]) for step in range(6)]
+    assert shown == [1, 1, 1, after, after, after]
+
+
 def one(method, *, gen_length, template=None, **setting):
     """Decode one row."""
     templates = None if template is None else [template]

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binom
 
 from decoders import draws, sampling
-from decoders.testing import HashDenoiser, example_slots
+from decoders.testing import HashDenoiser, example_slots, example_view
 from decoders.unmasking.top_k import TopK
 from decoders.view import eligible_positions, flat_query, propose
 
@@ -108,6 +108,36 @@ def test_greedy_proposals_depend_on_the_canvas_and_not_on_step_or_method():
     assert torch.equal(tokens[0], tokens[1])
     assert torch.equal(tokens[0], tokens[2])
     assert len(tokens[0].unique()) > 5
+
+
+def test_random_order_is_drawn_anew_at_every_step_and_keyed_by_nothing_else():
+    slots = example_slots(TopK(score="random"))
+    later = replace(slots, nfe=slots.nfe + 1)
+    elsewhere = replace(slots, canvas=slots.canvas.masked_fill(slots.canvas == 2, 3))
+    drawn, fresh, same = (example_view(batch, range(4)).draws for batch in (slots, later, elsewhere))
+    assert drawn.dtype == torch.float64
+    assert not torch.isclose(drawn, fresh, atol=1e-9).any()
+    assert torch.equal(drawn, same)
+    assert torch.equal(example_view(slots, [1, 3]).draws, drawn[[1, 3]])
+
+
+def test_positions_of_a_network_tie_by_place_and_those_of_the_exact_model_by_draws_of_the_canvas():
+    slots = example_slots(TopK(score="confidence"))
+    network = example_view(slots, range(4))
+    assert torch.equal(network.tie_order, torch.arange(12.0).double().expand(4, -1))
+    assert network.tie_tolerance == 0.0
+    exact, later, elsewhere = (
+        example_view(batch, range(4), unbiased=True).tie_order
+        for batch in (
+            slots,
+            replace(slots, nfe=slots.nfe + 1, step=slots.step + 1),
+            replace(slots, canvas=slots.canvas.masked_fill(slots.canvas == 2, 3)),
+        )
+    )
+    assert example_view(slots, range(4), unbiased=True).tie_tolerance == 1e-6
+    assert torch.equal(exact, later)
+    assert not torch.isclose(exact[1], elsewhere[1], atol=1e-9).any()
+    assert len(exact.unique()) == exact.numel()
 
 
 DISTRIBUTIONS = {

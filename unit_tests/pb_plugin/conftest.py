@@ -133,7 +133,7 @@ class Suite:
     def arguments(self, *options, store=None):
         fixed = ["-p", "pb_plugin.plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
         fixed += ["-W", "error", "--strict-markers"]
-        return [*fixed, "--pb-store", str(store or self.store), *options]
+        return [*fixed, f"--pb-store={store or self.store}", *options]
 
     def run(self, *options, store=None):
         """Run in this process."""

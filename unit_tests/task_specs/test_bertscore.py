@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from task_specs.scoring.bertscore import load_bert_scorer
+from task_specs.scoring.bertscore import BertScorer, Embedded, load_bert_scorer
 
 torch = pytest.importorskip("torch", reason="needs torch")
 transformers = pytest.importorskip("transformers", reason="needs transformers")
@@ -188,6 +188,38 @@ def test_a_known_encoder_has_a_layer_and_any_other_needs_one(bert_dir, tmp_path)
 def test_a_folder_without_encoder_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"encoder must be a folder or hub id with safetensors weights, got"):
         load_bert_scorer(str(tmp_path), 1)
+
+
+def test_an_encoder_without_special_tokens_is_refused(tmp_path):
+    tokenizer = transformers.GPT2Tokenizer(vocab={"<|endoftext|>": 0, "a": 1}, merges=[])
+    tokenizer.save_pretrained(tmp_path)
+    config = transformers.GPT2Config(vocab_size=2, n_embd=4, n_layer=1, n_head=1, n_positions=8)
+    transformers.GPT2Model(config).save_pretrained(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"encoder must mark both ends of a text with special tokens, got .*; choose"
+    ):
+        load_bert_scorer(str(tmp_path), 1)
+
+
+# states of the two texts -> precision, recall, F1, by hand
+BY_HAND = {
+    "one-of-two": ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0]], 0.5, 1.0, 2 / 3),
+    "opposite": ([[1.0, 0.0]], [[-1.0, 0.0]], -1.0, -1.0, 0.0),
+    "orthogonal": ([[1.0, 0.0]], [[0.0, 1.0]], 0.0, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize(("text", "reference", "precision", "recall", "f1"), BY_HAND.values(), ids=BY_HAND)
+def test_the_greedy_match_by_hand(text, reference, precision, recall, f1):
+    states = {
+        name: Embedded(states=torch.tensor(rows), weights=torch.ones(len(rows)))
+        for name, rows in (("t", text), ("r", reference))
+    }
+    scorer = BertScorer(
+        encoder="e", layer=1, weights_id="w", version="1", embed=lambda texts: [states[t] for t in texts]
+    )
+    (found,) = scorer.score([("t", "r")])
+    assert [found[name] for name in ("precision", "recall", "f1")] == pytest.approx([precision, recall, f1])
 
 
 @pytest.fixture(scope="module")

@@ -290,7 +290,7 @@ def jars(tmp_path):
 
 @pytest.fixture
 def java(tmp_path):
-    """A Java of our own: serves like LanguageTool, as its folder's file ``mode`` says; starts are in ``starts``."""
+    """A Java of our own that serves as the file ``mode`` beside it says, and logs to ``starts``."""
     path = tmp_path / "jdk" / "bin" / "java"
     path.parent.mkdir(parents=True)
     path.write_text(f"#!{sys.executable}\n{FAKE_JAVA}", encoding="utf-8")
@@ -315,8 +315,14 @@ if mode == "silent":
     time.sleep(600)
 
 class Handler(BaseHTTPRequestHandler):
+    n_gets = 0
     def do_GET(self):
+        Handler.n_gets += 1
+        if mode == "slow" and Handler.n_gets <= 2:
+            return self.connection.close() if Handler.n_gets == 1 else self.send_error(503)
         self.answer([{"code": "en", "longCode": "en-US"}])
+    def log_message(self, *_):
+        pass
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.answer({"software": {"version": "fake"}, "matches": []} if mode != "mute" else {})
@@ -606,9 +612,38 @@ def test_the_log_of_a_server_that_died_is_kept(jars, java, tmp_path):
     assert "Server started" in server.log.read_text()
 
 
+def test_a_server_that_is_not_healthy_yet_is_waited_for(jars, java, tmp_path):
+    (java.parent / "mode").write_text("slow")
+    with launched(jars, java, tmp_path) as server:
+        assert server.version == "fake"
+
+
+def test_an_interrupted_start_leaves_no_server(jars, java, tmp_path, monkeypatch):
+    def interrupt(process, port, log, timeout_s):
+        deadline = time.monotonic() + 15.0
+        while not is_open(port):
+            assert time.monotonic() < deadline
+        ports.append(port)
+        raise KeyboardInterrupt
+
+    ports = []
+    monkeypatch.setattr(languagetool_server, "_wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        launched(jars, java, tmp_path)
+    assert not is_open(ports[0])
+
+
+def test_a_supervisor_that_hangs_is_killed_with_the_server(jars, java, tmp_path, monkeypatch):
+    server = launched(jars, java, tmp_path)
+    monkeypatch.setattr(languagetool_server, "END_TIMEOUT_S", 0.2)
+    os.kill(server.process.pid, signal.SIGSTOP)
+    server.close()
+    assert ends_within(15.0, port_of(server))
+
+
 @contextmanager
 def a_run(jars, java, tmp_path):
-    """Another process that started a server and waits; yields it, its supervisor's pid and the server's port."""
+    """Yield another process that started a server, its supervisor's pid and the server's port."""
     code = (
         "import os, sys, time\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"

@@ -1,0 +1,62 @@
+"""The tokenizer of Qwen-based checkpoints that publish vocab.json and merges.txt but no tokenizer.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
+
+FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
+
+SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""Where Qwen2 text may be split: contractions, words, single digits, punctuation, line ends, blanks."""
+
+
+def qwen2_backend(directory: Path) -> Backend | None:
+    """Return the byte-level BPE of *directory*, or None unless all of `FILES` are there.
+
+    Source: Qwen2 tokenizer (NFC, `SPLIT`, bytes, BPE); ``added_tokens_decoder`` of tokenizer_config.json
+    gives the special tokens. DreamTokenizer reads the same files the same way.
+
+    Raises:
+        ValueError: A file cannot be read, or the added tokens do not have the ids that the config gives them.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    if not all((directory / name).is_file() for name in FILES):
+        return None
+    added = _added_tokens(directory / "tokenizer_config.json")
+    vocabulary, merges = models.BPE.read_file(str(directory / "vocab.json"), str(directory / "merges.txt"))
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    backend.normalizer = normalizers.NFC()
+    words = pre_tokenizers.Split(Regex(SPLIT), behavior="isolated")
+    letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([words, letters])
+    backend.decoder = decoders.ByteLevel()
+    for token, fields in sorted(added.items()):
+        text = fields["content"]
+        flags = {name: bool(fields.get(name)) for name in ("single_word", "lstrip", "rstrip", "special")}
+        backend.add_tokens([AddedToken(text, normalized=False, **flags)])
+        if backend.token_to_id(text) != token:
+            raise ValueError(
+                f"{directory / 'tokenizer_config.json'} added_tokens_decoder must continue the ids of vocab.json "
+                f"without gaps, got {text!r} at {token}; use the files published with the checkpoint"
+            )
+    return backend
+
+
+def _added_tokens(path: Path) -> dict[int, dict[str, Any]]:
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))["added_tokens_decoder"]
+        return {int(token): dict(fields, content=str(fields["content"])) for token, fields in written.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} added_tokens_decoder must map ids to tokens, got {type(error).__name__}: {error}; "
+            "fetch it again"
+        ) from error

@@ -1,0 +1,74 @@
+"""RCR unmasking: fill everything at every step, and keep only the positions that were filled surest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from decoders.state import StepUpdate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from decoders.state import StepView
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RCRMemory:
+    """``confidence`` [R, G] when a position was last filled; ``filled`` [R, G] in this block; ``masks`` [R]."""
+
+    confidence: Tensor
+    filled: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RCR:
+    """Fill all masks, then mask again all but the scheduled number with the highest confidence.
+
+    Of m masks at block entry and S steps, ``m - floor(m * (S - t) / S)`` positions are visible after step t
+    (from 1). A position that was kept competes on with the confidence of when it was filled, so it can be
+    masked again for one that is surer now.
+
+    Source: Running Confidence Remasking, MDPO (arXiv:2508.13148); ParallelBench
+        model/remasking/llada/mdpo_rcr.py, generate_dlm, linear schedule.
+    Differs: positions compete within their block (the published code compares the whole row, so with several
+    blocks it can mask an earlier one again); a stored confidence of exactly 0 is one, where the published
+    code takes it for "never filled"; the schedule is in whole numbers; a budget above the masks is not spent.
+    The published forward counter stays 0; ours counts. The paper's text speaks of a running maximum, the code
+    stores the latest confidence, and so does this.
+
+    Defaults: linear schedule, swept over k. Limits: greedy decoding only is published; the other schedules
+    (cosine, powers, log, exp) are left out.
+    """
+
+    name: ClassVar[str] = "rcr"
+    family: ClassVar[str] = "static"
+    takes_k: ClassVar[bool] = True
+    sweep: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    needs: ClassVar[frozenset[str]] = frozenset()
+    may_remask: ClassVar[bool] = True
+    may_idle: ClassVar[bool] = False
+
+    def init(self, view: StepView) -> RCRMemory:
+        """Nothing is filled yet."""
+        return RCRMemory(
+            confidence=view.confidence.new_zeros(view.confidence.shape),
+            filled=view.eligible.new_zeros(view.eligible.shape),
+            masks=view.remaining,
+        )
+
+    def step(self, view: StepView, memory: RCRMemory) -> tuple[StepUpdate, RCRMemory]:
+        """Fill all, keep the scheduled number."""
+        entered = view.step == 0
+        masks = view.remaining.where(entered, memory.masks)
+        confidence = view.confidence.where(view.eligible, memory.confidence)
+        filled = view.eligible | (memory.filled & ~entered.unsqueeze(1))
+        steps = view.planned_steps.minimum(masks)
+        visible = masks - masks * (steps - 1 - view.step) // steps
+        kept = replace(view, eligible=filled).rank(confidence) < visible.unsqueeze(1)
+        update = StepUpdate(
+            unmask=view.eligible & kept, tokens=view.proposals, remask=filled & ~view.eligible & ~kept
+        )
+        return update, RCRMemory(confidence=confidence, filled=filled, masks=masks)

@@ -1,0 +1,302 @@
+"""Every bad input has one message that says what to do, and its exit code."""
+
+import json
+import os
+
+import pytest
+
+USAGE = pytest.ExitCode.USAGE_ERROR
+ONE = ("--task", "copy", "--unmasking", "random", "--k", "1", "--samples", "2")
+
+GOOD = {
+    "id": "say",
+    "category": "mine",
+    "version": "1",
+    "prompt": '"Say {word}."',
+    "canvas": "8",
+    "scorer": "list",
+    "score": "accuracy",
+    "data": "say.jsonl",
+}
+LINES = (
+    {"id": "a", "fields": {"word": "hi"}, "answers": ['["a"]']},
+    {"id": "b", "fields": {"word": "ho"}, "answers": ['["b"]']},
+)
+
+
+@pytest.fixture
+def task_file(suite):
+    """Write a task of the user's, with some keys of its YAML file replaced, and return the file's name."""
+
+    def write(*, lines=LINES, **changes):
+        folder = suite.pytester.path
+        texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+        folder.joinpath("say.jsonl").write_text("".join(f"{text}\n" for text in texts))
+        folder.joinpath("say.yaml").write_text("".join(f"{k}: {v}\n" for k, v in {**GOOD, **changes}.items()))
+        return "say.yaml"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--task", "shufle"), "--task must be *, got 'shufle'; did you mean 'shuffle'? Known: *"),
+        (("--model", "lada"), "--model must be *, got 'lada'; did you mean 'llada'? Known: *"),
+        (("--model", "openai:gpt"), "--model must be a model that runs here, got 'openai:gpt'; *"),
+        (
+            ("--model", "a.b:c,a.b:d"),
+            "--model must be NAME, NAME=DIR_OR_HUB_ID[[]@REVISION[]] or package.module:attribute, got *",
+        ),
+        (("--unmasking", "margn"), "--unmasking must be *, got 'margn'; did you mean 'margin'? Known: *"),
+        (
+            ("--unmasking", "threshold:gama=0.9"),
+            "--unmasking threshold:gama=0.9: parameter must be one of gamma, confidence, got 'gama'; *",
+        ),
+        (
+            ("--unmasking", "threshold:gamma=2"),
+            "--unmasking threshold:gamma=2: gamma must be in (0, 1], got 2.0; *",
+        ),
+        (
+            ("--task", "shuffle:m=15"),
+            "--task shuffle:m=15: parameter of task shuffle must be one of n, cot, samples, canvas, got 'm'; *",
+        ),
+        (
+            ("--task", "shuffle:n=99"),
+            "--task shuffle:n=99: n of task shuffle must be a whole number from 2 to 20, got '99'; *",
+        ),
+        (("--unmasking", "nowhere:Method"), "--unmasking must be importable, got 'nowhere:Method' *"),
+        (("--task", "nowhere.yaml"), "--task: task file must exist, got '*nowhere.yaml'; check the path"),
+        (
+            ("--unmasking", "threshold", "--k", "2"),
+            "--k must come with a method that has k, got threshold; leave --k out or *",
+        ),
+        (
+            ("--task", "copy", "--unmasking", "random", "--k", "64"),
+            "the selection must have at least one item, got none (k=64: not for 1 task with canvas 32); *",
+        ),
+        (("--block-length", "5"), "--block-length must divide the canvas of at least one task, got 5 for *"),
+        (("--samples", "0"), "--samples must be a whole number of at least 1, got '0'; write digits only"),
+        (("--samples", "1000"), "--samples must be at most 108, the most any selected task has, got 1000; *"),
+        (("--seed", "x"), "--seed must be a whole number of at least 0, got 'x'; write digits only"),
+        (("--pb-temperature", "-1"), "--pb-temperature must be a number of at least 0, got '-1'; *"),
+        (("--pb-sweep", "both"), "--pb-sweep must be one of group, isolated, got 'both'; *"),
+        (("--pb-gate", "PB80=>4"), "gate must *, got *"),
+        (("--pb-floor", "copy"), "--pb-floor must be TASK=ACCURACY, got 'copy'; for example copy=0.9"),
+        (("--pb-floor", "copi=0.9"), "--pb-floor must name a task, got 'copi'; known: copy, *"),
+        (("--pb-data=nowhere",), "--pb-data must be a folder, got '*nowhere'; name a checkout of *"),
+        (("--pb-timing", "-n", "2"), "--pb-timing must run in one process, got -n: *"),
+        (("--pb-timing", "-p", "no:benchmark"), "--pb-timing must have pytest-benchmark, *"),
+        (("--pb-timing", "--benchmark-disable"), "--pb-timing must have pytest-benchmark measure, got *"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_bad_option_is_one_message_and_exit_code_4(suite, options, message):
+    result = suite.run(*options)
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+    assert [line for line in result.errlines if line] == [result.errlines[0]]
+    assert not suite.store.exists()
+
+
+def test_a_store_that_is_a_file_is_refused_at_once(suite):
+    suite.store.write_text("mine")
+    result = suite.run()
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(
+        ["ERROR: store must be a directory, got the file '*store'; name a directory *"]
+    )
+
+
+def test_a_default_store_that_is_a_file_is_one_reason_for_every_item_and_no_matter_of_other_tests(suite):
+    suite.pytester.path.joinpath(".pb").write_text("mine")
+    suite.pytester.makepyfile(
+        test_bench="""
+        def test_cell(pb_cell, pb_record): ...
+        def test_plain(): ...
+        """
+    )
+    result = suite.pytester.runpytest_inprocess(
+        "-p", "pb_plugin.plugin", "-p", "no:cacheprovider", "-k", "copy-ideal-random-k1] or plain"
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["failed, 1 item: store must be a directory, got the file '*.pb'; name *"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_store_that_cannot_be_written_is_one_reason(suite):
+    suite.store.mkdir(mode=0o500)
+    result = suite.run(*ONE)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["failed, 1 item: store must be a directory that can be written, got *"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"canvas": "no"}, "say.yaml, line 5, *canvas must be a whole number from 1 to 4096, got 'no'; *"),
+        ({"canvass": "8"}, "say.yaml, line 9*canvass*; did you mean 'canvas'?*"),
+        ({"prompt": "[1"}, "say.yaml, line *"),
+        ({"scorer": "lst"}, "say.yaml, line 6, *scorer must be *, got 'lst'; did you mean 'list'?*"),
+        ({"data": "other.jsonl"}, "say.yaml*other.jsonl*"),
+        ({"id": "copy"}, "say.yaml: id must be none of the built-in ids, got 'copy'; choose another name*"),
+    ],
+    ids=["value", "key", "YAML", "scorer", "data", "id"],
+)
+def test_a_fault_of_a_task_file_names_file_line_and_key(suite, task_file, changes, message):
+    result = suite.run("--task", task_file(**changes))
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines([f"ERROR: --task: *{message}"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ((LINES[0], "{"), "say.jsonl, line 2: a line must be one JSON object, got '{'; *"),
+        ((LINES[0], {"id": "b", "answers": ['["b"]']}), "say.jsonl, line 2*fields must be *"),
+        ((LINES[0], {**LINES[1], "fields": {"wort": "ho"}}), "say.jsonl, line 2*with 'word'*"),
+        ((LINES[0], LINES[0]), "say.jsonl, line 2*id must be there once in the file, got 'a'; *"),
+        ((LINES[0], {**LINES[1], "answer": "b"}), "say.jsonl, line 2*did you mean 'answers'?*"),
+    ],
+    ids=["JSON", "missing", "field", "twice", "unknown"],
+)
+def test_a_fault_of_a_data_file_names_file_line_and_key_for_every_item(suite, task_file, lines, message):
+    result = suite.run("--task", task_file(lines=lines), "--unmasking", "random", "--k", "1,8")
+    assert result.ret == 1
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines([f"failed, 2 items: ValueError: {message}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_good_task_file_of_ones_own_passes(suite, task_file):
+    result = suite.run("--task", task_file(), "--unmasking", "random", "--k", "1,8")
+    assert {record.parts["data_source"] for record in suite.records()} == {"user"}
+    assert result.ret == 0, "answers of one sample are determined, so any k is right"
+
+
+def test_a_floor_in_the_task_file_holds_unless_the_option_says_otherwise(suite, task_file):
+    lines = ({**LINES[0], "answers": ['["a"]', '["b"]']}, LINES[1])
+    options = (
+        "--task",
+        task_file(lines=lines, floor="1.0", scorer="list"),
+        "--unmasking",
+        "random",
+        "--k",
+        "8",
+    )
+    result = suite.run(*options)
+    result.stdout.fnmatch_lines(["failed, 1 item: accuracy 0.* is below the floor 1 of task say"])
+    suite.run(*options, "--pb-floor", "say=0").assert_outcomes(passed=1)
+
+
+def test_a_checksum_that_does_not_fit_is_an_error_of_every_item(suite, task_file):
+    result = suite.run("--task", task_file(checksum=f'"{"0" * 64}"'), "--unmasking", "random", "--k", "1,8")
+    assert result.ret == 1
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "failed, 2 items: ValueError: *say.yaml: checksum must be that of say.jsonl, got '0*'; the file has *"
+        ]
+    )
+
+
+def test_a_scorer_that_cannot_be_imported_is_found_before_anything_is_decoded(suite, task_file):
+    result = suite.run("--task", task_file(scorer="nowhere:scorer"), "--unmasking", "random", "--k", "1")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["failed, 1 item: LookupError: *nowhere*"])
+    assert not suite.records()
+
+
+@pytest.mark.parametrize("source", ["./nowhere", "./empty"])
+def test_a_checkpoint_that_is_not_there_is_one_reason_for_all_its_items(suite, source):
+    suite.pytester.mkdir("empty")
+    options = (
+        "--model",
+        "ideal",
+        "--model",
+        f"llada={source}",
+        "--task",
+        "copy,sort",
+        "--unmasking",
+        "random",
+    )
+    result = suite.run(*options, "--k", "1,8", "--samples", "2")
+    assert result.ret == 1
+    result.assert_outcomes(passed=4, errors=4)
+    (reason,) = (line for line in result.outlines if line.startswith("failed, "))
+    assert reason.startswith(f"failed, 4 items: model llada={source}: ")
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_canvas_too_short_for_an_answer_fails_without_a_score(suite):
+    result = suite.run("--task", "shuffle:canvas=16", "--unmasking", "random", "--k", "1,8", "--samples", "8")
+    assert result.ret == 1
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "failed, 2 items: ValueError: canvas must hold every answer of shuffle_canvas16/n?-???, got 16 "
+            "positions for * tokens of *; give the task a longer one (TASK:canvas=N)"
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert not suite.records()
+
+
+def test_a_category_that_does_not_exist_is_a_collection_error(suite):
+    suite.pytester.makepyfile(
+        test_bench="""
+        import pytest
+
+        @pytest.mark.pb_category("puzzle")
+        def test_cell(pb_cell): ...
+        """
+    )
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["pb_category must be one of waiting_line, *, other, got 'puzzle'; *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_line_of_the_store_that_is_no_record_is_named(suite):
+    suite.run(*ONE)
+    (file,) = suite.store.glob("*.jsonl")
+    text = file.read_text()
+    file.write_text("{}\n" + text)
+    result = suite.run(*ONE)
+    assert result.ret == 1
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"failed, 1 item: ValueError: {file}, line 1: not a record (*); delete *"])
+    result.stdout.fnmatch_lines([f"no summary: {file}, line 1: not a record *"])
+    file.write_text(text)
+    suite.run(*ONE).assert_outcomes(passed=1)
+
+
+def test_a_torn_last_line_is_decoded_again(suite):
+    suite.run(*ONE)
+    (file,) = suite.store.glob("*.jsonl")
+    whole = file.read_bytes()
+    summary = suite.summary()
+    file.write_bytes(whole[:-20])
+    result = suite.run(*ONE)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["0 of 1 items reused; *"])
+    assert len(list(suite.store.glob("*.jsonl"))) == 2
+    assert suite.summary() == summary
+
+
+def test_two_results_of_one_key_fail_their_item_naming_both_files(suite):
+    suite.run(*ONE, "--unmasking", "margin")
+    (file,) = suite.store.glob("*.jsonl")
+    line = json.loads(file.read_text().splitlines()[0])
+    other = suite.store / "other.jsonl"
+    other.write_text(json.dumps({**line, "nfe": line["nfe"] - 1}) + "\n")
+    result = suite.run(*ONE, "--unmasking", "margin")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"failed, 1 item: {file} and {other} hold different nfe for decode_key {line['decode_key']}; "
+            "something that is no part of the key changed the result: *"
+        ]
+    )
+    by_method = {cell["method"]: cell for cell in json.loads(suite.summary())["cells"]}
+    assert by_method[line["parts"]["method"]]["n"] == 1, "a result in conflict is none"

@@ -1,0 +1,409 @@
+"""What an item asserts, seen by breaking things: laws, floors, failures, and whose items they are."""
+
+import json
+
+import pytest
+
+from task_specs.scoring import Scored, resolve_scorer
+
+METHODS = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from decoders.state import StepUpdate
+
+@dataclass(frozen=True, kw_only=True)
+class Plain:
+    family: ClassVar[str] = "static"
+    takes_k: ClassVar[bool] = True
+    sweep: ClassVar = ({},)
+    needs: ClassVar = frozenset()
+    may_remask: ClassVar[bool] = False
+    may_idle: ClassVar[bool] = False
+
+    def init(self, view):
+        return None
+
+@dataclass(frozen=True, kw_only=True)
+class Raising(Plain):
+    name: ClassVar[str] = "raising"
+
+    def step(self, view, memory):
+        raise RuntimeError("no idea")
+
+@dataclass(frozen=True, kw_only=True)
+class Idle(Plain):
+    name: ClassVar[str] = "idle"
+
+    def step(self, view, memory):
+        return StepUpdate(unmask=view.eligible & False, tokens=view.proposals), None
+
+@dataclass(frozen=True, kw_only=True)
+class Needy(Plain):
+    name: ClassVar[str] = "needy"
+    needs: ClassVar = frozenset({"attention"})
+
+    def step(self, view, memory):
+        return StepUpdate(unmask=view.eligible, tokens=view.proposals), None
+"""
+
+MODELS = """
+import gc
+import weakref
+from pathlib import Path
+
+from decoders.byte_tokenizer import ByteTokenizer
+from decoders.hash_denoiser import HashDenoiser
+
+LOADED = []
+
+class Babble(HashDenoiser):
+    name = "babble"
+
+    def __init__(self):
+        super().__init__(vocab_size=300)
+        self.tokenizer = ByteTokenizer(vocab_size=300)
+        self.n_prompts = 0
+
+    def encode_prompt(self, messages):
+        self.n_prompts += 1
+        return [298 + min(self.n_prompts, 2) - 1]
+
+    def __call__(self, canvas, attend, query, contexts):
+        logits = super().__call__(canvas, attend, query, contexts)
+        logits[:, 298:] = float("-inf")
+        return logits
+
+class FirstPromptIsNaN(Babble):
+    name = "holes"
+
+    def __call__(self, canvas, attend, query, contexts):
+        logits = super().__call__(canvas, attend, query, contexts)
+        logits[(canvas == 298).any(dim=1)[query[:, 0]]] = float("nan")
+        return logits
+
+class Raising(Babble):
+    name = "raising"
+
+    def __call__(self, canvas, attend, query, contexts):
+        raise ZeroDivisionError("half way")
+
+def babble(request):
+    return Babble()
+
+def holes(request):
+    return FirstPromptIsNaN()
+
+def raising(request):
+    return Raising()
+
+def no_load(request):
+    with Path("loads.txt").open("a") as file:
+        file.write("tried\\n")
+    raise RuntimeError("weights are on another planet")
+
+def nothing(request):
+    return None
+
+def heavy(request):
+    model = Babble()
+    LOADED.append(weakref.ref(model))
+    return model
+
+def next_heavy(request):
+    gc.collect()
+    Path("alive.txt").write_text(str(LOADED[0]() is not None))
+    return Babble()
+"""
+
+SMALL = ("--task", "copy", "--k", "4", "--samples", "4")
+
+
+@pytest.fixture
+def user_code(suite, request):
+    """Write modules of the user's under names that no other test uses; return their names."""
+    suite.pytester.syspathinsert()
+    stem = request.node.name.partition("[")[0]
+    suite.pytester.makepyfile(**{f"methods_{stem}": METHODS, f"models_{stem}": MODELS})
+    return f"methods_{stem}", f"models_{stem}"
+
+
+def always(value):
+    def scorer(text, sample, measured):
+        return Scored(values={"accuracy": value, "accuracy_strict": value})
+
+    return lambda name: scorer
+
+
+@pytest.mark.parametrize(
+    ("task", "unmasking", "why"),
+    [
+        ("shuffle", "random", "it was decoded one token per step"),
+        ("copy", "threshold:gamma=0.5", "its answer is determined (C(Y|X) = 0)"),
+    ],
+)
+def test_a_scorer_that_denies_a_right_answer_is_caught(suite, monkeypatch, task, unmasking, why):
+    monkeypatch.setattr("pb_plugin.samples.resolve_scorer", always(0.0))
+    ks = ("--k", "1") if unmasking == "random" else ()
+    result = suite.run("--task", task, "--unmasking", unmasking, *ks, "--samples", "4")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [f"*AssertionError: the exact model must be right on n?-???, because {why}, got *"]
+    )
+
+
+def test_a_scorer_that_accepts_everything_is_caught_by_the_exact_law(suite, monkeypatch):
+    monkeypatch.setattr("pb_plugin.samples.resolve_scorer", always(1.0))
+    result = suite.run("--task", "shuffle", "--unmasking", "random", "--k", "1,32", "--samples", "40")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "failed, 1 item: the exact law expects between 0 and * correct samples (mean *), got 40; "
+            "the loop, the ties or the scorer of shuffle changed"
+        ]
+    )
+
+
+def test_ties_broken_in_a_fixed_order_are_caught_by_the_exact_law(suite, monkeypatch):
+    options = ("--task", "list_shuffle:n=3", "--unmasking", "random", "--k", "1,3")
+    suite.run(*options, store=suite.pytester.path / "unbiased").assert_outcomes(passed=2)
+    monkeypatch.setattr("decoders.models.ideal.Ideal.unbiased_ties", False)
+    result = suite.run(*options)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["failed, 1 item: the exact law expects between * and * correct *, got 0; *"])
+
+
+def test_a_stored_result_is_judged_again(suite):
+    options = ("--task", "copy", "--unmasking", "random", "--k", "1", "--samples", "2")
+    suite.run(*options).assert_outcomes(passed=1)
+    (file,) = suite.store.glob("*.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[1]["scores"]["accuracy"] = 0.0
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = suite.run(*options)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["failed, 1 item: the exact model must be right on *", "1 of 1 items reused*"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("floor", "outcomes"), [("0.9", {"failed": 1, "passed": 1}), ("0.0", {"passed": 2})], ids=["high", "low"]
+)
+def test_a_floor_fails_the_items_of_its_task_below_it(suite, floor, outcomes):
+    options = ("--task", "copy,shuffle", "--unmasking", "random", "--k", "32", "--samples", "8")
+    result = suite.run(*options, "--pb-floor", f"shuffle={floor}", "--pb-floor", "copy=1")
+    result.assert_outcomes(**outcomes)
+    if outcomes.get("failed"):
+        result.stdout.fnmatch_lines(["failed, 1 item: accuracy 0.* is below the floor 0.9 of task shuffle"])
+
+
+def test_missing_samples_fail_the_item_and_keep_the_others(suite, monkeypatch):
+    from decoders import batching
+
+    whole = batching.sweep
+
+    def lossy(model, rows, **options):
+        return (row for row in whole(model, rows, **options) if row.key != 0)
+
+    monkeypatch.setattr("decoders.batching.sweep", lossy)
+    result = suite.run(*SMALL, "--unmasking", "random,confidence")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["failed, 1 item: 1 of 4 samples were not decoded; run the same command again"]
+    )
+    assert len(suite.records()) == 7
+    monkeypatch.setattr("decoders.batching.sweep", whole)
+    suite.run(*SMALL, "--unmasking", "random,confidence").assert_outcomes(passed=2)
+    assert len(suite.records()) == 8
+
+
+def test_a_method_that_raises_fails_its_own_items_and_is_never_a_score(suite, user_code):
+    methods, _ = user_code
+    options = (*SMALL, "--unmasking", "confidence", "--unmasking", f"{methods}:Raising")
+    result = suite.run(*options, "--unmasking", f"{methods}:Idle")
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "copy *failed",
+            "failed, 1 item: 4 of 4 samples failed (method_error); first: method raising raised "
+            "RuntimeError: no idea (first row *)",
+            "failed, 1 item: 4 of 4 samples failed (method_error); first: * method idle, row *: it commits "
+            "nothing; commit at least one eligible position or declare may_idle",
+        ]
+    )
+    failed = [record for record in suite.records() if record.failed]
+    assert len(failed) == 8
+    assert all(not record.scores and record.error["class"] == "method_error" for record in failed)
+    by_method = {cell["method"]: cell for cell in json.loads(suite.summary())["cells"]}
+    assert by_method["raising"]["accuracy"] is None
+    assert by_method["raising"]["errors"] == {"method_error": 4}
+    assert by_method["confidence"]["accuracy"] == 1.0
+    again = suite.run(*options)
+    again.assert_outcomes(passed=1, failed=1)
+    again.stdout.fnmatch_lines(["1 of 2 items reused; *"])
+
+
+def test_a_method_that_needs_what_nobody_offers_fails_alone(suite, user_code):
+    methods, _ = user_code
+    result = suite.run(*SMALL, "--unmasking", "confidence", "--unmasking", f"{methods}:Needy")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "failed, 1 item: ValueError: method needy must need only what the loop offers, got "
+            "needs=attention; choose another method"
+        ]
+    )
+
+
+def test_logits_that_are_not_finite_fail_the_sample_they_belong_to(suite, user_code):
+    _, models = user_code
+    result = suite.run(*SMALL, "--model", f"{models}:holes", "--unmasking", "random")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "failed, 1 item: 1 of 4 samples failed (model_error); first: model holes, method random, row *: "
+            "the denoiser gave logits that are not finite; check the checkpoint and its dtype"
+        ]
+    )
+    assert [record.failed for record in suite.records()].count(True) == 1
+    (cell,) = json.loads(suite.summary())["cells"]
+    assert (cell["n"], cell["n_failed"], cell["errors"]) == (3, 1, {"model_error": 1})
+
+
+def test_a_model_that_raises_fails_every_sample_and_no_other_models_items(suite, user_code):
+    _, models = user_code
+    result = suite.run(
+        *SMALL, "--model", f"{models}:raising", "--model", "ideal", "--unmasking", "random,margin"
+    )
+    result.assert_outcomes(failed=2, passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "failed, 2 items: 4 of 4 samples failed (model_error); first: model raising raised "
+            "ZeroDivisionError: half way"
+        ]
+    )
+
+
+def failing(text, sample, measured):
+    raise KeyError("items")
+
+
+def bare(text, sample, measured):
+    return 0.5
+
+
+def unsure(text, sample, measured):
+    return Scored(values={"accuracy": None}, reasons={"accuracy": "no grammar backend"})
+
+
+@pytest.mark.parametrize(
+    ("scorer", "message"),
+    [
+        (failing, "4 of 4 samples failed (scorer_error); first: scorer list raised KeyError: 'items'"),
+        (
+            bare,
+            "4 of 4 samples failed (scorer_error); first: scorer list must return Scored, got 0.5; "
+            "wrap the values in one",
+        ),
+        (unsure, "4 of 4 samples have no accuracy: no grammar backend"),
+    ],
+)
+def test_what_a_scorer_cannot_score_is_no_score(suite, monkeypatch, scorer, message):
+    monkeypatch.setattr("pb_plugin.samples.resolve_scorer", lambda name: scorer)
+    result = suite.run(*SMALL, "--unmasking", "random")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"failed, 1 item: {message}"])
+    (cell,) = json.loads(suite.summary())["cells"]
+    assert cell["accuracy"] is None
+
+
+def test_numbers_of_a_scorer_that_are_no_plain_floats_are_stored_as_such(suite, monkeypatch):
+    class Number(float):
+        """Like numpy's."""
+
+    def scorer(text, sample, measured):
+        found = resolve_scorer("list")(text, sample, measured)
+        return Scored(values={name: Number(value) for name, value in found.values.items()})
+
+    monkeypatch.setattr("pb_plugin.samples.resolve_scorer", lambda name: scorer)
+    suite.pytester.makeconftest(
+        """
+        def pytest_runtest_logreport(report):
+            for name, value in report.user_properties:
+                assert type(value) in (str, int, float), name
+            assert type(report.pb["score"]) in (float, type(None))
+        """
+    )
+    suite.run(*SMALL, "--unmasking", "random").assert_outcomes(passed=1)
+
+
+def test_a_users_own_assertion_is_the_reason_that_is_shown(suite):
+    suite.pytester.makepyfile(
+        test_bench="""
+        def test_cell(pb_cell, pb_record):
+            assert pb_record(pb_cell).score > 2, "twice as good as perfect"
+        """
+    )
+    result = suite.run(*SMALL, "--unmasking", "random,margin")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["failed, 2 items: twice as good as perfect"])
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_once_and_is_one_reason(suite, user_code):
+    _, models = user_code
+    options = ("--model", f"{models}:no_load", "--task", "copy,sort", "--unmasking", "random", "--k", "4,8")
+    result = suite.run(*options, "--samples", "2")
+    assert result.ret == 1
+    result.assert_outcomes(errors=4)
+    result.stdout.fnmatch_lines(
+        [f"failed, 4 items: model {models}:no_load: RuntimeError: weights are on another planet"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert (suite.pytester.path / "loads.txt").read_text() == "tried\n"
+
+
+def test_a_load_function_that_returns_nothing_is_an_error(suite, user_code):
+    _, models = user_code
+    result = suite.run(*SMALL, "--model", f"{models}:nothing", "--unmasking", "random")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["failed, 1 item: * a model's load function must return the model, got None *"]
+    )
+
+
+def test_a_failing_items_model_is_gone_when_the_next_one_loads(suite, user_code):
+    _, models = user_code
+    suite.pytester.makepyfile(
+        test_bench="""
+        def test_cell(pb_cell, pb_model, pb_record):
+            in_a_local = pb_model.get()
+            pb_record(pb_cell)
+            assert pb_cell.model.name.endswith(":next_heavy"), "fails while its frame holds the model"
+        """
+    )
+    result = suite.run(
+        *SMALL, "--model", f"{models}:heavy", "--model", f"{models}:next_heavy", "--unmasking", "random"
+    )
+    result.assert_outcomes(failed=1, passed=1)
+    assert (suite.pytester.path / "alive.txt").read_text() == "False"
+
+
+def test_a_task_without_reference_answers_is_an_unscored_skip_on_the_exact_model(suite):
+    suite.pytester.path.joinpath("no_answers.jsonl").write_text(
+        '{"id": "a", "fields": {"word": "hi"}}\n{"id": "b", "fields": {"word": "ho"}}\n'
+    )
+    suite.pytester.path.joinpath("say.yaml").write_text(
+        "id: say\ncategory: mine\nversion: 1\nprompt: Say {word}.\ncanvas: 8\nscorer: list\nscore: accuracy\n"
+        "data: no_answers.jsonl\n"
+    )
+    result = suite.run("--task", "say.yaml", "--unmasking", "random", "--k", "1,8")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(
+        [
+            "skipped, 2 items: Skipped: unscored: model ideal needs reference answers, and the data hold "
+            "none for say/*"
+        ]
+    )
+    assert not suite.records()
