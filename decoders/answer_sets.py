@@ -172,6 +172,11 @@ def template_ids(
     return tuple(ids + [eos_id] * (gen_length - len(ids)))
 
 
+def is_answer(answers: TokenAnswers, ids: Sequence[int]) -> bool:
+    """Return whether the generated *ids* are one of the answers."""
+    return bool((answers.ids == torch.tensor(ids)).all(dim=1).any())
+
+
 def chance_correct(
     answers: TokenAnswers | TokenPermutations, commit_step: Sequence[int], temperature: float
 ) -> float:

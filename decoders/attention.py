@@ -45,6 +45,21 @@ def block_mask(attend: Tensor, block_length: int) -> Tensor:
     return (attend[:, None, :] & (block[:, None, :] <= block[:, :, None]))[:, None]
 
 
+def causal_mask(attend: Tensor, queries: int) -> Tensor:
+    """Return the bool mask [B, 1, Q, L] in which the last *queries* positions see all up to themselves.
+
+    A query at padding sees itself, so that it cannot become NaN.
+
+    Args:
+        attend: bool [B, L], False at padding.
+        queries: How many positions, the last ones, ask.
+    """
+    _must_be_bool(attend)
+    place = torch.arange(attend.shape[1], device=attend.device)
+    before, itself = (compare(place[None, :], place[-queries:, None]) for compare in (torch.le, torch.eq))
+    return ((attend[:, None, :] & before) | itself)[:, None]
+
+
 def _must_be_bool(attend: Tensor) -> None:
     if attend.dtype != torch.bool:
         raise TypeError(

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from decoders.loop import advance, settle
+from decoders.needs import Needs, check_offered, needs_of, widest
 from decoders.protocols import Denoiser, UnmaskingMethod
 from decoders.slots import Slots, admit, join, keep
 from decoders.state import Decoded, DecodeError, Failed, Row, Setting
@@ -69,21 +70,19 @@ def sweep(
 
     Raises:
         ValueError: A method needs something that the loop does not offer.
+        NotSupported: The denoiser lacks what a method or its cache needs; nothing is decoded.
     """
     budget = budget or default_budget(denoiser)
-    buckets: dict[tuple[int, int], deque[Row]] = {}
+    buckets: dict[tuple[int, int], dict[Needs, deque[Row]]] = {}
     for row in rows:
-        if row.setting.method.needs:
-            needs = ", ".join(sorted(row.setting.method.needs))
-            raise ValueError(
-                f"method {row.setting.method.name} must need only what the loop offers, got needs={needs}; "
-                "choose another method"
-            )
+        check_offered(denoiser, row.setting)
         width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
-        buckets.setdefault((row.gen_length, width), deque()).append(row)
+        same_shape = buckets.setdefault((row.gen_length, width), {})
+        same_shape.setdefault(needs_of(row.setting), deque()).append(row)
     with _threads(getattr(denoiser, "cpu_threads", None)):
-        for (gen_length, width), queue in sorted(buckets.items()):
-            yield from _bucket(denoiser, queue, gen_length, width, budget, on_step)
+        for (gen_length, width), same_shape in sorted(buckets.items()):
+            for needs, queue in same_shape.items():
+                yield from _bucket(denoiser, queue, needs, gen_length, width, budget, on_step)
 
 
 @contextmanager
@@ -100,15 +99,20 @@ def _threads(wanted: int | None) -> Iterator[None]:
 def _bucket(
     denoiser: Denoiser,
     queue: deque[Row],
+    needs: Needs,
     gen_length: int,
     width: int,
     budget: Budget,
     on_step: Callable[[int], None] | None,
 ) -> Iterator[Decoded | Failed]:
+    columns = widest(denoiser, queue) if needs.probabilities else None
+    most = needs.max_rows(gen_length, columns or 0)
+    size = width + gen_length * (2 if needs.shadow else 1)
     active: Slots | None = None
     parked: list[Slots] = []
     while queue or parked or active is not None:
-        free = budget.rows(width + gen_length) - (0 if active is None else len(active))
+        fitting = budget.rows(size) if most is None else min(most, budget.rows(size))
+        free = fitting - (0 if active is None else len(active))
         if parked and free > 0:
             waiting = parked.pop()
             if len(waiting) > free:
@@ -117,7 +121,7 @@ def _bucket(
             active = back if active is None else join(active, back)
         elif queue and not parked and free > 0:
             entering = [queue.popleft() for _ in range(min(free, len(queue)))]
-            fresh, already_complete = settle(admit(entering, denoiser, width), denoiser)
+            fresh, already_complete = settle(admit(entering, denoiser, width, columns), denoiser)
             yield from already_complete
             active = fresh if active is None else join(active, fresh)
         assert active is not None
@@ -130,7 +134,7 @@ def _bucket(
                     active = None
                     continue
                 half = len(active) // 2
-                budget.tokens = min(budget.tokens, half * (width + gen_length))
+                budget.tokens = min(budget.tokens, half * size)
                 parked.append(keep(active, range(half, len(active))))
                 active = keep(active, range(half))
                 continue
@@ -160,6 +164,7 @@ def decode(
     block_length: int | None = None,
     temperature: float = 0.0,
     seed: int = 0,
+    cache: str = "none",
     templates: Sequence[Sequence[int]] | None = None,
     contexts: Sequence[Any] | None = None,
     budget: Budget | None = None,
@@ -176,6 +181,7 @@ def decode(
         block_length: Divides *gen_length*; None is one block.
         temperature: 0 is greedy.
         seed: Keys every random draw together with the prompt's index.
+        cache: none, prefix or dual, see `Setting`.
         templates: For infilling, *gen_length* ids per prompt with ``mask_id`` where something is filled in.
         contexts: One opaque object per prompt for the denoiser.
         budget: Size of a forward.
@@ -193,7 +199,12 @@ def decode(
                 f"{name} must be one per prompt ({len(prompts)}), got {len(given)}; pair them up"
             )
     setting = Setting(
-        method=method, k=k, max_steps=max_steps, block_length=block_length, temperature=temperature
+        method=method,
+        k=k,
+        max_steps=max_steps,
+        block_length=block_length,
+        temperature=temperature,
+        cache=cache,
     )
     rows = [
         Row(

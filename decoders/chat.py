@@ -23,13 +23,13 @@ class ChatFormat:
         render: Messages to the prompt text, up to where the answer starts.
         markers: Special tokens that *render* writes; a tokenizer must hold each as one token.
         end_of_turn: Tokens that end an answer besides the EOS of config.json, where the tokenizer holds them.
-        mask: The mask token as the tokenizer writes it.
+        mask: The mask token as the tokenizer writes it; empty for a model without one.
     """
 
     render: Callable[[Sequence[Message]], str]
     markers: tuple[str, ...]
     end_of_turn: tuple[str, ...]
-    mask: str
+    mask: str = ""
 
 
 def check_messages(messages: Sequence[Message]) -> None:
@@ -62,21 +62,40 @@ def _header(role: str) -> str:
     return f"<|start_header_id|>{role}<|end_header_id|>\n\n"
 
 
+def render_llama3(messages: Sequence[Message]) -> str:
+    """Return the Llama 3.1 chat of *messages*, ending in an open assistant turn.
+
+    Source: chat template of meta-llama/Llama-3.1-8B-Instruct: the system turn is always there and starts with
+    two dates; contents are stripped.
+    """
+    check_messages(messages)
+    turns = list(messages)
+    system = turns.pop(0)["content"].strip() if turns[0]["role"] == "system" else ""
+    dates = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+    turns = [{"role": "system", "content": dates + system}, *turns]
+    written = [f"{_header(turn['role'])}{turn['content']}<|eot_id|>" for turn in turns[:1]]
+    written += [f"{_header(turn['role'])}{turn['content'].strip()}<|eot_id|>" for turn in turns[1:]]
+    return "<|begin_of_text|>" + "".join(written) + _header("assistant")
+
+
 def render_plain(messages: Sequence[Message]) -> str:
     """Return the contents of *messages*, a blank line after each, for a tokenizer without chat markers."""
     check_messages(messages)
     return "\n\n".join(message["content"].strip() for message in messages) + "\n\n"
 
 
-def chatml(*, system: str | None, before_end: str = "") -> Callable[[Sequence[Message]], str]:
+def chatml(
+    *, system: str | None, before_end: str = "", opening: str = ""
+) -> Callable[[Sequence[Message]], str]:
     """Return the ChatML writer of a family.
 
-    Source: chat templates of Qwen2.5, Dream, SDAR; apple/DiffuCoder-7B-Instruct for *before_end*. Contents
-    are written as they are.
+    Source: chat templates of Qwen2.5, Qwen3, Dream and SDAR; apple/DiffuCoder-7B-Instruct for *before_end*.
+    Contents are written as they are.
 
     Args:
         system: The system message of a chat that starts without one, or None for no system message.
         before_end: Written between the content of a user message and the end of its turn.
+        opening: What the answer starts with, for example an empty thought.
     """
 
     def render(messages: Sequence[Message]) -> str:
@@ -89,7 +108,7 @@ def chatml(*, system: str | None, before_end: str = "") -> Callable[[Sequence[Me
             f"{before_end if turn['role'] == 'user' else ''}<|im_end|>\n"
             for turn in turns
         ]
-        return "".join(written) + "<|im_start|>assistant\n"
+        return "".join(written) + "<|im_start|>assistant\n" + opening
 
     return render
 
@@ -119,6 +138,24 @@ LLADA_CHAT = ChatFormat(
 
 CHATML_MARKERS = ("<|im_start|>", "<|im_end|>")
 QWEN_ENDS = ("<|im_end|>", "<|endoftext|>")
+
+QWEN2_CHAT = ChatFormat(
+    render=chatml(system="You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
+    markers=CHATML_MARKERS,
+    end_of_turn=QWEN_ENDS,
+)
+
+QWEN3_CHAT = ChatFormat(
+    render=chatml(system=None, opening="<think>\n\n</think>\n\n"),
+    markers=(*CHATML_MARKERS, "<think>", "</think>"),
+    end_of_turn=QWEN_ENDS,
+)
+
+LLAMA3_CHAT = ChatFormat(
+    render=render_llama3,
+    markers=("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    end_of_turn=("<|eot_id|>", "<|end_of_text|>"),
+)
 
 LING_CHAT = ChatFormat(
     render=render_ling,

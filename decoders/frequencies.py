@@ -106,7 +106,7 @@ def _checked(content: Any, path: Path | str) -> TokenCounts:
     listed = content.get(COUNTS_KEY) if isinstance(content, dict) else None
     if not isinstance(listed, dict) or not listed:
         raise ValueError(
-            f"{path}: table must be an object with {TOTAL_KEY} and {COUNTS_KEY}, the latter token id to count, "
+            f"{path}: table must be an object with {TOTAL_KEY} and {COUNTS_KEY} (token id to count), "
             f"got {_short(content)}; make one with decoders.frequencies.count_tokens"
         )
     counts: dict[int, int] = {}

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from decoders import draws
+from decoders.forwards import interpret, listen
 from decoders.loop import settle
 from decoders.protocols import Message, Tokenizer, UnmaskingMethod
 from decoders.slots import Slots, admit
 from decoders.state import Row, Setting, StepView
 from decoders.tokenizer import PieceTokenizer
-from decoders.view import batch_view, eligible_positions, flat_query, method_view, propose
+from decoders.view import batch_view, eligible_positions, method_view
 
 
 class HashDenoiser:
@@ -81,8 +82,6 @@ def example_view(
     """Return the view that the rows *members* of *slots* see before their next step."""
     denoiser = HashDenoiser(sharpness=sharpness)
     eligible = eligible_positions(slots, denoiser.mask_id)
-    query = flat_query(eligible, sum(slots.eligible_count))
-    offset = torch.tensor([0, slots.canvas.shape[1] - slots.gen_length])
-    logits = denoiser(slots.canvas, slots.attend, query + offset, [None] * len(slots))
-    found = propose(slots, logits, query, unbiased=unbiased)
+    heard = listen(slots, denoiser)
+    found = interpret(slots, heard, unbiased=unbiased)
     return method_view(batch_view(slots, found, eligible, unbiased=unbiased), slots, found, members)

@@ -144,19 +144,34 @@ def find_checkpoint(request: ModelRequest, presets: Mapping[str, Preset]) -> Pat
 
 def _fetch(name: str, hub_id: str, revision: str | None) -> Path:
     import huggingface_hub
-    from huggingface_hub.constants import HF_HUB_CACHE
 
     patterns = ["*.json", "*.safetensors", *TOKENIZER_FILES]
     try:
         return Path(huggingface_hub.snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError) as error:
-        cached = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
-        raise LoadError(
-            f"source must be a folder, or a hub id that can be fetched or is cached, got {hub_id!r} "
-            f"(revision {revision or 'main'}; no such folder; cache looked at: {cached}; "
-            f"{type(error).__name__}: {error}); "
-            f"give a folder (--model {name}=DIR), or download it on a machine with network and copy the cache"
-        ) from error
+        raise _not_fetched(name, hub_id, revision, error) from error
+
+
+def fetch_file(name: str, hub_id: str, file: str) -> Path:
+    """Return the path of one file of *hub_id*, fetched for the model called *name*."""
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.hf_hub_download(hub_id, file))
+    except (OSError, ValueError) as error:
+        raise _not_fetched(name, hub_id, None, error) from error
+
+
+def _not_fetched(name: str, hub_id: str, revision: str | None, error: Exception) -> LoadError:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    cached = Path(HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}"
+    return LoadError(
+        f"source must be a folder, or a hub id that can be fetched or is cached, got {hub_id!r} "
+        f"(revision {revision or 'main'}; no such folder; cache looked at: {cached}; "
+        f"{type(error).__name__}: {error}); "
+        f"give a folder (--model {name}=DIR), or download it on a machine with network and copy the cache"
+    )
 
 
 def read_config(directory: Path, *architectures: str) -> Config:

@@ -15,10 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoders.forwards import interpret, listen
 from decoders.protocols import Denoiser, UnmaskingMethod
 from decoders.slots import Slots, join_memory, keep, memory_rows
 from decoders.state import Decoded, DecodeError, Failed, StepUpdate, StepView
-from decoders.view import batch_view, eligible_positions, flat_query, method_view, propose
+from decoders.view import (
+    asked_positions,
+    batch_view,
+    eligible_positions,
+    masked_positions,
+    method_view,
+)
 
 BROKEN_RULES = (
     ("model_error", "the denoiser gave logits that are not finite; check the checkpoint and its dtype"),
@@ -64,11 +71,8 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
     """
     eligible = eligible_positions(slots, denoiser.mask_id)
     unbiased = bool(getattr(denoiser, "unbiased_ties", False))
-    query = flat_query(eligible, sum(slots.eligible_count))
-    in_canvas = query + torch.tensor([0, slots.canvas.shape[1] - slots.gen_length], device=query.device)
     try:
-        logits = denoiser(slots.canvas, slots.attend, in_canvas, [row.context for row in slots.rows])
-        _check_logits(logits, len(query), slots, denoiser.vocab_size)
+        heard = listen(slots, denoiser)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the boundary to a model that may be anybody's
@@ -76,11 +80,12 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
         failure = DecodeError(message, kind="model_error")
         failure.__cause__ = error
         return keep(slots, []), [Failed(key=row.key, error=failure) for row in slots.rows]
-    found = propose(slots, logits, query, unbiased=unbiased)
+    found = interpret(slots, heard, unbiased=unbiased)
     view = batch_view(slots, found, eligible, unbiased=unbiased)
     wish = _ask_methods(slots, view, [method_view(view, slots, found, m) for m in slots.groups().values()])
     broken = _check(slots, wish, view, found.usable, denoiser.vocab_size, denoiser.mask_id)
-    stepped = _write(slots, wish, denoiser.mask_id)
+    evaluated = tuple(sum(pair) for pair in zip(slots.evaluated, heard.evaluated, strict=True))
+    stepped = replace(_write(slots, wish, denoiser.mask_id), cache=heard.cache, evaluated=evaluated)
     unfinished, finished, failed = _settle(stepped, denoiser, broken, wish.failed)
     return unfinished, [*finished, *failed]
 
@@ -123,16 +128,6 @@ def _complete_memory(method: UnmaskingMethod, memory: Any, view: StepView, n_row
     if known == n_rows:
         return memory
     return join_memory(memory, method.init(view.rows(slice(known, n_rows))))
-
-
-def _check_logits(logits: Tensor, n_queries: int, slots: Slots, vocab_size: int) -> None:
-    widest = vocab_size if slots.support is None else slots.support.shape[1]
-    fits = logits.ndim == 2 and len(logits) == n_queries and 0 < logits.shape[1] <= widest
-    if not fits or (slots.support is None and logits.shape[1] != vocab_size):
-        raise ValueError(
-            f"logits must have the shape {(n_queries, widest)}, got {tuple(logits.shape)}; "
-            "give one row per query, and the vocabulary or the support as columns"
-        )
 
 
 def _check_update(method: UnmaskingMethod, update: StepUpdate, memory: Any, view: StepView) -> None:
@@ -202,7 +197,7 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
 def _settle(
     slots: Slots, denoiser: Denoiser, broken: Tensor, failed: dict[int, DecodeError] | None = None
 ) -> tuple[Slots, list[Decoded], list[Failed]]:
-    masked = (slots.generated == denoiser.mask_id) & (slots.commit_step < 0)
+    masked = masked_positions(slots, denoiser.mask_id)
     left_in_block = eligible_positions(slots, denoiser.mask_id).sum(dim=1)
     may_leave = (~slots.may_idle | (slots.step >= slots.steps_per_block)) & ~slots.stay
     fresh = slots.masks_at_entry == 0
@@ -216,16 +211,24 @@ def _settle(
     left = eligible_positions(moved, denoiser.mask_id).sum(dim=1)
     masks = torch.where(entering, left, slots.masks_at_entry)
     steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
-    status = torch.stack([broken, done.long(), left], dim=1).tolist()  # the one transfer of a step
+    asked = asked_positions(moved, denoiser.mask_id).sum(dim=1)
+    told = torch.stack([broken, done.long(), left, asked, start, entering.long()])
+    rules, ends, counts, queries, starts, entries = told.tolist()  # the one transfer of a step
     errors = dict(failed or {})
-    for index, (rule, _, _) in enumerate(status):
+    for index, rule in enumerate(rules):
         if rule and index not in errors:
             errors[index] = _rule_error(slots, index, rule - 1, denoiser)
     moved = replace(
-        moved, masks_at_entry=masks, steps=steps, eligible_count=tuple(count for _, _, count in status)
+        moved,
+        masks_at_entry=masks,
+        steps=steps,
+        eligible_count=tuple(counts),
+        query_count=tuple(queries),
+        start_of_block=tuple(starts),
+        at_entry=tuple(map(bool, entries)),
     )
-    ended = [index for index, (_, is_done, _) in enumerate(status) if is_done and index not in errors]
-    going = [index for index, (_, is_done, _) in enumerate(status) if not is_done and index not in errors]
+    ended = [index for index, is_done in enumerate(ends) if is_done and index not in errors]
+    going = [index for index, is_done in enumerate(ends) if not is_done and index not in errors]
     failures = [Failed(key=slots.rows[index].key, error=error) for index, error in sorted(errors.items())]
     return keep(moved, going), _decoded(moved, ended), failures
 
@@ -256,7 +259,7 @@ def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
                 nfe=nfe,
                 commit_step=tuple(row_steps),
                 remasks=remasks,
-                evaluated_positions=nfe * (len(row.prompt_ids) + row.gen_length),
+                evaluated_positions=slots.evaluated[at],
             )
         )
     return results

@@ -95,6 +95,92 @@ class HasSupport(Protocol):
         ...
 
 
+@runtime_checkable
+class HasShadow(Protocol):
+    """Optional: a denoiser that can judge a visible token as if it alone were masked (WINO).
+
+    After the canvas every position of ``shadows`` gets a twin column: MASK at the same place of the text.
+    Canvas columns see the canvas only, so their logits are those of a plain call; a twin sees the canvas but
+    its own position, and the other twins of its row.
+    """
+
+    def with_shadows(
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        shadows: Tensor,
+        judged: Tensor,
+        contexts: Sequence[Any],
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits [N, V] at *query* as a plain call does, and [M, V] of the twins of *judged*.
+
+        Args:
+            canvas: As for a plain call; so are *attend*, *query* and *contexts*.
+            attend: bool [B, L].
+            query: int64 [N, 2].
+            shadows: int64 [S, 2], positions that get a twin, sorted by row then position.
+            judged: int64 [M, 2], those of *shadows* whose logits are wanted, in the same order.
+            contexts: One opaque object per row.
+        """
+        ...
+
+
+@runtime_checkable
+class HasAttention(Protocol):
+    """Optional: a denoiser that tells how much positions look at each other (DAPD)."""
+
+    def with_attention(
+        self, canvas: Tensor, attend: Tensor, query: Tensor, first: int, contexts: Sequence[Any]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits [N, V] of a plain call, and float32 [B, L - first, L - first] attention.
+
+        Entry (i, j) is the weight with which position ``first + i`` looks at ``first + j`` after the softmax
+        over the whole canvas, averaged over the heads of the last n - int(0.7 n) of the n layers.
+        """
+        ...
+
+
+@runtime_checkable
+class HasCache(Protocol):
+    """Optional: a denoiser that can evaluate some columns and take the others from an earlier forward.
+
+    A cache is a frozen dataclass of tensors with rows as dimension 0; the loop slices and joins it and does
+    not look inside. ``window_margin`` is how many columns before a queried one must be fed.
+    """
+
+    window_margin: int
+
+    def new_cache(self, n_rows: int, length: int) -> Any:
+        """Return room for *n_rows* canvases of *length* columns."""
+        ...
+
+    def with_cache(
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        contexts: Sequence[Any],
+        cache: Any,
+        rows: Tensor,
+        window: Sequence[tuple[int, int]] | None,
+    ) -> Tensor:
+        """Return the logits [N, V] at *query*; evaluate the columns in *window* and store them in *cache*.
+
+        The cache is written in place, only in the evaluated columns, so that a call can be repeated.
+
+        Args:
+            canvas: int64 [B, L].
+            attend: bool [B, L].
+            query: int64 [N, 2], inside the windows.
+            contexts: One opaque object per row.
+            cache: From `new_cache`, of the whole batch.
+            rows: int64 [B], which row of the cache belongs to each row of the canvas.
+            window: First column and the one after the last, per row; None evaluates all columns.
+        """
+        ...
+
+
 class Generator(Protocol):
     """A model that owns its loop (autoregressive, API, SEDD's samplers ...).
 
@@ -120,8 +206,11 @@ class UnmaskingMethod(Protocol):
     ``family`` is ``static`` (a fixed number per step) or ``adaptive``; it chooses the published PBx rule.
     ``takes_k`` says that the loop's quota is used. ``sweep`` are the default parameter sets. ``may_idle``
     allows a step that commits nothing (only published quirks need it), ``may_remask`` allows
-    ``StepUpdate.remask``. ``needs`` names optional capabilities of the denoiser; the loop refuses what it
-    does not know.
+    ``StepUpdate.remask``. ``needs`` names what the view shall offer beyond the usual: ``probabilities``,
+    ``shadow`` (`HasShadow`), ``attention`` (`HasAttention`); the loop refuses what it does not know.
+
+    A method may declare ``scope = "generated"``: all masked positions of the generated region are evaluated
+    then, not only those of the block.
     """
 
     name: str

@@ -45,8 +45,8 @@ def qwen2_backend(directory: Path) -> Backend | None:
         backend.add_tokens([AddedToken(text, normalized=False, **flags)])
         if backend.token_to_id(text) != token:
             raise ValueError(
-                f"{directory / 'tokenizer_config.json'} added_tokens_decoder must continue the ids of vocab.json "
-                f"without gaps, got {text!r} at {token}; use the files published with the checkpoint"
+                f"{directory / 'tokenizer_config.json'} added_tokens_decoder must continue the ids of "
+                f"vocab.json without gaps, got {text!r} at {token}; use the published files"
             )
     return backend
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from decoders import draws
+from decoders.needs import evaluates_everything
 from decoders.protocols import Denoiser, HasSupport, UnmaskingMethod
 from decoders.state import Row
 
@@ -24,7 +25,7 @@ class Slots:
 
     ``block_length``, ``k`` and ``steps_per_block`` are the rows' settings (0 where not given),
     ``block_start``, ``step``, ``steps`` and ``masks_at_entry`` belong to the current block,
-    ``eligible_count`` is on the host.
+    what comes as tuples is on the host. ``cache`` holds the rows first that have had a forward.
     """
 
     canvas: Tensor  # int64 [B, L]
@@ -39,6 +40,7 @@ class Slots:
     block_length: Tensor  # int64 [B]
     steps_per_block: Tensor  # int64 [B]
     may_idle: Tensor  # bool [B]
+    asks_all: Tensor  # bool [B], all masked positions are evaluated, not only those of the block
     stay: Tensor  # bool [B], held in its block by the last update
     block_start: Tensor  # int64 [B]
     step: Tensor  # int64 [B]
@@ -47,6 +49,11 @@ class Slots:
     support: Tensor | None  # int64 [B, C]
     rows: tuple[Row, ...]
     eligible_count: tuple[int, ...]
+    query_count: tuple[int, ...]
+    start_of_block: tuple[int, ...]
+    at_entry: tuple[bool, ...]
+    evaluated: tuple[int, ...]  # canvas positions computed so far
+    cache: Any | None
     memory: dict[UnmaskingMethod, Any]
 
     def __len__(self) -> int:
@@ -68,6 +75,10 @@ class Slots:
         for index, row in enumerate(self.rows):
             found.setdefault(row.setting.method, []).append(index)
         return found
+
+
+ON_HOST = ("rows", "eligible_count", "query_count", "start_of_block", "at_entry", "evaluated")
+"""What a batch knows about each row without asking the device."""
 
 
 def _tensor_names() -> tuple[str, ...]:
@@ -110,14 +121,21 @@ def keep(slots: Slots, kept: Sequence[int]) -> Slots:
             memory[method] = slice_memory(
                 state, torch.tensor(local, dtype=torch.long, device=slots.canvas.device)
             )
+    per_row: dict[str, Any] = {name: getattr(slots, name)[index] for name in _tensor_names()}
     return replace(
         slots,
-        **{name: getattr(slots, name)[index] for name in _tensor_names()},
+        **per_row | {name: tuple(getattr(slots, name)[i] for i in kept) for name in ON_HOST},
         support=None if slots.support is None else slots.support[index],
-        rows=tuple(slots.rows[i] for i in kept),
-        eligible_count=tuple(slots.eligible_count[i] for i in kept),
+        cache=_kept_cache(slots.cache, index),
         memory={method: state for method, state in memory.items() if memory_rows(state)},
     )
+
+
+def _kept_cache(cache: Any | None, index: Tensor) -> Any | None:
+    if cache is None:
+        return None
+    left = slice_memory(cache, index[index < memory_rows(cache)])
+    return left if memory_rows(left) else None
 
 
 def join(first: Slots, second: Slots) -> Slots:
@@ -132,11 +150,13 @@ def join(first: Slots, second: Slots) -> Slots:
         support = torch.cat([_widen(first.support, width), _widen(second.support, width)])
     methods = first.groups().keys() | second.groups().keys()
     memory = {m: join_memory(first.memory.get(m), second.memory.get(m)) for m in methods}
+    per_row: dict[str, Any] = {
+        name: torch.cat([getattr(first, name), getattr(second, name)]) for name in _tensor_names()
+    }
     return Slots(
-        **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in _tensor_names()},
+        **per_row | {name: getattr(first, name) + getattr(second, name) for name in ON_HOST},
         support=support,
-        rows=first.rows + second.rows,
-        eligible_count=first.eligible_count + second.eligible_count,
+        cache=join_memory(first.cache, second.cache),
         memory={m: state for m, state in memory.items() if state is not None},
     )
 
@@ -146,8 +166,13 @@ def _widen(support: Tensor, width: int) -> Tensor:
     return torch.cat([support, support[:, -1:].expand(-1, extra)], dim=1) if extra else support
 
 
-def admit(rows: Sequence[Row], denoiser: Denoiser, prompt_width: int) -> Slots:
-    """Return a batch of fresh *rows* of one generated length, prompts left-padded to *prompt_width*."""
+def admit(
+    rows: Sequence[Row], denoiser: Denoiser, prompt_width: int, support_width: int | None = None
+) -> Slots:
+    """Return a batch of fresh *rows* of one generated length, prompts left-padded to *prompt_width*.
+
+    Supports are widened to *support_width*, so that what a method remembers about columns can be joined.
+    """
     device = getattr(denoiser, "device", "cpu")
     gen_length = rows[0].gen_length
     canvas, attend = [], []
@@ -165,6 +190,10 @@ def admit(rows: Sequence[Row], denoiser: Denoiser, prompt_width: int) -> Slots:
     settings = [row.setting for row in rows]
     blocks = [s.block_length or gen_length for s in settings]
     zeros = per_row([0] * len(rows))
+    support = None
+    if isinstance(denoiser, HasSupport):
+        own = denoiser.support([row.context for row in rows]).to(device)
+        support = _widen(own, support_width or own.shape[1])
     return Slots(
         canvas=canvas_BL,
         attend=torch.tensor(attend, dtype=torch.bool, device=device),
@@ -180,15 +209,19 @@ def admit(rows: Sequence[Row], denoiser: Denoiser, prompt_width: int) -> Slots:
             [(s.max_steps or 0) * b // gen_length for s, b in zip(settings, blocks, strict=True)]
         ),
         may_idle=torch.tensor([s.method.may_idle for s in settings], device=device),
+        asks_all=torch.tensor([evaluates_everything(s) for s in settings], device=device),
         stay=torch.zeros_like(zeros, dtype=torch.bool),
         block_start=zeros,
         step=zeros,
         steps=zeros,
         masks_at_entry=zeros,
-        support=denoiser.support([row.context for row in rows]).to(device)
-        if isinstance(denoiser, HasSupport)
-        else None,
+        support=support,
         rows=tuple(rows),
         eligible_count=(0,) * len(rows),
+        query_count=(0,) * len(rows),
+        start_of_block=(0,) * len(rows),
+        at_entry=(True,) * len(rows),
+        evaluated=(0,) * len(rows),
+        cache=None,
         memory={},
     )

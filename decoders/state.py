@@ -33,6 +33,14 @@ class DecodeError(RuntimeError):
         self.kind = kind
 
 
+class NotSupported(ValueError):
+    """The model lacks something that the method or the cache of a setting needs; nothing was decoded."""
+
+
+CACHES = ("none", "prefix", "dual")
+"""What a forward may leave out: nothing, the columns before the block, all columns but the block."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
     """How a row is decoded: the method and the knobs that belong to the loop.
@@ -44,6 +52,7 @@ class Setting:
             blocks.
         block_length: Divides the generated length; None means one block (any order).
         temperature: 0 is greedy; above 0 tokens are drawn from ``softmax(logits / temperature)``.
+        cache: One of `CACHES`; approximate, because keys and values are renewed at block entry only.
     """
 
     method: UnmaskingMethod
@@ -51,8 +60,11 @@ class Setting:
     max_steps: int | None = None
     block_length: int | None = None
     temperature: float = 0.0
+    cache: str = "none"
 
     def __post_init__(self) -> None:
+        if self.cache not in CACHES:
+            raise ValueError(f"cache must be one of {', '.join(CACHES)}, got {self.cache!r}; choose one")
         if self.k is not None and self.max_steps is not None:
             raise ValueError(
                 f"k and max_steps exclude each other, got k={self.k!r} and max_steps={self.max_steps!r}; "
@@ -157,7 +169,7 @@ class StepView:
     mean nothing. ``confidence`` is the probability of the proposal under the untempered softmax (float32).
     ``step`` counts forwards in the current block, ``quota`` is what the schedule of k or max_steps asks for
     now (0 without a schedule), ``remaining`` counts the eligible positions; these and the block bounds are
-    [R].
+    [R]. ``probs``, ``verified`` and ``attention`` are there for methods that declare the need.
     """
 
     tokens: Tensor
@@ -200,6 +212,36 @@ class StepView:
         return self.lazy["planned_steps"]()  # type: ignore[no-any-return]
 
     @cached_property
+    def evaluated(self) -> Tensor:
+        """Where proposals, confidence and scores mean something: ``eligible`` unless the scope is wider."""
+        return self.lazy["evaluated"]() if "evaluated" in self.lazy else self.eligible
+
+    @cached_property
+    def probs(self) -> Tensor:
+        """The whole distributions, float32 [R, G, C] over the vocabulary or the row's support.
+
+        Zero where not ``evaluated``; C never changes for a row.
+        """
+        return self._needed("probs", "probabilities")
+
+    @cached_property
+    def verified(self) -> Tensor:
+        """Probability of each visible token of the block when it alone is hidden, float32; 0 where masked."""
+        return self._needed("verified", "shadow")
+
+    @cached_property
+    def attention(self) -> Tensor:
+        """Attention [R, G, G] from row to column position, float32, see `HasAttention`."""
+        return self._needed("attention", "attention")
+
+    def _needed(self, name: str, need: str) -> Tensor:
+        if name not in self.lazy:
+            raise LookupError(
+                f"view.{name} must be declared by the method that reads it; add {need!r} to its needs"
+            )
+        return self.lazy[name]()  # type: ignore[no-any-return]
+
+    @cached_property
     def by_confidence(self) -> Tensor:
         """Rank by confidence: 0 for the best eligible position of a row."""
         return self.rank(self.confidence)
@@ -230,9 +272,9 @@ class StepUpdate:
     """What a method wants: ``unmask`` is a subset of ``eligible``; ``tokens`` is read only there.
 
     ``remask`` names generated positions to mask again, visible ones or ones unmasked by this very update;
-    only methods that declare ``may_remask`` give it. ``stay`` [R] holds a row in its block for another forward
-    though the block is complete; only methods that declare ``may_idle`` give it. A method that declares
-    ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good.
+    only methods that declare ``may_remask`` give it. ``stay`` [R] holds a row in its block for another
+    forward though the block is complete; only methods that declare ``may_idle`` give it. A method that
+    declares ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good.
     """
 
     unmask: Tensor

@@ -7,7 +7,7 @@ Legend: B = rows in the batch, R = rows of one method, G = generated length, N =
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from decoders import draws, sampling
+from decoders.needs import ATTENTION, PROBABILITIES, SHADOW
 from decoders.slots import Slots
 from decoders.state import StepView
 
@@ -32,20 +33,45 @@ class Proposals:
     tokens: Tensor
     confidence: Tensor
     usable: Tensor
+    verified: Tensor | None = None
+    attention: Tensor | None = None
+
+
+def masked_positions(slots: Slots, mask_id: int) -> Tensor:
+    """Return bool [B, G]: masked positions, but those left masked for good."""
+    return (slots.generated == mask_id) & (slots.commit_step < 0)
+
+
+def block_positions(slots: Slots) -> Tensor:
+    """Return bool [B, G]: all positions of each row's current block."""
+    position = torch.arange(slots.gen_length, device=slots.canvas.device)
+    start = slots.block_start.unsqueeze(1)
+    return (position >= start) & (position < start + slots.block_length.unsqueeze(1))
 
 
 def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
     """Return bool [B, G]: masked positions of each row's current block, but those left masked for good."""
-    position = torch.arange(slots.gen_length, device=slots.canvas.device)
-    start = slots.block_start.unsqueeze(1)
-    in_block = (position >= start) & (position < start + slots.block_length.unsqueeze(1))
-    return (slots.generated == mask_id) & (slots.commit_step < 0) & in_block
+    return masked_positions(slots, mask_id) & block_positions(slots)
+
+
+def asked_positions(slots: Slots, mask_id: int) -> Tensor:
+    """Return bool [B, G]: what the denoiser is asked for; the eligible positions, or all masked ones."""
+    in_scope = block_positions(slots) | slots.asks_all.unsqueeze(1)
+    return masked_positions(slots, mask_id) & in_scope
 
 
 def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
     """Return int64 [N, 2] pairs (row, generated position), by row then position, without a device sync."""
     flat = eligible.flatten().byte().argsort(descending=True, stable=True)[:n_eligible]
     return torch.stack([flat // eligible.shape[1], flat % eligible.shape[1]], dim=1)
+
+
+def query_spans(slots: Slots, members: Sequence[int]) -> Tensor:
+    """Return int64: which queries, in the order of `flat_query`, belong to the rows *members*."""
+    counts = torch.tensor(slots.query_count)
+    ends = counts.cumsum(dim=0)
+    spans = [torch.arange(int(ends[i] - counts[i]), int(ends[i])) for i in members]
+    return torch.cat(spans).to(slots.canvas.device)
 
 
 def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> Proposals:
@@ -72,6 +98,25 @@ def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> P
     confidence[row, position] = probability
     broken.index_add_(0, row, (~torch.isfinite(probability)).long())
     return Proposals(logits=logits, query=query, tokens=tokens, confidence=confidence, usable=broken == 0)
+
+
+def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Proposals:
+    """Return *found* with the probability that *logits* [M, C] give to the tokens that stand at *judged*."""
+    logits = logits.float()
+    row, position = judged.unbind(dim=1)
+    column = slots.generated[row, position]
+    known = torch.ones_like(column, dtype=torch.bool)
+    if slots.support is not None:
+        support, token = slots.support[row, : logits.shape[1]], column.unsqueeze(1)
+        place = torch.searchsorted(support.contiguous(), token).clamp(max=logits.shape[1] - 1)
+        known = (support.gather(1, place) == token).squeeze(1)
+        column = place.squeeze(1)
+    probability = sampling.probability(logits, column).where(known, logits.new_zeros(()))
+    verified = torch.zeros_like(found.confidence)
+    verified[row, position] = probability
+    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
+    broken.index_add_(0, row, (~torch.isfinite(probability)).long())
+    return replace(found, verified=verified, usable=found.usable & (broken == 0))
 
 
 def quota(slots: Slots) -> Tensor:
@@ -122,16 +167,29 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         for f in fields(StepView)
         if f.type == "Tensor"
     }
-    counts = torch.tensor(slots.eligible_count)
-    ends = counts.cumsum(dim=0)
-    spans = [torch.arange(int(ends[i] - counts[i]), int(ends[i])) for i in members]
 
     def scattered(score: Any) -> Tensor:
-        flat = torch.cat(spans).to(device)
+        flat = query_spans(slots, members)
         row, position = found.query[flat].unbind(dim=1)
         dense = torch.zeros(whole.eligible.shape, dtype=torch.float32, device=device)
         dense[row, position] = score(found.logits[flat])
         return dense[index]
+
+    def asked() -> Tensor:
+        where = torch.zeros_like(whole.eligible)
+        where[found.query[:, 0], found.query[:, 1]] = True
+        return where[index]
+
+    def dense() -> Tensor:
+        flat = query_spans(slots, members)
+        row, position = found.query[flat].unbind(dim=1)
+        local = torch.zeros(len(slots), dtype=torch.long, device=device)
+        local[index] = torch.arange(len(members), device=device)
+        width = found.logits.shape[1]
+        columns = width if slots.support is None else slots.support.shape[1]
+        probs = torch.zeros(len(members), slots.gen_length, columns, device=device)
+        probs[local[row], position, :width] = torch.softmax(found.logits[flat], dim=1)
+        return probs
 
     def order_draws() -> Tensor:
         position = torch.arange(slots.gen_length, device=device)
@@ -143,5 +201,13 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "neg_entropy": partial(scattered, sampling.neg_entropy),
         "draws": order_draws,
         "planned_steps": lambda: slots.steps[index],
+        "evaluated": asked,
     }
+    method = slots.rows[members[0]].setting.method
+    if PROBABILITIES in method.needs:
+        lazy["probs"] = dense
+    if SHADOW in method.needs and found.verified is not None:
+        lazy["verified"] = partial(found.verified.__getitem__, index)
+    if ATTENTION in method.needs and found.attention is not None:
+        lazy["attention"] = partial(found.attention.__getitem__, index)
     return StepView(**values, tie_tolerance=whole.tie_tolerance, lazy=lazy)

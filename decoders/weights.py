@@ -214,9 +214,8 @@ def _stored(files: Sequence[Path], rename: Callable[[str], str], parts: Parts) -
             stored = _Stored(path=path, key=key, shape=list(shape), parts=parts(rename(key)))
             for part in stored.parts:
                 if part in filled_by:
-                    raise LoadError(
-                        f"{path}: {key} must be stored once, got it also in {filled_by[part].name}; remove one"
-                    )
+                    other = filled_by[part].name
+                    raise LoadError(f"{path}: {key} must be stored once, got it also in {other}; remove one")
                 filled_by[part] = path
             found.append(stored)
     return found

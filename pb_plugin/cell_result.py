@@ -25,8 +25,8 @@ class CellResult:
         method: Method name.
         method_params: All parameters of the method.
         knobs: Names of the method's parameters that vary along a curve; None means all of them.
-        variant: The method's other parameters where they are not the usual ones (``confidence=margin``); names a
-            curve of its own.
+        variant: The method's other parameters where they are not the usual ones (``confidence=margin``);
+            names a curve of its own.
         family: ``static`` or ``adaptive``; chooses the published rule.
         canvas: Length of the generated region.
         n_planned: Samples asked for.

@@ -20,7 +20,7 @@ from pb_plugin.report.terminal import table
 from pb_plugin.run import Bench
 from pb_plugin.store import Store
 from task_specs.catalogue import BENCHMARK_IDS, list_op_ids, task_ids
-from task_specs.names import vocabulary
+from task_specs.vocabulary import vocabulary
 
 PROJECT = "parallelbench-pytest"
 JAVA_SECONDS = 20

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from task_specs.sample import Sample
 from task_specs.scoring.languagetool import Backend, Grammar, GrammarCache, ServerStartError, launch, resolve
+from task_specs.scoring.languagetool_backend import WAYS_OUT
 
 if TYPE_CHECKING:
     from task_specs.scoring.bertscore import BertScorer
-    from task_specs.scoring.languagetool import Server
+    from task_specs.scoring.languagetool_server import Server
 
 GRAMMAR, BERTSCORE = "grammar", "bertscore"
 CACHE_FOLDER = "tools"
@@ -23,7 +24,7 @@ class Tools:
     """The scoring tools of one process; each is started at its first use.
 
     Args:
-        grammar: What ``--pb-grammar`` says, or an address a controlling process hands on.
+        grammar: What ``--pb-grammar`` says, or the running backend that a controlling process hands on.
         bertscore: What ``--pb-bertscore`` says: an encoder, with ``@LAYER`` behind one that has no known best
             layer; None leaves BERTScore out.
         folder: Where answers are cached and a server's log goes.
@@ -34,11 +35,16 @@ class Tools:
     """
 
     def __init__(
-        self, *, grammar: str, bertscore: str | None, folder: Path, env: Mapping[str, str] | None = None
+        self,
+        *,
+        grammar: str | Backend,
+        bertscore: str | None,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._env = os.environ if env is None else env
         self._folder = folder / CACHE_FOLDER
-        self._backend = resolve(grammar, self._env)
+        self._backend = resolve(grammar, self._env) if isinstance(grammar, str) else grammar
         self._server: Server | None = None
         self._grammar: Grammar | None = None
         self._encoder = bertscore
@@ -54,11 +60,19 @@ class Tools:
         """
         if self._grammar is None:
             try:
-                self._backend, self._server = launch(self._backend, directory=self._folder, env=self._env)
+                if self._backend.url is None:
+                    self._backend, self._server = launch(self._backend, directory=self._folder, env=self._env)
             except ServerStartError as error:
                 raise ValueError(f"--pb-grammar: LanguageTool did not start: {error}") from error
             self._grammar = Grammar(self._backend, cache=GrammarCache(self._folder))
         return self._backend
+
+    @property
+    def unscored(self) -> str | None:
+        """Why there is no grammar in this run, with the ways out; None where there is."""
+        if self._backend.kind == "later":
+            return self._backend.reason
+        return f"{self._backend.reason}; {WAYS_OUT}" if self._backend.kind == "none" else None
 
     def key(self, needs: Iterable[str]) -> str:
         """Return what the tools in *needs* add to the key of a score: names and versions.
@@ -112,7 +126,7 @@ class Tools:
         elif self._bert is None and self._bert_failure is None:
             from task_specs.scoring.bertscore import load_bert_scorer
 
-            encoder, _, layer = self._encoder.rpartition("@") if "@" in self._encoder else (self._encoder, "", "")
+            encoder, _, layer = self._encoder.partition("@")
             try:
                 self._bert = load_bert_scorer(encoder, int(layer) if layer else None)
             except (ValueError, ModuleNotFoundError) as error:

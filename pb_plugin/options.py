@@ -58,6 +58,8 @@ class Options:
     data: Path | None = None
     gate: tuple[str, ...] = ()
     floor: tuple[tuple[str, float], ...] = ()
+    grammar: str = "auto"
+    bertscore: str | None = None
     batch: int | None = None
     sweep: str = "group"
     timing: bool = False
@@ -193,6 +195,19 @@ TABLE: tuple[OptionRow, ...] = (
         metavar="TASK=ACCURACY",
         parse=parse_floor,
         help="Items of TASK fail below this accuracy (copy=0.9); repeatable.",
+    ),
+    OptionRow(
+        field="grammar",
+        kind="text",
+        metavar="WHAT",
+        help="LanguageTool for the text tasks: http://HOST:PORT, a folder, download, later (decode now, score"
+        " with pb rescore) or none. Default: auto, what PB_LANGUAGETOOL names or was downloaded before.",
+    ),
+    OptionRow(
+        field="bertscore",
+        kind="text",
+        metavar="ENCODER",
+        help="Encoder of BERTScore: roberta-large (fetched from the hub) or FOLDER@LAYER. Default: none.",
     ),
     OptionRow(
         field="batch",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pb_plugin.cell import Cell
+from pb_plugin.measure import GRAMMAR
 from pb_plugin.record import Record
 from pb_plugin.run import Bench, Planned
 from pb_plugin.stats import wilson
@@ -26,6 +27,7 @@ class Outcome:
         message: Why not, or the result in one line.
         score: Mean score, or None.
         reused: Whether nothing had to be decoded for it.
+        unscored: Why this run has no tool for the score, so that the item is skipped; None where it has.
         properties: Flat plain values for JUnit and other readers of reports.
     """
 
@@ -33,6 +35,7 @@ class Outcome:
     message: str
     score: float | None
     reused: bool
+    unscored: str | None
     properties: Mapping[str, Any]
 
 
@@ -52,6 +55,9 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
     planned = bench.planned(cell)
     records = [bench.record_of(cell, sample) for sample in planned]
     score_name = bench.task(cell).spec.score
+    needs = bench.task(cell).spec.needs
+    decoded = all(record is not None and not record.failed for record in records)
+    unscored = bench.tools.unscored if GRAMMAR in needs and decoded else None
     problem = _incomplete(bench, planned, records, score_name)
     done = [record for record in records if record is not None and not record.failed]
     scores = [record.scores[score_name] for record in done if record.scores.get(score_name) is not None]
@@ -77,7 +83,14 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
         tps = sum((record.canvas_tokens or 0) / (record.nfe or 1) for record in with_nfe) / len(with_nfe)
         properties["pb_tokens_per_step"] = tps
     message = problem or f"{score_name} {score:.4f} over {len(done)} samples"
-    return Outcome(ok=problem is None, message=message, score=score, reused=reused, properties=properties)
+    return Outcome(
+        ok=problem is None,
+        message=message,
+        score=score,
+        reused=reused,
+        unscored=unscored,
+        properties=properties,
+    )
 
 
 def _incomplete(
@@ -107,17 +120,25 @@ def _incomplete(
 def _broken_law(
     bench: Bench, cell: Cell, planned: Sequence[Planned], records: Sequence[Record], score_name: str
 ) -> str | None:
-    from decoders.answer_sets import TokenAnswers, chance_correct
+    from decoders.answer_sets import TokenAnswers, chance_correct, is_answer
     from decoders.exact_law import interval_of_correct
 
     model = bench.model(cell).get()
+    by_tools = bool(bench.task(cell).spec.needs)
+
+    def right(sample: Planned, record: Record) -> bool:
+        """Whether the output is a valid answer: by its score, or by the answer set where tools judge."""
+        if by_tools:
+            return is_answer(bench.context(cell, sample, model), record.ids)
+        return record.scores[score_name] == 1
+
     determined = []
     for sample, record in zip(planned, records, strict=True):
         answers = bench.context(cell, sample, model)
         single = isinstance(answers, TokenAnswers) and len(answers.ids) == 1
         determined.append(single)
         one_by_one = record.nfe == record.canvas_tokens and record.remasks == 0
-        if (single or one_by_one) and record.scores[score_name] != 1:
+        if (single or one_by_one) and not right(sample, record):
             why = "its answer is determined (C(Y|X) = 0)" if single else "it was decoded one token per step"
             where = sample.question.sample.id
             return f"the exact model must be right on {where}, because {why}, got {record.text!r}"
@@ -130,7 +151,7 @@ def _broken_law(
         for sample, record in zip(planned, records, strict=True)
     ]
     low, high = interval_of_correct(chances, ONE_IN_A_MILLION)
-    correct = sum(record.scores[score_name] == 1 for record in records)
+    correct = sum(right(sample, record) for sample, record in zip(planned, records, strict=True))
     if not low <= correct <= high:
         return (
             f"the exact law expects between {low} and {high} correct samples (mean {sum(chances):.2f}), "

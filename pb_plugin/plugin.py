@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
             n_workers=int(worker["workercount"])
             if worker is not None
             else int(config.getoption("numprocesses", 0) or 1),
+            grammar=None if worker is None else worker.get("pb_grammar"),
         )
         if options != Options(store=config.rootpath / ".pb"):
             session.check()
@@ -50,6 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.timing:
         _check_timing(config)
     config.stash[SESSION] = session
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what the scoring started."""
+    session = config.stash.get(SESSION, None)
+    if session is not None:
+        session.close()
 
 
 def _check_timing(config: pytest.Config) -> None:
@@ -193,10 +202,12 @@ def pb_record(
                 from pb_plugin.timing import decode_timed
 
                 decode_timed(bench, cell, benchmark)
-            elif bench.missing(cell):
+            elif bench.missing(cell) or bench.unscored(cell):
                 pb_decode(cell)
             floor = pb_session.floors.get(cell.task, cell.spec.floor)
             outcome = outcome_of(bench, cell, reused=not bench.decoded_here(cell), floor=floor)
+        if outcome.unscored is not None:
+            pytest.skip(f"unscored: {outcome.unscored}")
         request.node.stash[OUTCOME] = outcome
         request.node.user_properties.extend(_plain(outcome.properties).items())
         return outcome
@@ -277,6 +288,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 
     n_nodes = len(parse_tx_spec_config(config))
     return PbScheduling(n_nodes, label=bench.labels, report_failure=report_failure, log=log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Start one grammar server for all workers, where the run needs one."""
+    from pb_plugin.scheduler import asks_for_cells
+
+    session = node.config.stash[SESSION]
+    if asks_for_cells(node.config.args) and session.needs_grammar:
+        node.workerinput["pb_grammar"] = asdict(session.tools.backend)
 
 
 @pytest.hookimpl(optionalhook=True)

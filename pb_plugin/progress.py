@@ -6,9 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
-
-from pb_plugin.run import Watch
 
 if TYPE_CHECKING:
     import pytest
@@ -33,6 +32,16 @@ def watch_of(config: pytest.Config) -> Watch:
 
     live = terminal.isatty and not os.environ.get("CI")
     return Progress(sys.stdout, live=live, unhidden=unhidden).watch()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """What a run tells while it decodes; each call is cheap and may print."""
+
+    begin: Callable[[str, int], None] = field(default=lambda label, n_rows: None)
+    forward: Callable[[int], None] = field(default=lambda n_rows: None)
+    finished: Callable[[], None] = field(default=lambda: None)
+    end: Callable[[], None] = field(default=lambda: None)
 
 
 class Progress:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from decoders.fingerprint import import_closure_hash
 from pb_plugin.cell import Cell
+from pb_plugin.measure import Tools
 from pb_plugin.models import ModelHandle
 from pb_plugin.options import Options
+from pb_plugin.progress import Watch
 from pb_plugin.record import Parts, Record, decode_key_of
 from pb_plugin.rows import answer_context, build_row, record_of_row
-from pb_plugin.samples import Question, ScorerFailed, TaskData, vocabulary_of
+from pb_plugin.samples import Question, TaskData, vocabulary_of
+from pb_plugin.scoring import Decoded, Scoring, score_key, scored_record
 from pb_plugin.store import Store, StoreIndex
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
-    from decoders.state import Decoded, Failed, Setting
+    from decoders.state import Setting
 
 DECODE_CACHE = "none"
 """Cache mode of every record; caches have no code yet."""
@@ -32,28 +35,22 @@ class Planned:
     decode_key: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
-    """What a run tells while it decodes; each call is cheap and may print."""
-
-    begin: Callable[[str, int], None] = field(default=lambda label, n_rows: None)
-    forward: Callable[[int], None] = field(default=lambda n_rows: None)
-    finished: Callable[[], None] = field(default=lambda: None)
-    end: Callable[[], None] = field(default=lambda: None)
-
-
 class Bench:
     """One process's share of a run: knows what is stored, decodes what is not, and stores it at once.
 
     Args:
         options: What the user asked for.
         store: Where records go and come from.
+        tools: What scorers ask beside the text; None for none.
         watch: Who is told of progress.
     """
 
-    def __init__(self, options: Options, store: Store, watch: Watch | None = None) -> None:
+    def __init__(
+        self, options: Options, store: Store, tools: Tools | None = None, watch: Watch | None = None
+    ) -> None:
         self.options = options
         self.store = store
+        self.tools = tools or Tools(grammar="none", bertscore=None, folder=store.directory)
         self.watch = watch or Watch()
         self._index: StoreIndex | None = None
         self._records: dict[str, Record] = {}
@@ -61,6 +58,7 @@ class Bench:
         self._models: dict[str, ModelHandle] = {}
         self._tasks: dict[str, TaskData] = {}
         self._planned: dict[str, tuple[Planned, ...]] = {}
+        self._score_keys: dict[str, str] = {}
         self._contexts: dict[str, Any] = {}
         self._contexts_of = ("", "")
 
@@ -139,20 +137,24 @@ class Bench:
             self._planned[cell.id] = tuple(_plan_sample(fixed, question) for question in data.questions)
         return self._planned[cell.id]
 
+    def score_key(self, cell: Cell) -> str:
+        """Return what a score of the cell depends on.
+
+        Raises:
+            LookupError: The task's scorer cannot be found.
+            ValueError: A scoring tool that was named does not start.
+        """
+        if cell.task not in self._score_keys:
+            self._score_keys[cell.task] = score_key(self.task(cell), self.tools)
+        return self._score_keys[cell.task]
+
     def record_of(self, cell: Cell, planned: Planned) -> Record | None:
-        """Return the record of one sample: decoded in this process, stored before, or None."""
+        """Return the record of one sample, scored as this run scores where there is one, or None."""
         record = self._records.get(planned.decode_key)
         if record is not None or self.options.fresh:
             return record
-        stored = self.index.get(planned.decode_key)
-        if stored is None:
-            return None
-        score_key = self.task(cell).score_key
-        if stored.score_key != score_key:
-            stored = self.index.get(planned.decode_key, score_key) or self._scored_again(
-                cell, planned, stored
-            )
-        return stored
+        key = planned.decode_key
+        return self.index.get(key, self.score_key(cell)) or self.index.get(key)
 
     def find(self, decode_key: str, score_key: str) -> Record | None:
         """Return what this process knows of a result: decoded here, else stored; failures count too."""
@@ -166,34 +168,60 @@ class Bench:
             if p.decode_key not in self._attempted and self.record_of(cell, p) is None
         ]
 
+    def unscored(self, cell: Cell) -> list[Decoded]:
+        """Return the results of the cell that were not scored in this run's way yet."""
+        wanted = self.score_key(cell)
+        found = ((planned, self.record_of(cell, planned)) for planned in self.planned(cell))
+        return [
+            Decoded(record=record, sample=planned.question.sample)
+            for planned, record in found
+            if record is not None and not record.failed and record.score_key != wanted
+        ]
+
     def decoded_here(self, cell: Cell) -> bool:
         """Return whether this process decoded any sample of the cell."""
         return any(planned.decode_key in self._attempted for planned in self.planned(cell))
 
     def decode(self, cells: Sequence[Cell]) -> None:
-        """Decode and store what is missing of *cells*, all of one model and task, in one sweep.
+        """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
+
+        A result is stored as soon as it is decoded. Scores that need tools follow in the background.
 
         Raises:
             ModelUnavailable: The model cannot be loaded.
             NotApplicable: The model cannot answer this task.
-            ValueError: A sample does not fit the model.
+            ValueError: A sample does not fit the model, or a scoring tool does not start.
         """
         wanted = [(cell, planned) for cell in cells for planned in self.missing(cell)]
-        if not wanted:
-            return
-        handle = self.model(cells[0])
-        self.watch.begin(f"{handle.name} on {cells[0].task}", len(wanted))
-        try:
-            for record in self.sweep(wanted):
-                self.keep(record)
-                self.watch.finished()
-        finally:
-            self.watch.end()
+        sample_of = {planned.decode_key: planned.question.sample for _, planned in wanted}
+        data = self.task(cells[0])
+        with Scoring(data, self.tools) as scoring:
+            for decoded in (decoded for cell in cells for decoded in self.unscored(cell)):
+                scoring.add(decoded)
+            self.watch.begin(f"{cells[0].model.name} on {cells[0].task}", len(wanted))
+            try:
+                for record in self.sweep(wanted) if wanted else ():
+                    if record.failed:
+                        self.keep(record)
+                    else:
+                        decoded = Decoded(record=record, sample=sample_of[record.decode_key])
+                        if data.spec.needs:
+                            self.keep(record)
+                            scoring.add(decoded)
+                        else:
+                            self.keep(scored_record(data, decoded, {}, self.score_key(cells[0])))
+                    for scored in scoring.ready():
+                        self.keep(scored)
+                    self.watch.finished()
+            finally:
+                self.watch.end()
+            for scored in scoring.rest():
+                self.keep(scored)
 
     def sweep(
         self, wanted: Sequence[tuple[Cell, Planned]], on_step: Callable[[int], None] | None = None
     ) -> Iterator[Record]:
-        """Yield the scored record of each sample as soon as it is decoded; they are not stored yet.
+        """Yield the record of each sample as soon as it is decoded; it is neither scored nor stored yet.
 
         Raises:
             ModelUnavailable: The model cannot be loaded.
@@ -222,7 +250,7 @@ class Bench:
         self._attempted |= {planned.decode_key for _, planned in wanted}
         for outcome in sweep(model, rows, budget=handle.budget, on_step=on_step or self.watch.forward):
             cell, planned = wanted[outcome.key]
-            yield self._result(cell, planned, outcome, model)
+            yield record_of_row(planned.parts, outcome, self.task(cell).spec, model)
 
     def keep(self, record: Record) -> None:
         """Store *record*."""
@@ -252,23 +280,6 @@ class Bench:
         for handle in self._models.values():
             handle.close()
         self.store.close()
-
-    def _result(self, cell: Cell, planned: Planned, outcome: Decoded | Failed, model: Denoiser) -> Record:
-        data = self.task(cell)
-        record = record_of_row(planned.parts, outcome, data.spec, model)
-        return record if record.failed else self._scored(data, planned, record)
-
-    def _scored(self, data: TaskData, planned: Planned, record: Record) -> Record:
-        try:
-            scored = data.scored(record.text, planned.question.sample)
-        except ScorerFailed as error:
-            return Record(parts=record.parts, error={"class": "scorer_error", "message": str(error)})
-        return replace(record, scores=scored.values, score_reasons=scored.reasons, score_key=data.score_key)
-
-    def _scored_again(self, cell: Cell, planned: Planned, stored: Record) -> Record:
-        record = self._scored(self.task(cell), planned, stored)
-        self.keep(record)
-        return record
 
 
 def _setting(cell: Cell) -> Setting:

@@ -1,7 +1,8 @@
 """What a run planned, as a file beside its records, and the summary of both: the source of every table.
 
 A run file names every cell of one session with the decode keys it asked for. It holds nothing that was
-measured, so a run that was killed and finished later, on other workers or in another order, has the same file.
+measured, so a run that was killed and finished later, on other workers or in another order, has the same
+file.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
     n_planned = min(cell.samples or spec.n_samples, spec.n_samples)
     try:
         data = bench.task(cell)
-        spec, score_key = data.spec, data.score_key
+        spec, score_key = data.spec, bench.score_key(cell)
         keys = tuple(planned.decode_key for planned in bench.planned(cell))
         n_planned = len(keys)
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:

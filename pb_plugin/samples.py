@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +14,11 @@ from pb_plugin.canonical import digest
 from task_specs import released
 from task_specs.choose import choose
 from task_specs.load import data_checksum, load_samples
-from task_specs.names import vocabulary
 from task_specs.prompt import messages
 from task_specs.sample import Sample
 from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer
 from task_specs.spec import OWN_IDS, TaskSpec
+from task_specs.vocabulary import vocabulary
 
 CHOICE_SEED = 0
 """Seed of the fixed order from which ``--samples M`` takes the first M; no option, so that subsets nest."""
@@ -126,15 +127,24 @@ class TaskData:
         except TypeError as error:
             raise ValueError(str(error)) from error
 
-    def scored(self, text: str, sample: Sample) -> Scored:
+    def answer(self, text: str) -> str:
+        """Return the part of an output that is scored."""
+        return answer_text(text, self.spec.answer_marker)
+
+    def scored(self, text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
         """Return the scores of the output *text*, as plain numbers.
+
+        Args:
+            text: The whole output.
+            sample: What was asked.
+            measured: What the tools in ``spec.needs`` returned for `answer` of the text.
 
         Raises:
             ScorerFailed: The scorer raised, or did not return scores.
         """
         name = self.spec.scorer
         try:
-            found = self.scorer(answer_text(text, self.spec.answer_marker), sample, {})
+            found = self.scorer(self.answer(text), sample, measured)
         except Exception as error:  # the boundary to a scorer that may be anybody's
             raise ScorerFailed(f"scorer {name} raised {type(error).__name__}: {error}") from error
         if not isinstance(found, Scored):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pb_plugin.cell import Cell
 from pb_plugin.gate import Verdict, judge, parse_gate
+from pb_plugin.measure import GRAMMAR, Tools
 from pb_plugin.options import Options
 from pb_plugin.plan import Plan, cell_id_of, label_items, plan
-from pb_plugin.run import Bench, Watch
+from pb_plugin.progress import Watch
+from pb_plugin.run import Bench
 from pb_plugin.runfile import Run, describe, save, summarise
 from pb_plugin.store import Store
 from pb_plugin.summary import Summary
+from task_specs.scoring.languagetool_backend import Backend
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,13 +39,22 @@ class BenchSession:
         options: What the user asked for.
         worker: ``main``, or the worker's id under pytest-xdist.
         n_workers: How many processes share the items.
+        grammar: The fields of the grammar backend that the controlling process has started for its workers.
     """
 
-    def __init__(self, options: Options, *, worker: str = "main", n_workers: int = 1) -> None:
+    def __init__(
+        self,
+        options: Options,
+        *,
+        worker: str = "main",
+        n_workers: int = 1,
+        grammar: Mapping[str, Any] | None = None,
+    ) -> None:
         self.options = options
         self.watch = Watch()
         self._worker = worker
         self._n_workers = n_workers
+        self._grammar = None if grammar is None else Backend(**grammar)
         self._groups: dict[str, list[Cell]] = {}
         self._label: dict[str, str] = {}
         self._begun: set[str] = set()
@@ -55,6 +68,8 @@ class BenchSession:
             ValueError: A value breaks a rule, nothing is left to run, or a folder is no folder.
         """
         _ = self.plan, self.store
+        if self.needs_grammar:
+            _ = self.tools
         data = self.options.data
         if data is not None and not data.is_dir():
             raise ValueError(
@@ -81,6 +96,21 @@ class BenchSession:
         return Store(self.options.store, worker=self._worker)
 
     @cached_property
+    def tools(self) -> Tools:
+        """The scoring tools of this process, or those that the controlling process has started.
+
+        Raises:
+            ValueError: The grammar backend that was named cannot be used.
+        """
+        grammar = self._grammar or self.options.grammar
+        return Tools(grammar=grammar, bertscore=self.options.bertscore, folder=self.options.store)
+
+    @property
+    def needs_grammar(self) -> bool:
+        """Whether a planned task has a grammar score."""
+        return any(GRAMMAR in spec.needs for spec in self.plan.specs)
+
+    @cached_property
     def bench(self) -> Bench:
         """This process's share of the run.
 
@@ -88,7 +118,7 @@ class BenchSession:
             ValueError: The store can not be written.
         """
         self.store.prepare()
-        return Bench(self.options, self.store, self.watch)
+        return Bench(self.options, self.store, self.tools, self.watch)
 
     @property
     def floors(self) -> dict[str, float]:
@@ -153,6 +183,11 @@ class BenchSession:
         gates = self.gates if judge_gates else ()
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
         return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
+
+    def close(self) -> None:
+        """End the scoring tools of this process."""
+        if "tools" in self.__dict__:
+            self.tools.close()
 
     def _may_be_cell(self, nodeid: str) -> bool:
         return nodeid.endswith("]") and ("plan" in self.__dict__) and cell_id_of(nodeid) in self.cells

@@ -14,7 +14,7 @@ from pb_plugin.report.terminal import table
 from pb_plugin.rows import answer_context
 from pb_plugin.samples import Question, TaskData
 from task_specs.catalogue import list_op_ids, task_ids
-from task_specs.names import vocabulary
+from task_specs.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from decoders.answer_sets import TokenAnswers, TokenPermutations

@@ -49,3 +49,4 @@ def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
     }
     for record in records:
         bench.keep(record)
+    bench.decode([cell])

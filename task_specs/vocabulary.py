@@ -26,9 +26,8 @@ def text_pieces() -> tuple[str, ...]:
         for task_id in BENCHMARK_IDS["text_writing"]
         for line in (files("task_specs") / "data" / f"{task_id}.jsonl").read_text("utf-8").splitlines()
     )
-    found = {
-        piece for line in lines for text in json.loads(line)["answers"] for piece in _PIECE.findall(text)
-    }
+    texts = (text for line in lines for text in json.loads(line)["answers"])
+    found = {piece for text in texts for piece in _PIECE.findall(text)}
     return tuple(sorted(piece for piece in found if len(piece) > 1))
 
 

@@ -16,9 +16,7 @@ from decoders.qwen2_tokenizer import qwen2_backend
 SYSTEM = "You are a helpful assistant."
 MASK = "<|mask|>"
 
-CHAT = ChatFormat(
-    render=chatml(system=SYSTEM), markers=CHATML_MARKERS, end_of_turn=QWEN_ENDS, mask=MASK
-)
+CHAT = ChatFormat(render=chatml(system=SYSTEM), markers=CHATML_MARKERS, end_of_turn=QWEN_ENDS, mask=MASK)
 CODER_CHAT = ChatFormat(
     render=chatml(system=SYSTEM, before_end="\n"),
     markers=CHATML_MARKERS,

@@ -95,7 +95,9 @@ def plan(config: Config) -> Plan:
         raise config.refuse("partial_rotary_factor", "at most 1", "use the checkpoint's own config.json")
     experts, groups = config.integer("num_experts"), config.integer("n_group")
     if experts % groups or experts // groups < 2:
-        raise config.refuse("n_group", f"a divisor of num_experts={experts} into 2 or more", "use the published file")
+        raise config.refuse(
+            "n_group", f"a divisor of num_experts={experts} into 2 or more", "use the published file"
+        )
     heads, head_dim, width = (
         config.integer(key) for key in ("num_attention_heads", "head_dim", "moe_intermediate_size")
     )

@@ -51,7 +51,7 @@ class Plan:
         full_precision_rope: Whether queries and keys are rotated in float32 under every dtype.
         parts: Renamed key to the parts its tensor consists of.
         shift: Whether row i - 1 of the network predicts token i.
-        block_length: The block of block-causal attention the weights were trained with; None is full attention.
+        block_length: The trained block of block-causal attention; None is full attention.
     """
 
     native: Any

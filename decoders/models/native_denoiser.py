@@ -124,7 +124,9 @@ class NativeDenoiser:
             return query
         query = query.to(attend.device)
         before = (query[:, 1] - 1).clamp(min=0)
-        return torch.stack([query[:, 0], torch.where(attend[query[:, 0], before], before, query[:, 1])], dim=1)
+        return torch.stack(
+            [query[:, 0], torch.where(attend[query[:, 0], before], before, query[:, 1])], dim=1
+        )
 
     def _check_length(self, length: int) -> None:
         if length <= self.max_length:

@@ -13,15 +13,11 @@ from decoders.models.transformer_fields import plan_of
 from decoders.protocols import ModelRequest
 from decoders.qwen2_tokenizer import qwen2_backend
 
-CHAT = ChatFormat(
-    render=chatml(system=None), markers=CHATML_MARKERS, end_of_turn=QWEN_ENDS, mask="<|MASK|>"
-)
+CHAT = ChatFormat(render=chatml(system=None), markers=CHATML_MARKERS, end_of_turn=QWEN_ENDS, mask="<|MASK|>")
 
 PRESETS = MappingProxyType(
     {
-        "sdar": Preset(
-            hub_id="JetLM/SDAR-8B-Chat", revision="main", dtype="bfloat16", licence="Apache-2.0"
-        ),
+        "sdar": Preset(hub_id="JetLM/SDAR-8B-Chat", revision="main", dtype="bfloat16", licence="Apache-2.0"),
         "sdar-b32": Preset(
             hub_id="JetLM/SDAR-8B-Chat-b32", revision="main", dtype="bfloat16", licence="Apache-2.0"
         ),

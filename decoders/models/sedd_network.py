@@ -119,7 +119,8 @@ class _Norm(nn.Module):
         self.weight = nn.Parameter(torch.empty(hidden_size))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return F.layer_norm(hidden, hidden.shape[-1:]) * self.weight
+        normed: Tensor = F.layer_norm(hidden, hidden.shape[-1:]) * self.weight
+        return normed
 
 
 class _Block(nn.Module):
@@ -145,7 +146,8 @@ class _Block(nn.Module):
         attended = self._attention(self.norm1(hidden) * (1 + scale_a) + shift_a, rotation, mask)
         hidden = hidden + gate_a * attended
         transformed: Tensor = self.mlp(self.norm2(hidden) * (1 + scale_m) + shift_m)
-        return hidden + gate_m * transformed
+        result: Tensor = hidden + gate_m * transformed
+        return result
 
     def _attention(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         rows, length, width = hidden.shape

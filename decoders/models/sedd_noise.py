@@ -31,7 +31,7 @@ class Noise(Protocol):
 class LogLinear:
     """A share ``(1 - eps) t`` of the tokens is corrupted: ``1 - exp(-sigma)``.
 
-    Source: arXiv:2310.16834, section 4.1; noise_lib.py, LogLinearNoise.
+    Source: arXiv:2310.16834; noise_lib.py, LogLinearNoise.
     """
 
     eps: float = LOG_LINEAR_EPS
@@ -49,7 +49,7 @@ class LogLinear:
 class Geometric:
     """From *sigma_min* to *sigma_max*, in equal ratios.
 
-    Source: arXiv:2310.16834, section 4.1; noise_lib.py, GeometricNoise.
+    Source: arXiv:2310.16834; noise_lib.py, GeometricNoise.
     """
 
     sigma_min: float
@@ -67,7 +67,10 @@ class Geometric:
 class Graph(Protocol):
     """Which states a state may turn into."""
 
-    states: int
+    @property
+    def states(self) -> int:
+        """How many states there are."""
+        ...
 
     def staggered(self, score: Tensor, noise: float) -> Tensor:
         """Return *score* [N, V] carried back over *noise*."""
@@ -86,7 +89,7 @@ class Graph(Protocol):
 class Absorbing:
     """Every token may turn into MASK, the last state.
 
-    Source: arXiv:2310.16834, equation 16; graph_lib.py, Absorbing.
+    Source: arXiv:2310.16834; graph_lib.py, Absorbing.
     """
 
     states: int
@@ -115,7 +118,7 @@ class Absorbing:
 class Uniform:
     """Every token may turn into every token.
 
-    Source: arXiv:2310.16834, equation 15; graph_lib.py, Uniform.
+    Source: arXiv:2310.16834; graph_lib.py, Uniform.
     """
 
     states: int
@@ -131,7 +134,9 @@ class Uniform:
 
     def rate(self, token: Tensor) -> Tensor:
         """Return the rate at which each other state turns into *token*: 1 / V."""
-        return torch.full((len(token), self.states), 1.0 / self.states, dtype=torch.float64, device=token.device)
+        return torch.full(
+            (len(token), self.states), 1.0 / self.states, dtype=torch.float64, device=token.device
+        )
 
 
 def _one_hot(token: Tensor, states: int) -> Tensor:
@@ -143,7 +148,7 @@ def analytic_weights(graph: Graph, log_score: Tensor, token: Tensor, noise: floa
 
     They are not normalised, and those of an untrained network may be negative, which means 0.
 
-    Source: arXiv:2310.16834, theorem 4.2 (Tweedie tau-leaping); sampling.py, AnalyticPredictor.
+    Source: arXiv:2310.16834; sampling.py, AnalyticPredictor.
     """
     return graph.staggered(log_score.double().exp(), noise) * graph.transition(token, noise)
 
@@ -151,7 +156,7 @@ def analytic_weights(graph: Graph, log_score: Tensor, token: Tensor, noise: floa
 def euler_weights(graph: Graph, log_score: Tensor, token: Tensor, step: float) -> Tensor:
     """Return weights [N, V] of the states one step back, at constant rates.
 
-    Source: arXiv:2310.16834, equation 17; sampling.py, EulerPredictor.
+    Source: arXiv:2310.16834; sampling.py, EulerPredictor.
 
     Args:
         graph: Which states a state may turn into.
@@ -168,7 +173,7 @@ def euler_weights(graph: Graph, log_score: Tensor, token: Tensor, step: float) -
 def denoiser_weights(graph: Graph, log_score: Tensor, token: Tensor, sigma: float) -> Tensor:
     """Return weights of the clean tokens; the absorbing graph has no column for MASK then.
 
-    Source: arXiv:2310.16834, theorem 4.2; sampling.py, Denoiser.
+    Source: arXiv:2310.16834; sampling.py, Denoiser.
     """
     weights = analytic_weights(graph, log_score, token, sigma)
     return weights[:, :-1] if isinstance(graph, Absorbing) else weights

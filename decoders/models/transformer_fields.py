@@ -35,9 +35,9 @@ def plan_of(
 
     Args:
         config: The published config.json.
-        make_config: The config class of transformers, called with the fields that both sides share and *extra*.
+        make_config: The config class of transformers, called with the fields both sides share and *extra*.
         network: The network class of transformers.
-        required: Values that config.json must have for *network* to compute the same, besides the common ones.
+        required: Values config.json must have for *network* to compute the same, besides the common ones.
         extra: More fields of *make_config*.
         mask_id: The published mask token, where config.json need not name it.
         rotary_share: Share of the channels of a head that are rotated.
@@ -52,7 +52,9 @@ def plan_of(
         config.must_be(key, *allowed)
     hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     if not config.has("head_dim") and hidden % heads:
-        raise config.refuse("num_attention_heads", f"a divisor of hidden_size={hidden}", "use the published file")
+        raise config.refuse(
+            "num_attention_heads", f"a divisor of hidden_size={hidden}", "use the published file"
+        )
     head_dim = config.integer("head_dim", default=hidden // heads)
     rotary_dim = int(head_dim * rotary_share)
     if rotary_dim % 2 or not rotary_dim:
@@ -65,7 +67,11 @@ def plan_of(
             "num_key_value_heads", f"a divisor of num_attention_heads={heads}", "use the published file"
         )
     rows, theta = config.integer("vocab_size"), config.positive("rope_theta")
-    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": theta, "partial_rotary_factor": rotary_share}
+    rope: dict[str, Any] = {
+        "rope_type": "default",
+        "rope_theta": theta,
+        "partial_rotary_factor": rotary_share,
+    }
     max_length = config.integer("max_position_embeddings")
     eos_ids = config.ids("eos_token_id", below=rows)
     native = make_config(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RCRMemory:
-    """``confidence`` [R, G] when a position was last filled; ``filled`` [R, G] in this block; ``masks`` [R]."""
+    """``confidence`` [R, G] when last filled, ``filled`` [R, G] in this block, ``masks`` [R] at its entry."""
 
     confidence: Tensor
     filled: Tensor
@@ -35,12 +35,17 @@ class RCR:
         model/remasking/llada/mdpo_rcr.py, generate_dlm, linear schedule.
     Differs: positions compete within their block (the published code compares the whole row, so with several
     blocks it can mask an earlier one again); a stored confidence of exactly 0 is one, where the published
-    code takes it for "never filled"; the schedule is in whole numbers; a budget above the masks is not spent.
-    The published forward counter stays 0; ours counts. The paper's text speaks of a running maximum, the code
+    code takes it for "never filled"; the schedule is in whole numbers, where the published ratios are float64
+    and slip by one here and there (24 masks in 12 steps: 2, 2, 2, 2, 3, 1 ...); a budget above the masks is
+    not spent. `upstream_exact` has the published schedule with its slips and spends the budget. The
+    published forward counter stays 0; ours counts. The paper's text speaks of a running maximum, the code
     stores the latest confidence, and so does this.
 
     Defaults: linear schedule, swept over k. Limits: greedy decoding only is published; the other schedules
     (cosine, powers, log, exp) are left out.
+
+    Args:
+        upstream_exact: Round the schedule as the published code does.
     """
 
     name: ClassVar[str] = "rcr"
@@ -49,7 +54,13 @@ class RCR:
     sweep: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     needs: ClassVar[frozenset[str]] = frozenset()
     may_remask: ClassVar[bool] = True
-    may_idle: ClassVar[bool] = False
+
+    upstream_exact: bool = False
+
+    @property
+    def may_idle(self) -> bool:
+        """Only a slip of the published schedule can keep nothing new."""
+        return self.upstream_exact
 
     def init(self, view: StepView) -> RCRMemory:
         """Nothing is filled yet."""
@@ -65,10 +76,18 @@ class RCR:
         masks = view.remaining.where(entered, memory.masks)
         confidence = view.confidence.where(view.eligible, memory.confidence)
         filled = view.eligible | (memory.filled & ~entered.unsqueeze(1))
-        steps = view.planned_steps.minimum(masks)
-        visible = masks - masks * (steps - 1 - view.step) // steps
+        visible = self._visible(masks, view.planned_steps, view.step + 1)
         kept = replace(view, eligible=filled).rank(confidence) < visible.unsqueeze(1)
         update = StepUpdate(
             unmask=view.eligible & kept, tokens=view.proposals, remask=filled & ~view.eligible & ~kept
         )
         return update, RCRMemory(confidence=confidence, filled=filled, masks=masks)
+
+    def _visible(self, masks: Tensor, steps: Tensor, turn: Tensor) -> Tensor:
+        """Return how many of *masks* [R] are visible after step *turn* (from 1) of *steps*."""
+        if self.upstream_exact:
+            still_masked = (masks * (1.0 - turn.double() / steps)).clamp(min=0.0).floor().long()
+        else:
+            steps = steps.minimum(masks)
+            still_masked = masks * (steps - turn) // steps
+        return masks - still_masked

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ReMDMMemory:
     """What a row knows of its block.
 
-    ``confidence`` [R, G] when committed, where ``committed`` [R, G]; ``masks`` [R] at block entry; ``reopened``
-    [R], how many positions were masked again for the coming forward.
+    ``confidence`` [R, G] when committed, where ``committed`` [R, G]; ``masks`` [R] at block entry;
+    ``reopened`` [R], how many positions were masked again for the coming forward.
     """
 
     confidence: Tensor

@@ -76,14 +76,16 @@ class SlowFast:
 
     def __post_init__(self) -> None:
         for name in ("tau", "length_tau"):
-            if not 0.0 < getattr(self, name) <= 1.0:
+            value = getattr(self, name)
+            if not 0.0 < value <= 1.0:
                 raise ValueError(
-                    f"{name} must be in (0, 1], got {getattr(self, name)!r}; it is compared with a probability"
+                    f"{name} must be in (0, 1], got {value!r}; it is compared with a probability"
                 )
-        for name in ("explore_steps", "window"):
-            if getattr(self, name) < 1:
+        for name, published in (("explore_steps", 6), ("window", 2)):
+            value = getattr(self, name)
+            if value < 1:
                 raise ValueError(
-                    f"{name} must be at least 1, got {getattr(self, name)!r}; the published ones are 6 and 2"
+                    f"{name} must be at least 1, got {value!r}; {published} is the published default"
                 )
         if not self.spread > 0.0:
             raise ValueError(f"spread must be above 0, got {self.spread!r}; 1.0 is the published default")

@@ -147,7 +147,7 @@ def test_rows_of_one_sample_and_setting_decode_alike_and_another_seed_differs():
 
 
 class Small(HashDenoiser):
-    """Has room for so many canvas tokens once it was called *after* times, and counts what it was asked for."""
+    """Has room for so many canvas tokens after so many calls, and counts what it was asked for."""
 
     def __init__(self, room, after=0):
         super().__init__()
@@ -178,13 +178,13 @@ def rows_with(method, n=13, length=5, **setting):
 @pytest.mark.parametrize(
     "rows",
     [
-        rows_with(confidence(), k=2),
+        rows_with(confidence(), k=1),
         rows_with(Frozen()),
         [*rows_with(entropy(), k=1), *rows_with(Frozen(group=2))][::-1],
     ],
     ids=["no memory", "memory", "mixed"],
 )
-@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("after", [0, 1])
 def test_running_out_of_memory_halves_the_batch_and_is_remembered(rows, after):
     """Rows finish at different times, so that those put aside join others in the middle of a decode."""
     rows = [

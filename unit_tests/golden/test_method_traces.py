@@ -65,7 +65,7 @@ METHOD_OF = {
     "eb_bits_blocks": lambda given, flags: EB(gamma=given["gamma"], unit="bits"),
     "eb_nats": lambda given, flags: EB(gamma=given["gamma"]),
     "pc_sampler": pc_sampler,
-    "rcr": lambda given, flags: RCR(),
+    "rcr": lambda given, flags: RCR(upstream_exact=True),
     "remdm": remdm,
 }
 N_CASES = {

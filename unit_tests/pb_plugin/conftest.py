@@ -1,7 +1,6 @@
 """Builders of records and cells, and runs of the plugin over a test file in an empty folder."""
 
 import importlib
-import pkgutil
 from pathlib import Path
 
 import pytest
@@ -115,6 +114,23 @@ def make_cell():
     return build_cell
 
 
+USED_IN_RUNS = (
+    "decoders.batching",
+    "decoders.exact_law",
+    "decoders.models.ideal",
+    "decoders.testing",
+    "decoders.unmasking.factor",
+    "decoders.unmasking.threshold",
+    "decoders.unmasking.top_k",
+    "pb_plugin.controller",
+    "pb_plugin.outcome",
+    "pb_plugin.progress",
+    "pb_plugin.release",
+    "pb_plugin.report.terminal",
+    "pb_plugin.session",
+    "pb_plugin.timing",
+)
+
 MY_TEST = """
 def test_cell(pb_cell, pb_record):
     result = pb_record(pb_cell)
@@ -166,15 +182,14 @@ def loaded_modules():
     import torch
 
     torch.set_num_threads(1)
-    for package in ("decoders", "pb_plugin", "task_specs"):
-        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)
+    for module in USED_IN_RUNS:
+        importlib.import_module(module)
 
 
 @pytest.fixture
 def suite(pytester, monkeypatch, loaded_modules):
-    """See `Suite`; processes it starts find this checkout and use one thread."""
+    """See `Suite`; lines are wide, and processes it starts find this checkout and use one thread."""
+    monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return Suite(pytester)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from task_specs.findings import Finding, as_json, as_table, audit_released, audit_task, main
+from task_specs.released import RELEASED_FILES
 
 GOLDEN = Path(__file__).parent / "golden" / "released_findings.json"
 RELEASED = Path(__file__).resolve().parents[2] / ".." / "shared" / "released_data"
@@ -161,6 +162,63 @@ def test_the_committed_table_holds_the_known_faults():
     assert rows["sudoku", "there is exactly one solution"]["violations"] == 0
     assert rows["sudoku", "there is exactly one solution"]["total"] == 108
     assert not any(row["violations"] for (_, rule), row in rows.items() if rule == PUBLISHED)
+    for task in ("w2s_easy", "w2s_medium", "w2s_hard"):
+        assert rows[task, "there is a reference"] == {
+            "task": task,
+            "rule": "there is a reference",
+            "violations": 99,
+            "total": 100,
+        }
+    assert rows["paraphrasing", "no two references are equal"]["violations"] == 1
+    assert {task for task, _ in rows} == set(RELEASED_FILES)
+
+
+TEXT_GROUP, W2S_GROUP = "paraphrase_summarize", "words_to_sentence"
+
+
+def text_line(shown, scored, **answer):
+    return {"input": {"text": shown}, "answer": {"text": scored, **answer}, "metadata": {"length": 1}}
+
+
+@pytest.mark.parametrize(
+    ("shown", "references", "broken"),
+    [
+        ("A sees B.", ["B is seen.", "A looks at B."], {}),
+        ("C sees D.", ["B is seen."], {"the scored text is the one shown": 1}),
+        ("A sees B.", ["B is seen.", "b is seen"], {"no two references are equal": 1}),
+        ("A sees B.", ["B is seen.", "a sees b"], {"no reference is the text itself": 1}),
+        ("E sees F.", ["A"], {"the scored text is the one shown": 1, "the question occurs once": 1}),
+    ],
+    ids=["nothing-wrong", "other-text", "equal-references", "echo", "question-twice"],
+)
+def test_rules_of_paraphrases_see_their_violations(tmp_path, shown, references, broken):
+    good = text_line("E sees F.", "E sees F.", examples="['F is seen.']")
+    second = text_line(shown, "A sees B.", examples=repr(references))
+    directory = folder(tmp_path, TEXT_GROUP, "chatgpt-paraphrases", "{text}", [good, second])
+    assert violations(audit_task("paraphrasing", directory)) == broken
+
+
+def test_rules_of_summaries_see_their_violations(tmp_path):
+    lines = [text_line("A: hi", "A: hi", summary=summary) for summary in ("Hi.", "A greets.")]
+    findings = audit_task("summarization", folder(tmp_path, TEXT_GROUP, "samsum", "{text}", lines))
+    assert violations(findings) == {"the summary is shorter than the text": 1, "the question occurs once": 1}
+
+
+def test_rules_of_words_to_sentence_see_their_violations_and_ask_only_references_that_are_there(tmp_path):
+    lines = [
+        {"input": {"words": "tea, cup, and sugar"}, "answer": {"words": ["tea", "cup", "sugar"]}},
+        {"input": {"words": "sun and sun"}, "answer": {"words": ["sun", "sun"], "example": "Suns rise."}},
+        {"input": {"words": "dog"}, "answer": {"words": ["cat"], "example": "The Cat sat."}},
+    ]
+    lines = [{**one, "metadata": {}} for one in lines]
+    findings = audit_task("w2s_easy", folder(tmp_path, W2S_GROUP, "easy", "{words}", lines))
+    assert violations(findings) == {
+        "there is a reference": 1,
+        "no word is given twice": 1,
+        "the scored words are those shown": 1,
+        "every reference holds every word": 1,
+    }
+    assert {row.rule: row.total for row in findings}["every reference holds every word"] == 2
 
 
 def test_the_markdown_table_shows_only_broken_rules():

@@ -209,3 +209,31 @@ def test_a_file_that_is_no_text_names_the_line(spec_of, tmp_path):
         ValueError, match=r"my.jsonl, line 2: the file must be UTF-8 text, got byte 3; save it"
     ):
         load_samples(spec)
+
+
+def words_line(words):
+    return {
+        "id": "a",
+        "fields": {"word": "x", "words": "?"},
+        "facts": {"words": words},
+        "answers": ["T c s."],
+    }
+
+
+def test_a_task_of_the_user_may_give_words_and_vary_their_number(spec_of, tmp_path):
+    spec = spec_of(words_line(["tea", "cup", "sun"]), more="words: 3\n")
+    (sample,) = load_samples(spec)
+    assert (sample.fields["words"], sample.facts) == ("tea, cup, sun", {"words": ["tea", "cup", "sun"]})
+    (shorter,) = load_samples(read_spec(tmp_path / "task.yaml", {"words": 1}))
+    assert (shorter.fields, shorter.facts) == ({"word": "x", "words": "tea"}, {"words": ["tea"]})
+    assert shorter.answers == sample.answers
+
+
+@pytest.mark.parametrize("words", [None, "tea", ["tea"], ["tea", 3], ["tea", " "]], ids=repr)
+def test_words_that_are_not_there_are_named(spec_of, words):
+    spec = spec_of(words_line(words), more="words: 2\n")
+    with pytest.raises(
+        ValueError,
+        match=r"my\.jsonl, line 1: facts\.words must be a list of at least 2 words, got .*; add words",
+    ):
+        load_samples(spec)

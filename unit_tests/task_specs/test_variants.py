@@ -20,6 +20,9 @@ from task_specs.spec import builtin_spec
         ("sudoku", {"blanks": 4}, "sudoku_blanks4", 64, 64),
         ("latin_square", {"samples": 7}, "latin_square_samples7", 64, 64),
         ("copy", {"canvas": "64"}, "copy_canvas64", 64, 64),
+        ("w2s_easy", {"words": "2"}, "w2s_easy_words2", 64, 64),
+        ("w2s_hard", {"canvas": 128, "words": 1}, "w2s_hard_words1_canvas128", 128, 128),
+        ("paraphrasing", {"canvas": 128}, "paraphrasing_canvas128", 128, 128),
         ("list_shuffle", {"n": 26}, "list_shuffle_n26", 256, 26),
         ("list_copy", {"n": 6}, "list_copy_n6", 32, 6),
         ("list_copy", {"canvas": 32}, "list_copy_canvas32", 32, 10),
@@ -39,8 +42,9 @@ def test_a_parameter_changes_id_and_canvas(task_id, params, variant, canvas, pos
         ("copy", {"canvas": 32, "samples": 100}),
         ("sudoku", {"blanks": "8"}),
         ("list_copy", {"n": 10}),
+        ("w2s_medium", {"words": "4"}),
     ],
-    ids=["cot", "canvas", "blanks", "n"],
+    ids=["cot", "canvas", "blanks", "n", "words"],
 )
 def test_a_parameter_that_says_the_default_changes_nothing(task_id, params):
     assert builtin_spec(task_id, params) == builtin_spec(task_id)
@@ -57,7 +61,9 @@ def test_every_listed_parameter_is_taken_at_both_ends_and_not_beyond(task_id):
             assert builtin_spec(task_id, {parameter.name: True}).id == f"{task_id}_{parameter.name}"
             continue
         for value in (parameter.low, parameter.high):
-            assert builtin_spec(task_id, {parameter.name: value}).id == f"{task_id}_{parameter.name}{value}"
+            is_default = parameter.name == "words" and value == 4
+            suffix = "" if is_default else f"_{parameter.name}{value}"
+            assert builtin_spec(task_id, {parameter.name: value}).id == f"{task_id}{suffix}"
         for value in (parameter.low - 1, parameter.high + 1, "x", "1.5", True):
             with pytest.raises(
                 ValueError, match=f"{parameter.name} of task {task_id} must be a whole number from"
@@ -75,6 +81,10 @@ def test_a_parameter_that_the_task_lacks_names_those_it_has():
         LookupError, match="parameter of task latin_square must be one of samples, canvas, got 'n'"
     ):
         builtin_spec("latin_square", {"n": 5})
+    with pytest.raises(
+        LookupError, match="parameter of task paraphrasing must be one of canvas, got 'words'"
+    ):
+        builtin_spec("paraphrasing", {"words": 2})
 
 
 @pytest.mark.parametrize("value", ["yes", 1, ""])

@@ -1,0 +1,80 @@
+"""The tables of README.md that are generated: ``python -m unit_tests.readme_tables [--write]``.
+
+Loopholes and findings come from the committed tables that other tests compare with scorers and files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pb_plugin.options import TABLE
+from pb_plugin.suites import SUITES
+from task_specs.findings import Finding, as_table
+from unit_tests.readme_text import README, text, with_tables
+
+GOLDEN = Path(__file__).parent / "task_specs" / "golden"
+
+
+def _golden(name: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((GOLDEN / name).read_text(encoding="utf-8"))
+    return rows
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"
+
+
+def options_table() -> str:
+    """Return option, configuration key and meaning of every option of the plugin."""
+    rows = [[f"`{row.flag}{f' {row.metavar}' if row.metavar else ''}`", f"`{row.ini}`", row.help] for row in TABLE]
+    return _markdown(["option", "key", "meaning"], rows)
+
+
+def loopholes_table() -> str:
+    """Return what degenerate outputs score on the exact-answer tasks; outputs with one score are named below."""
+    scores: dict[str, dict[str, float | None]] = {}
+    for row in _golden("loopholes.json"):
+        if row["task"] in SUITES["core"]:
+            scores.setdefault(row["output"], {})[row["task"]] = row["accuracy"]
+    same = {output: set(by_task.values()) for output, by_task in scores.items()}
+    shown = [output for output, values in same.items() if len(values - {None}) > 1 or None in values]
+    lines = [[task, *(_percent(scores[output][task]) for output in shown)] for task in SUITES["core"]]
+    below = [
+        f"{_percent(value)} everywhere: {', '.join(output for output in same if same[output] == {value})}."
+        for value in sorted({next(iter(values)) for output, values in same.items() if output not in shown})
+    ]
+    return _markdown(["task", *shown], lines) + "\n" + "\n".join(below) + "\n"
+
+
+def _percent(score: float | None) -> str:
+    return "-" if score is None else f"{100.0 * score:.0f}"
+
+
+def findings_table() -> str:
+    """Return the rules that samples of the released files break."""
+    return as_table(Finding(**row) for row in _golden("released_findings.json"))
+
+
+def tables() -> Mapping[str, str]:
+    """Return every generated table by the name in its mark."""
+    return {"options": options_table(), "loopholes": loopholes_table(), "findings": findings_table()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables, or put them into README.md."""
+    parser = argparse.ArgumentParser(prog="python -m unit_tests.readme_tables", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="replace the marked tables of README.md")
+    if parser.parse_args(arguments).write:
+        README.write_text(with_tables(text(), tables()), encoding="utf-8")
+    else:
+        print("\n".join(tables().values()), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,198 @@
+"""The commands and code blocks of README.md run as they are written, in a copy of the checkout's suite."""
+
+import importlib
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from pb_plugin.cli import main
+from unit_tests.readme_text import ROOT, blocks, commands
+
+LLADA = ROOT / ".." / "shared" / "golden" / "checkpoints" / "llada"
+BENCH = [words[1:] for words in commands("pytest")]
+PB = [words[1:] for words in commands("pb")]
+QUICK = ["--samples", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+CSV = "task,tps,accuracy\ncopy,1,100\ncopy,2,90\ncopy,4,50\n"
+
+
+@pytest.fixture(scope="session")
+def loaded_modules():
+    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once."""
+    import torch
+
+    torch.set_num_threads(1)
+    for package in ("decoders", "pb_plugin", "task_specs"):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+
+
+@pytest.fixture
+def checkout(pytester, monkeypatch, loaded_modules):
+    """An empty folder with the suite of this checkout and its configuration; the packages are the real ones."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("pyproject.toml", "conftest.py"):
+        shutil.copy(ROOT / name, pytester.path / name)
+    shutil.copytree(ROOT / "bench_tests", pytester.path / "bench_tests")
+    return pytester
+
+
+def python_block(start):
+    (found,) = [block for block in blocks("python") if start in block]
+    return found
+
+
+def with_checkpoint(words):
+    """Return *words* with the folder DIR replaced by a real checkpoint."""
+    if not any("=DIR" in word for word in words):
+        return words
+    if not LLADA.is_dir():
+        pytest.skip("the checkpoints are not beside the checkout (../shared/golden/checkpoints)")
+    return [word.replace("=DIR", f"={LLADA}") for word in words]
+
+
+def test_there_are_commands_to_test():
+    assert len(BENCH) >= 8
+    assert len(PB) >= 5
+    assert all(words[0] == "bench_tests" for words in BENCH)
+
+
+@pytest.mark.parametrize("words", BENCH, ids=" ".join)
+def test_a_command_of_the_suite_collects_items(checkout, words):
+    result = checkout.runpytest_inprocess(*with_checkpoint(words), *QUICK, "--collect-only", "-q")
+    assert result.ret == 0
+    result.stdout.re_match_lines([r"(\d+/)?[1-9]\d* tests collected.*"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for words in BENCH if "-n" not in words and not any("=DIR" in word for word in words)],
+    ids=" ".join,
+)
+def test_a_command_of_the_suite_passes(checkout, words):
+    result = checkout.runpytest_inprocess(*words, *QUICK)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*items reused; records in *.pb"])
+    if "--pb-gate" in words:
+        result.stdout.fnmatch_lines(["gate passed: PB80 is *"])
+    if "--pb-timing" in words:
+        result.stdout.fnmatch_lines(["*benchmark 'ideal-copy'*"])
+
+
+def test_the_command_with_a_checkpoint_passes(checkout):
+    (words,) = [words for words in BENCH if any("=DIR" in word for word in words)]
+    result = checkout.runpytest_inprocess(*with_checkpoint(words), *QUICK, "--samples", "1")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["items of llada assert completeness and floors only*"])
+
+
+@pytest.mark.slow
+def test_the_command_with_processes_passes(checkout):
+    (words,) = [words for words in BENCH if "-n" in words]
+    result = checkout.runpytest_subprocess(*words, *QUICK, timeout=300)
+    assert result.ret == 0
+
+
+@pytest.mark.parametrize("words", PB, ids=" ".join)
+def test_a_command_of_the_console_runs(checkout, words, capsys):
+    (checkout.path / "FILE.csv").write_text(CSV, encoding="utf-8")
+    if words[0] == "report":
+        run = ["bench_tests", "-k", "copy and k32", *QUICK]
+        assert checkout.runpytest_inprocess(*run).ret == 0
+        capsys.readouterr()
+    assert main(words) == 0
+    assert capsys.readouterr().out
+
+
+def test_a_k_of_one_digit_is_selected_without_its_prefixes(checkout):
+    result = checkout.runpytest_inprocess("bench_tests", "-k", "copy and k1]", "--collect-only", "-q")
+    assert all("-k1]" in line for line in result.outlines if "[" in line)
+
+
+def test_the_configuration_file_takes_the_options(checkout):
+    (block,) = [block for block in blocks("toml") if "tool.pytest" in block]
+    (checkout.path / "pyproject.toml").write_text(block, encoding="utf-8")
+    result = checkout.runpytest_inprocess(
+        "bench_tests", "-p", "pb_plugin.plugin", "-k", "shuffle", "--collect-only", "-q"
+    )
+    items = {line.rpartition("[")[2] for line in result.outlines if "[" in line}
+    assert items == {*(f"shuffle-ideal-confidence-k{k}]" for k in (1, 2, 4, 8, 16, 32)), "shuffle-ideal-threshold-0.9]"}
+
+
+def test_the_workflow_passes_its_gate_and_asks_for_an_extra_that_exists(checkout):
+    (workflow,) = map(yaml.safe_load, blocks("yaml"))
+    steps = workflow["jobs"]["gate"]["steps"]
+    install, bench = [step["run"] for step in steps if "run" in step]
+    assert install == 'pip install -e ".[all]"'
+    assert next(step["with"]["path"] for step in steps if "cache" in step.get("uses", "")) == ".pb"
+    words = bench.replace('"', "").split()
+    assert words[0] == "pytest"
+    assert checkout.runpytest_inprocess(*words[1:], *QUICK).ret == 0
+    assert 'name="PB80' in (checkout.path / "gates.xml").read_text(encoding="utf-8").replace("core:", "")
+
+
+def test_the_workflow_fails_when_its_gate_does(checkout):
+    words = ["bench_tests", "--unmasking", "confidence", "--k", "2", "--pb-gate", "core:PB80>=99"]
+    assert checkout.runpytest_inprocess(*words, *QUICK).ret == 1
+
+
+def test_the_method_example_obeys_the_rules_and_runs(checkout):
+    from decoders.testing import check_method
+
+    source = python_block("class BestTwo")
+    space = {"__name__": "mine"}
+    exec(compile(source, "mine.py", "exec"), space)
+    check_method(space["BestTwo"]())
+    (checkout.path / "mine.py").write_text(source, encoding="utf-8")
+    result = checkout.runpytest_inprocess("bench_tests", "--unmasking", "mine:BestTwo", "-k", "copy", *QUICK)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["ideal-best_two*", "copy * 100 *"])
+
+
+def test_the_library_example_prints_a_number_of_steps(capsys):
+    exec(compile(python_block("HashDenoiser"), "library.py", "exec"), {})
+    assert 1 <= int(capsys.readouterr().out) <= 16
+
+
+def test_the_test_file_runs_in_an_empty_folder(pytester, monkeypatch, loaded_modules):
+    pytester.makepyfile(test_mine=python_block("def test_cell"))
+    result = pytester.runpytest_inprocess("-p", "pb_plugin.plugin", "--samples", "1", "--k", "4", *QUICK[2:])
+    assert result.ret == 0
+    assert {path.name for path in pytester.path.iterdir()} >= {".pb", "test_mine.py"}
+
+
+def test_a_method_beside_a_test_file_of_ones_own_is_found_by_python_m_pytest(pytester):
+    pytester.makepyfile(test_mine=python_block("def test_cell"), mine=python_block("class BestTwo"))
+    command = [sys.executable, "-m", "pytest", "--unmasking", "mine:BestTwo", "-p", "pb_plugin.plugin"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, "--collect-only", "-q"], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "copy-ideal-best_two" in done.stdout
+
+
+def test_a_task_of_ones_own_is_a_pair_of_files_like_ours(checkout):
+    source = (ROOT / "task_specs" / "specs" / "copy.yaml").read_text(encoding="utf-8")
+    (checkout.path / "my_task.yaml").write_text(source.replace("id: copy", "id: my_task", 1), encoding="utf-8")
+    shutil.copy(ROOT / "task_specs" / "data" / "copy.jsonl", checkout.path / "copy.jsonl")
+    result = checkout.runpytest_inprocess("bench_tests", "--task", "my_task.yaml", "--k", "8", *QUICK)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["my_task *100 *"])
+
+
+@pytest.mark.slow
+def test_the_table_at_the_top_is_what_the_default_run_prints(checkout):
+    result = checkout.runpytest_inprocess("bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    assert result.ret == 0
+    (table,) = blocks("text")
+    assert table.strip() in result.stdout.str()
+    again = checkout.runpytest_inprocess("bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    n_items = again.parseoutcomes()["passed"]
+    again.stdout.fnmatch_lines([f"{n_items} of {n_items} items reused; *"])
