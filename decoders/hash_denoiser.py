@@ -6,6 +6,7 @@ Legend: B = rows, N = queried positions, V = vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +22,13 @@ from decoders.tokenizer import PieceTokenizer
 from decoders.view import batch_view, eligible_positions, method_view
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HashCache:
+    """``tokens`` int64 [B, L]: what stood in each column when it was last evaluated."""
+
+    tokens: Tensor
+
+
 class HashDenoiser:
     """A denoiser whose logits are a fixed hash of the canvas: cheap, and different at every canvas.
 
@@ -32,6 +40,7 @@ class HashDenoiser:
     mask_id = 0
     pad_id = 1
     eos_ids = frozenset({1})
+    window_margin = 0
 
     def __init__(self, *, vocab_size: int = 23, sharpness: float = 6.0) -> None:
         self.tokenizer: Tokenizer = PieceTokenizer()
@@ -51,6 +60,52 @@ class HashDenoiser:
         logits = draws.uniform(draws.combine(key, torch.arange(self.vocab_size))) * self.sharpness
         logits[:, self.mask_id] = float("-inf")
         return logits.float()
+
+    def with_shadows(
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        blocks: Sequence[tuple[int, int]],
+        judged: Tensor,
+        contexts: Sequence[Any],
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits of a plain call, and at every *judged* position those of it alone masked."""
+        row, position = judged.unbind(dim=1)
+        hidden, each = canvas[row], torch.arange(len(judged))
+        hidden[each, position] = self.mask_id
+        alone = torch.stack([each, position], dim=1)
+        return self(canvas, attend, query, contexts), self(hidden, attend[row], alone, contexts)
+
+    def with_attention(
+        self, canvas: Tensor, attend: Tensor, query: Tensor, first: int, contexts: Sequence[Any]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits of a plain call, and attention that depends on the tokens of each pair."""
+        key = draws.combine(canvas, canvas.shape[1] - torch.arange(canvas.shape[1]))
+        scores = draws.uniform(draws.combine(key[:, first:].unsqueeze(2), key.unsqueeze(1))) * self.sharpness
+        weights = torch.softmax(scores.masked_fill(~attend.unsqueeze(1), float("-inf")), dim=2)
+        return self(canvas, attend, query, contexts), weights[:, :, first:].float()
+
+    def new_cache(self, n_rows: int, length: int) -> HashCache:
+        """Return room for the tokens last seen in every column."""
+        return HashCache(tokens=torch.zeros(n_rows, length, dtype=torch.long))
+
+    def with_cache(
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        contexts: Sequence[Any],
+        cache: HashCache,
+        rows: Tensor,
+        window: Sequence[tuple[int, int]] | None,
+    ) -> Tensor:
+        """Return the logits of a plain call on the tokens last evaluated in every column."""
+        column = torch.arange(canvas.shape[1])
+        bounds = torch.tensor(window or [(0, canvas.shape[1])] * len(canvas)).unsqueeze(2)
+        inside = (column >= bounds[:, 0]) & (column < bounds[:, 1])
+        cache.tokens[rows] = canvas.where(inside, cache.tokens[rows])
+        return self(cache.tokens[rows], attend, query, contexts)
 
 
 def example_slots(method: UnmaskingMethod, *, n_rows: int = 4, gen_length: int = 12, seed: int = 0) -> Slots:

@@ -68,7 +68,7 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
             f"method {method.name} must need only what the loop offers, "
             f"got needs={', '.join(sorted(needs))}; choose another method"
         )
-    lacks = getattr(denoiser, "lacks", frozenset())
+    lacks: frozenset[str] = getattr(denoiser, "lacks", frozenset())
     for need, capability in CAPABILITIES.items():
         if need in needs and (need in lacks or not isinstance(denoiser, capability)):
             raise NotSupported(

@@ -99,7 +99,7 @@ class HasSupport(Protocol):
 class HasShadow(Protocol):
     """Optional: a denoiser that can judge a visible token as if it alone were masked (WINO).
 
-    After the canvas every position of ``shadows`` gets a twin column: MASK at the same place of the text.
+    After the canvas every position of a block gets a twin column: MASK at the same place of the text.
     Canvas columns see the canvas only, so their logits are those of a plain call; a twin sees the canvas but
     its own position, and the other twins of its row.
     """
@@ -109,7 +109,7 @@ class HasShadow(Protocol):
         canvas: Tensor,
         attend: Tensor,
         query: Tensor,
-        shadows: Tensor,
+        blocks: Sequence[tuple[int, int]],
         judged: Tensor,
         contexts: Sequence[Any],
     ) -> tuple[Tensor, Tensor]:
@@ -119,8 +119,8 @@ class HasShadow(Protocol):
             canvas: As for a plain call; so are *attend*, *query* and *contexts*.
             attend: bool [B, L].
             query: int64 [N, 2].
-            shadows: int64 [S, 2], positions that get a twin, sorted by row then position.
-            judged: int64 [M, 2], those of *shadows* whose logits are wanted, in the same order.
+            blocks: First column of the canvas that gets a twin and the one after the last, per row.
+            judged: int64 [M, 2], pairs (row, position) in the blocks, sorted by row then position.
             contexts: One opaque object per row.
         """
         ...
@@ -146,10 +146,13 @@ class HasCache(Protocol):
     """Optional: a denoiser that can evaluate some columns and take the others from an earlier forward.
 
     A cache is a frozen dataclass of tensors with rows as dimension 0; the loop slices and joins it and does
-    not look inside. ``window_margin`` is how many columns before a queried one must be fed.
+    not look inside.
     """
 
-    window_margin: int
+    @property
+    def window_margin(self) -> int:
+        """Columns before a queried one that must be evaluated with it."""
+        ...
 
     def new_cache(self, n_rows: int, length: int) -> Any:
         """Return room for *n_rows* canvases of *length* columns."""

@@ -188,7 +188,7 @@ class StepView:
     def rows(self, index: slice) -> StepView:
         """Return the view of some of the rows only."""
         tensors = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.type == "Tensor"}
-        lazy = {name: (lambda compute=compute: compute()[index]) for name, compute in self.lazy.items()}
+        lazy = {name: (lambda name=name: getattr(self, name)[index]) for name in self.lazy}
         return StepView(**tensors, tie_tolerance=self.tie_tolerance, lazy=lazy)
 
     @cached_property
@@ -210,6 +210,11 @@ class StepView:
     def planned_steps(self) -> Tensor:
         """How many steps the schedule of k or max_steps gives the current block, [R]; 0 without one."""
         return self.lazy["planned_steps"]()  # type: ignore[no-any-return]
+
+    @cached_property
+    def masked(self) -> Tensor:
+        """Masked positions of the whole generated region, bool; ``eligible`` are those of the block."""
+        return self.lazy["masked"]()  # type: ignore[no-any-return]
 
     @cached_property
     def evaluated(self) -> Tensor:

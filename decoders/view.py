@@ -201,6 +201,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "neg_entropy": partial(scattered, sampling.neg_entropy),
         "draws": order_draws,
         "planned_steps": lambda: slots.steps[index],
+        "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": asked,
     }
     method = slots.rows[members[0]].setting.method

@@ -76,10 +76,12 @@ class Cell:
     def group(self) -> tuple[str, ...]:
         """What is decoded in one sweep: model and task.
 
-        A method of another package is a group of its own there, so that a crash in it costs no other item.
+        A method of another package, and one that needs what a model may not offer, is a group of its own
+        there: what goes wrong with it costs no other item.
         """
         is_ours = type(self.method).__module__.partition(".")[0] == "decoders"
-        return (self.model.name, self.task, *(() if is_ours else (self.unmasking,)))
+        alone = not is_ours or bool(self.method.needs)
+        return (self.model.name, self.task, *((self.unmasking,) if alone else ()))
 
     @property
     def category(self) -> str:

@@ -18,6 +18,7 @@ from pb_plugin.options import Options
 from pb_plugin.plan import plan
 from pb_plugin.report.terminal import table
 from pb_plugin.run import Bench
+from pb_plugin.scoring import Decoded, scored_record
 from pb_plugin.store import Store
 from task_specs.catalogue import BENCHMARK_IDS, list_op_ids, task_ids
 from task_specs.vocabulary import vocabulary
@@ -183,7 +184,12 @@ def _default_run() -> dict[str, Any]:
     try:
         (cell,) = plan(options).cells
         bench = Bench(options, Store(options.store))
-        (record,) = bench.sweep([(cell, planned) for planned in bench.planned(cell)])
+        (planned,) = bench.planned(cell)
+        (found,) = bench.sweep([(cell, planned)])
+        decoded = Decoded(record=found, sample=planned.question.sample)
+        record = (
+            found if found.failed else scored_record(bench.task(cell), decoded, {}, bench.score_key(cell))
+        )
     except (ModelUnavailable, ImportError, LookupError, ValueError, OSError) as error:
         return {"works": False, "detail": f"{type(error).__name__}: {error}"}
     if record.failed or record.scores.get(cell.spec.score) != 1:

@@ -6,7 +6,6 @@ import gc
 from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decoders.fingerprint import import_closure_hash
@@ -33,7 +32,6 @@ class ModelHandle:
         device: Device asked for, or None.
         vocabulary: Text pieces for a tokenizer of our own.
         max_rows: Rows in one forward at the most, or None.
-        tokenizer: A folder or tokenizer.json for the exact model in place of its own, or None.
     """
 
     def __init__(
@@ -44,17 +42,13 @@ class ModelHandle:
         device: str | None,
         vocabulary: tuple[str, ...],
         max_rows: int | None,
-        tokenizer: Path | None = None,
     ) -> None:
         self.choice = choice
         self.name = choice.name
         self._entry = registry.find(registry.MODELS, choice.reference, registry.known(registry.MODELS))
-        borrowed = None
-        if tokenizer is not None and self.is_exact:
-            borrowed = str(tokenizer.parent if tokenizer.is_file() else tokenizer)
         self._request = ModelRequest(
             name=choice.reference,
-            source=choice.source or borrowed,
+            source=choice.source,
             revision=choice.revision,
             dtype=dtype,
             device=device,

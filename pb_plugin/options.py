@@ -63,7 +63,6 @@ class Options:
     batch: int | None = None
     sweep: str = "group"
     timing: bool = False
-    tokenizer: Path | None = None
     dtype: str | None = None
     device: str | None = None
 
@@ -108,7 +107,8 @@ TABLE: tuple[OptionRow, ...] = (
         kind="items",
         metavar="MODEL",
         help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute; repeatable, names may "
-        "be separated by commas. Default: ideal, the exact reference that needs no weights.",
+        "be separated by commas. Default: ideal, the exact reference that needs no weights; ideal=DIR "
+        "takes the tokenizer in DIR.",
     ),
     OptionRow(
         field="task",
@@ -227,12 +227,6 @@ TABLE: tuple[OptionRow, ...] = (
         field="timing",
         kind="flag",
         help="Measure tokens per second: isolated, warm, synchronised, through pytest-benchmark.",
-    ),
-    OptionRow(
-        field="tokenizer",
-        kind="path",
-        metavar="PATH",
-        help="Tokenizer of the model ideal: a Hugging Face folder or tokenizer.json. Default: its own.",
     ),
     OptionRow(
         field="dtype",

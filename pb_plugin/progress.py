@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pytest
@@ -24,14 +24,24 @@ def watch_of(config: pytest.Config) -> Watch:
         return Watch()
 
     def unhidden(write: Callable[[], None]) -> None:
-        if capture is None:
-            write()
-            return
-        with capture.global_and_fixture_disabled():
+        with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+            terminal.ensure_newline()
             write()
 
     live = terminal.isatty and not os.environ.get("CI")
-    return Progress(sys.stdout, live=live, unhidden=unhidden).watch()
+    return Progress(config.get_terminal_writer(), live=live, unhidden=unhidden).watch()
+
+
+class Out(Protocol):
+    """What can be printed to."""
+
+    def write(self, text: str, /) -> object:
+        """Print *text*."""
+        ...
+
+    def flush(self) -> None:
+        """Show it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,13 +60,13 @@ class Progress:
     Args:
         out: Where to print.
         live: Whether *out* is a terminal whose line can be written over.
-        unhidden: Called around every print, to step out of pytest's capture.
+        unhidden: Called around every print, to step out of pytest's capture and off its line.
         clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
-        out: TextIO,
+        out: Out,
         *,
         live: bool,
         unhidden: Callable[[Callable[[], None]], None] = lambda write: write(),
@@ -117,7 +127,7 @@ class Progress:
             self._width = len(text)
             self._unhidden(lambda: self._write("\r" + padded))
         else:
-            self._unhidden(lambda: self._write("\n" + text))
+            self._unhidden(lambda: self._write(text + "\n"))
 
     def _write(self, text: str) -> None:
         self._out.write(text)

@@ -80,7 +80,6 @@ class Bench:
                 device=options.device,
                 vocabulary=vocabulary_of(options.data),
                 max_rows=options.batch,
-                tokenizer=options.tokenizer,
             )
             self._models[cell.model.text] = handle
         return handle

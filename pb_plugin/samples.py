@@ -108,8 +108,9 @@ class TaskData:
         The version of a scorer outside this project is the hash of its module's source.
 
         Raises:
-            LookupError: The module of the scorer cannot be found.
+            LookupError: The scorer cannot be found.
         """
+        _ = self.scorer
         scorer = self.spec.scorer
         version = SCORER_VERSIONS.get(scorer) or code_hash(scorer.partition(":")[0])[:12]
         return f"{scorer}@{version}/{self.spec.text_rule}"

@@ -13,7 +13,8 @@ def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
     """Decode one sample of *cell* to warm up, then all of them under the clock, and store the records.
 
     ``extra_info`` gets ``tokens_per_second`` (sum of content tokens / wall seconds, all rows),
-    ``step_latency_s`` (wall seconds / forwards of the batch), the number of forwards and the content tokens.
+    ``step_latency_s`` (wall seconds / forwards of the batch), the number of forwards and the content tokens;
+    the first two are None when a sample failed.
 
     Args:
         bench: The run.
@@ -40,12 +41,13 @@ def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
     records = benchmark.pedantic(run, rounds=1, iterations=1)
     wall_s = benchmark.stats.stats.total
     content = sum(record.content_tokens or 0 for record in records)
+    whole = not any(record.failed for record in records)
     benchmark.extra_info |= {
         "cell": cell.id,
         "content_tokens": content,
         "forwards": forwards,
-        "tokens_per_second": content / wall_s,
-        "step_latency_s": wall_s / forwards if forwards else None,
+        "tokens_per_second": content / wall_s if whole else None,
+        "step_latency_s": wall_s / forwards if whole else None,
     }
     for record in records:
         bench.keep(record)

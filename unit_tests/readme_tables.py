@@ -19,26 +19,32 @@ from unit_tests.readme_text import README, text, with_tables
 GOLDEN = Path(__file__).parent / "task_specs" / "golden"
 
 
-def _golden(name: str) -> list[dict[str, Any]]:
+def golden(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a committed table."""
     rows: list[dict[str, Any]] = json.loads((GOLDEN / name).read_text(encoding="utf-8"))
     return rows
 
 
 def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"
+    return (
+        "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        + "\n"
+    )
 
 
 def options_table() -> str:
     """Return option, configuration key and meaning of every option of the plugin."""
-    rows = [[f"`{row.flag}{f' {row.metavar}' if row.metavar else ''}`", f"`{row.ini}`", row.help] for row in TABLE]
+    rows = [
+        [f"`{row.flag}{f' {row.metavar}' if row.metavar else ''}`", f"`{row.ini}`", row.help] for row in TABLE
+    ]
     return _markdown(["option", "key", "meaning"], rows)
 
 
 def loopholes_table() -> str:
     """Return what degenerate outputs score on the exact-answer tasks; outputs with one score are named below."""
     scores: dict[str, dict[str, float | None]] = {}
-    for row in _golden("loopholes.json"):
+    for row in golden("loopholes.json"):
         if row["task"] in SUITES["core"]:
             scores.setdefault(row["output"], {})[row["task"]] = row["accuracy"]
     same = {output: set(by_task.values()) for output, by_task in scores.items()}
@@ -57,7 +63,7 @@ def _percent(score: float | None) -> str:
 
 def findings_table() -> str:
     """Return the rules that samples of the released files break."""
-    return as_table(Finding(**row) for row in _golden("released_findings.json"))
+    return as_table(Finding(**row) for row in golden("released_findings.json"))
 
 
 def tables() -> Mapping[str, str]:

@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-_TABLE = re.compile(r"(?P<head><!-- table (?P<name>\w+) -->\n)(?P<body>.*?)(?P<tail><!-- end of table -->)", re.DOTALL)
+_TABLE = re.compile(
+    r"(?P<head><!-- table (?P<name>\w+) -->\n)(?P<body>.*?)(?P<tail><!-- end of table -->)", re.DOTALL
+)
 
 
 def text() -> str:

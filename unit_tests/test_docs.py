@@ -8,9 +8,10 @@ import pytest
 
 from pb_plugin.cli import main
 from pb_plugin.gate import parse_gate
+from pb_plugin.grammar import parse_method
 from pb_plugin.methods import variants_of
 from pb_plugin.options import TABLE, Options
-from pb_plugin.plan import plan
+from pb_plugin.plan import DEFAULT_KS, plan
 from pb_plugin.registry import BUILTIN, METHODS, MODELS, OPTIONS, known
 from pb_plugin.suites import SUITES
 from task_specs.catalogue import BENCHMARK_IDS, list_op_ids, task_ids
@@ -79,9 +80,7 @@ def rows_of(section):
 
 def words_table():
     return {
-        term.strip("` "): meaning
-        for cell, (meaning,) in rows_of("Words").items()
-        for term in cell.split(",")
+        term.strip("` "): meaning for cell, (meaning,) in rows_of("Words").items() for term in cell.split(",")
     }
 
 
@@ -99,7 +98,7 @@ def test_every_generated_table_is_marked_and_writing_again_changes_nothing():
 def test_the_loophole_table_shows_or_names_every_output():
     shown = marked_tables()["loopholes"]
     assert first_column(shown) == list(SUITES["core"])
-    outputs = {row["output"] for row in readme_tables._golden("loopholes.json")}
+    outputs = {row["output"] for row in readme_tables.golden("loopholes.json")}
     assert all(output in shown for output in outputs)
 
 
@@ -111,23 +110,20 @@ def test_every_option_and_its_key_are_in_the_table(row):
 def test_every_option_of_ours_that_is_mentioned_exists():
     own = {row.flag for row in TABLE}
     assert set(re.findall(r"--pb-[a-z-]+", text())) <= own
-    assert {row.ini for row in TABLE} >= set(re.findall(r"^(pb_\w+) =", "\n".join(blocks("toml")), re.MULTILINE))
+    assert {row.ini for row in TABLE} >= set(
+        re.findall(r"^(pb_\w+) =", "\n".join(blocks("toml")), re.MULTILINE)
+    )
 
 
 def test_the_methods_are_those_of_the_registry_with_their_family():
     table = rows_of("Unmasking methods")
     assert list(table) == list(BUILTIN[METHODS])
-    from pb_plugin.grammar import parse_method
-
     for name, (_, _, family) in table.items():
         assert family == variants_of(parse_method(name), known(METHODS))[0].method.family, name
 
 
 @pytest.mark.parametrize("name", list(BUILTIN[METHODS]))
 def test_the_default_sweep_of_a_method_is_written_down(name):
-    from pb_plugin.grammar import parse_method
-    from pb_plugin.plan import DEFAULT_KS
-
     sweep = rows_of("Unmasking methods")[name][1]
     variants = variants_of(parse_method(name), known(METHODS))
     if variants[0].method.takes_k:

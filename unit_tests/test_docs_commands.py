@@ -122,7 +122,10 @@ def test_the_configuration_file_takes_the_options(checkout):
         "bench_tests", "-p", "pb_plugin.plugin", "-k", "shuffle", "--collect-only", "-q"
     )
     items = {line.rpartition("[")[2] for line in result.outlines if "[" in line}
-    assert items == {*(f"shuffle-ideal-confidence-k{k}]" for k in (1, 2, 4, 8, 16, 32)), "shuffle-ideal-threshold-0.9]"}
+    assert items == {
+        *(f"shuffle-ideal-confidence-k{k}]" for k in (1, 2, 4, 8, 16, 32)),
+        "shuffle-ideal-threshold-0.9]",
+    }
 
 
 def test_the_workflow_passes_its_gate_and_asks_for_an_extra_that_exists(checkout):
@@ -172,7 +175,12 @@ def test_a_method_beside_a_test_file_of_ones_own_is_found_by_python_m_pytest(pyt
     command = [sys.executable, "-m", "pytest", "--unmasking", "mine:BestTwo", "-p", "pb_plugin.plugin"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, "--collect-only", "-q"], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*command, "--collect-only", "-q"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "copy-ideal-best_two" in done.stdout
@@ -180,7 +188,9 @@ def test_a_method_beside_a_test_file_of_ones_own_is_found_by_python_m_pytest(pyt
 
 def test_a_task_of_ones_own_is_a_pair_of_files_like_ours(checkout):
     source = (ROOT / "task_specs" / "specs" / "copy.yaml").read_text(encoding="utf-8")
-    (checkout.path / "my_task.yaml").write_text(source.replace("id: copy", "id: my_task", 1), encoding="utf-8")
+    (checkout.path / "my_task.yaml").write_text(
+        source.replace("id: copy", "id: my_task", 1), encoding="utf-8"
+    )
     shutil.copy(ROOT / "task_specs" / "data" / "copy.jsonl", checkout.path / "copy.jsonl")
     result = checkout.runpytest_inprocess("bench_tests", "--task", "my_task.yaml", "--k", "8", *QUICK)
     assert result.ret == 0
@@ -189,7 +199,9 @@ def test_a_task_of_ones_own_is_a_pair_of_files_like_ours(checkout):
 
 @pytest.mark.slow
 def test_the_table_at_the_top_is_what_the_default_run_prints(checkout):
-    result = checkout.runpytest_inprocess("bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    result = checkout.runpytest_inprocess(
+        "bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
+    )
     assert result.ret == 0
     (table,) = blocks("text")
     assert table.strip() in result.stdout.str()

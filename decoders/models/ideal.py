@@ -10,8 +10,9 @@ Legend: B = rows, A = answers, G = generated length, C = support, N = queries, I
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ BATCH_TOKENS = 16_384
 
 KEPT_TABLES = 64
 """Answer tables kept between forwards; one per sample in the batch is enough."""
+
+
+HIDDEN_AT_ONCE = 1024
+"""Canvases with one token hidden that are looked at together."""
 
 
 class Ideal:
@@ -80,48 +85,74 @@ class Ideal:
         Raises:
             ValueError: Answers of another length than the generated region.
         """
-        width = max(len(context.support) for context in contexts)
-        row, position = query.unbind(dim=1)
-        logits = torch.full((len(query), width), -math.inf)
-        members: dict[int, list[int]] = {}
-        for index, context in enumerate(contexts):
-            members.setdefault(id(context), []).append(index)
-        for indices in members.values():
-            context = contexts[indices[0]]
-            gen_length = len(context.slot) if isinstance(context, TokenPermutations) else context.ids.shape[1]
-            first = canvas.shape[1] - gen_length
-            if first < 0 or bool((position[torch.isin(row, torch.tensor(indices))] < first).any()):
-                raise ValueError(
-                    f"contexts must hold answers as long as the generated region, got {gen_length} "
-                    "positions; tokenise them with gen_length of the row"
-                )
-            generated = canvas[indices][:, first:].contiguous()
-            marginals = (
-                self._permuted(generated, context)
-                if isinstance(context, TokenPermutations)
-                else self._listed(generated, context)
-            )
-            place = torch.full((len(canvas),), -1, dtype=torch.long)
-            place[indices] = torch.arange(len(indices))
-            mine = place[row] >= 0
-            chosen = marginals[place[row[mine]], position[mine] - first]
-            logits[mine, : len(context.support)] = chosen.log()
-        return logits
+        return _by_context(canvas, query, contexts, self._asked)
 
-    def _listed(self, generated: Tensor, answers: TokenAnswers) -> Tensor:
-        """Return P(token | committed) from enumerated answers, float32 [B, G, C]."""
+    @torch.inference_mode()
+    def with_shadows(
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        blocks: Sequence[tuple[int, int]],
+        judged: Tensor,
+        contexts: Sequence[Any],
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits of a plain call, and at *judged* the log marginals given all other tokens."""
+        return self(canvas, attend, query, contexts), _by_context(
+            canvas, judged, contexts, self._without_own_token
+        )
+
+    def _asked(self, generated: Tensor, row: Tensor, position: Tensor, context: Any) -> Tensor:
+        permuted = isinstance(context, TokenPermutations)
+        marginals = self._permuted(generated, context) if permuted else self._listed(generated, context)
+        return marginals[row, position]
+
+    def _without_own_token(self, generated: Tensor, row: Tensor, position: Tensor, context: Any) -> Tensor:
+        """Return P(token | all committed tokens but its own), float32 [N, C]."""
+        if isinstance(context, TokenAnswers):
+            return self._listed_without_own(generated, row, position, context)
+        parts = []
+        for part_row, part_position in zip(
+            row.split(HIDDEN_AT_ONCE), position.split(HIDDEN_AT_ONCE), strict=True
+        ):
+            hidden, each = generated[part_row], torch.arange(len(part_row))
+            hidden[each, part_position] = self.mask_id
+            parts.append(self._permuted(hidden, context)[each, part_position])
+        return torch.cat(parts)
+
+    def _listed_without_own(
+        self, generated: Tensor, row: Tensor, position: Tensor, answers: TokenAnswers
+    ) -> Tensor:
+        """Take the agreement of the own token away from every answer, then keep the nearest ones."""
+        n_tokens = len(answers.support)
+        agreements, onehot = self._agreements(generated, answers), self._onehot(answers)
+        marginals = torch.zeros(len(row), n_tokens)
+        for place in position.unique().tolist():
+            mine = position == place
+            rows, own = row[mine], onehot[:, place * n_tokens : (place + 1) * n_tokens]
+            others = agreements[rows] - (generated[rows, place].unsqueeze(1) == answers.ids[:, place]).float()
+            weight = (others == others.amax(dim=1, keepdim=True)) * answers.weights
+            marginals[mine] = (weight @ own) / weight.sum(dim=1, keepdim=True)
+        return marginals
+
+    def _agreements(self, generated: Tensor, answers: TokenAnswers) -> Tensor:
+        """Return at how many committed positions each answer agrees, float32 [B, A]."""
         n_rows, gen_length = generated.shape
         n_tokens = len(answers.support)
-        onehot = self._onehot(answers)
         local = torch.searchsorted(answers.support, generated).clamp(max=n_tokens - 1)
         known = answers.support[local] == generated
         columns = torch.arange(gen_length) * n_tokens + local
         committed = torch.zeros(n_rows, gen_length * n_tokens).scatter_(1, columns, known.float())
-        agreements = committed @ onehot.T
+        return committed @ self._onehot(answers).T
+
+    def _listed(self, generated: Tensor, answers: TokenAnswers) -> Tensor:
+        """Return P(token | committed) from enumerated answers, float32 [B, G, C]."""
+        n_rows, gen_length = generated.shape
+        agreements = self._agreements(generated, answers)
         nearest = agreements == agreements.amax(dim=1, keepdim=True)
         weight = nearest * answers.weights
-        marginals = (weight @ onehot) / weight.sum(dim=1, keepdim=True)
-        return marginals.view(n_rows, gen_length, n_tokens)
+        marginals = (weight @ self._onehot(answers)) / weight.sum(dim=1, keepdim=True)
+        return marginals.view(n_rows, gen_length, len(answers.support))
 
     def _permuted(self, generated: Tensor, orders: TokenPermutations) -> Tensor:
         """Return P(token | committed) over all orders in closed form, float32 [B, G, C].
@@ -169,8 +200,51 @@ class Ideal:
         return marginals.float()
 
 
+def _by_context(
+    canvas: Tensor,
+    query: Tensor,
+    contexts: Sequence[Any],
+    marginals: Callable[[Tensor, Tensor, Tensor, Any], Tensor],
+) -> Tensor:
+    """Return the logs of *marginals* for every query, float32 [N, C], computed once per distinct context."""
+    width = max(len(context.support) for context in contexts)
+    row, position = query.unbind(dim=1)
+    logits = torch.full((len(query), width), -math.inf)
+    members: dict[int, list[int]] = {}
+    for index, context in enumerate(contexts):
+        members.setdefault(id(context), []).append(index)
+    for indices in members.values():
+        context = contexts[indices[0]]
+        gen_length = len(context.slot) if isinstance(context, TokenPermutations) else context.ids.shape[1]
+        first = canvas.shape[1] - gen_length
+        place = torch.full((len(canvas),), -1, dtype=torch.long)
+        place[indices] = torch.arange(len(indices))
+        mine = place[row] >= 0
+        if first < 0 or bool((position[mine] < first).any()):
+            raise ValueError(
+                f"contexts must hold answers as long as the generated region, got {gen_length} "
+                "positions; tokenise them with gen_length of the row"
+            )
+        if bool(mine.any()):
+            generated = canvas[indices][:, first:].contiguous()
+            chosen = marginals(generated, place[row[mine]], position[mine] - first, context)
+            logits[mine, : len(context.support)] = chosen.log()
+    return logits
+
+
 def _stretch(support: Tensor, length: int) -> Tensor:
     return torch.cat([support, support[-1:].expand(length - len(support))])
+
+
+def fingerprint(request: ModelRequest) -> str:
+    """Return the hash of the tokenizer: its pieces, or the tokenizer.json in the folder that was named.
+
+    Raises:
+        OSError: The folder holds no tokenizer.json.
+    """
+    if request.source is None:
+        return hashlib.sha256("\0".join(request.vocabulary).encode()).hexdigest()
+    return hashlib.sha256((Path(request.source) / "tokenizer.json").read_bytes()).hexdigest()
 
 
 def load(request: ModelRequest) -> Ideal:

@@ -110,5 +110,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"table must be a readable JSON file of token counts, got '.*gone'"):
         read_counts(tmp_path / "gone")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"table must be a readable JSON file of token counts, got '.*bytes'"):
+    with pytest.raises(
+        ValueError, match=r"table must be a readable JSON file of token counts, got '.*bytes'"
+    ):
         read_counts(tmp_path / "bytes")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from decoders.batching import sweep
+from decoders.frequencies import read_counts
 from decoders.models.llada import load
 from decoders.protocols import ModelRequest
 from decoders.state import Decoded, Row, Setting
@@ -78,6 +79,9 @@ N_CASES = {
     "remdm": 30,
 }
 
+N_NOT_WHOLE = {"slowfast": 18}
+N_TIED = {"pc_sampler": 6}
+
 
 @pytest.fixture(scope="module")
 def models():
@@ -128,7 +132,7 @@ def two_of(cases):
 
 
 def decoded(models, cases, method_of):
-    """Decode *cases* in one sweep per model; return {case id: (Decoded or Failed, canvas of every forward)}."""
+    """Decode *cases* in one sweep per model; return {case id: (Decoded, canvas of every forward)}."""
     found = {}
     for kind, model in models.items():
         recording = Recording(model)
@@ -203,7 +207,95 @@ def test_every_case_is_decoded_as_published(models, name):
     cases = cases_of(name)
     assert len(cases) == N_CASES[name]
     found = decoded(models, whole(cases), METHOD_OF[name])
-    assert len(found) == len(cases) - 18 * (name == "slowfast")
+    assert len(found) == len(cases) - N_NOT_WHOLE.get(name, 0)
+    tied = []
     for case in whole(cases):
-        assert_same_trace(case, *found[case["id"]])
-        assert found[case["id"]][0].remasks == n_masked_again(case)
+        outcome, canvases = found[case["id"]]
+        if name == "pc_sampler" and canvases != published_canvases(case):
+            assert_parted_at_a_tie(models, case, canvases)
+            tied.append(case)
+        else:
+            assert_same_trace(case, outcome, canvases)
+            assert outcome.remasks == n_masked_again(case)
+    assert len(tied) == N_TIED.get(name, 0)
+
+
+def assert_parted_at_a_tie(models, case, canvases):
+    """Without decay all that reaches alpha is worth the same, and published ties have no order."""
+    given, published = case["params"], published_canvases(case)
+    assert given["lambd"] == 0.0
+    parted = next(
+        t for t, (ours, theirs) in enumerate(zip(canvases, published, strict=True)) if ours != theirs
+    )
+    before = torch.tensor([published[parted - 1]])
+    position = [i for i, (a, b) in enumerate(zip(canvases[parted], published[parted], strict=True)) if a != b]
+    query = torch.tensor([[0, i] for i in position])
+    logits = models[case["mask_logit"]](before, torch.ones_like(before).bool(), query, [None])
+    best = logits.softmax(dim=1).max(dim=1)
+    counts = read_counts(TRACES / "token_frequency.json")
+    frequency = torch.tensor([counts.counts.get(token, 1) / counts.total for token in best.indices.tolist()])
+    assert (-best.values * (frequency + 1e-9).log() >= given["alpha"]).all()
+
+
+def assert_same_until_a_truncated_forward(case, canvases):
+    width = case["prompt_len"] + case["params"]["gen_length"]
+    truncated = next(t for t, (_, end) in enumerate(case["windows"]) if end < width)
+    assert truncated > 0
+    assert canvases[: truncated + 1] == published_canvases(case)[: truncated + 1]
+
+
+def truncated_slowfast():
+    return [case for case in cases_of("slowfast") if TRUNCATION in flags_of(case)]
+
+
+def test_slowfast_agrees_up_to_the_first_forward_that_an_approximate_cache_truncates(models):
+    cases = two_of(truncated_slowfast())
+    found = decoded(models, cases, slowfast)
+    for case in cases:
+        assert_same_until_a_truncated_forward(case, found[case["id"]][1])
+
+
+@pytest.mark.slow
+def test_slowfast_agrees_up_to_the_first_truncated_forward_in_every_case(models):
+    cases = truncated_slowfast()
+    assert len(cases) == N_NOT_WHOLE["slowfast"]
+    found = decoded(models, cases, slowfast)
+    for case in cases:
+        assert_same_until_a_truncated_forward(case, found[case["id"]][1])
+
+
+@pytest.mark.slow
+def test_slow_steps_on_a_complete_block_are_left_out_by_default(models):
+    """The same canvases in the same order, without the forwards whose block had no mask left."""
+    cases = [case for case in whole(cases_of("slowfast")) if IDLE_STEPS in flags_of(case)]
+    found = decoded(models, cases, lambda given, flags: slowfast(given, []))
+    for case in cases:
+        useful = [
+            canvas
+            for canvas, step in zip(published_canvases(case), case["steps"], strict=True)
+            if step["commit"]
+        ]
+        assert found[case["id"]][1] == useful
+        assert len(useful) < case["nfe"]
+
+
+@pytest.mark.slow
+def test_deferred_positions_are_filled_by_default(models):
+    """As many forwards as published, and the same canvas until the first deferred position comes back."""
+    cases = [case for case in cases_of("dus") if DEFERRAL_FAULT in flags_of(case)]
+    assert len(cases) == 14
+    found = decoded(models, cases, lambda given, flags: dus(given, []))
+    for case in cases:
+        outcome, canvases = found[case["id"]]
+        assert case["leftover_masks"]
+        assert 310 not in outcome.ids
+        assert outcome.nfe == case["nfe"]
+        assert canvases[:2] == published_canvases(case)[:2]
+
+
+@pytest.mark.slow
+def test_the_schedule_of_rcr_differs_from_the_published_one_only_where_that_slips(models):
+    cases = cases_of("rcr")
+    found = decoded(models, cases, lambda given, flags: RCR())
+    same = {case["id"] for case in cases if found[case["id"]][1] == published_canvases(case)}
+    assert same == {case["id"] for case in cases if case["params"]["steps"] != 12}

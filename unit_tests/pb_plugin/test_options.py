@@ -66,7 +66,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--samples", "10", "--seed", "3", "--pb-store", "s", "--pb-fresh", "--pb-data", "../d"],
         *["--pb-gate", "PB80>=4", "--pb-gate", "lo(PB80)>=2", "--pb-floor", "copy=0.9"],
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
-        *["--pb-tokenizer", "t/tokenizer.json", "--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *["--pb-grammar", "none", "--pb-bertscore", "x@3", "--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),
@@ -85,7 +85,8 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         batch=1,
         sweep="isolated",
         timing=True,
-        tokenizer=pytester.path / "t" / "tokenizer.json",
+        grammar="none",
+        bertscore="x@3",
         dtype="bfloat16",
         device="cuda:1",
     )
@@ -109,7 +110,8 @@ pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
 pb_timing = true
-pb_tokenizer = "t"
+pb_grammar = "later"
+pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
 """
@@ -131,7 +133,8 @@ pb_device = "cpu"
         batch=2,
         sweep="isolated",
         timing=True,
-        tokenizer=pytester.path / "t",
+        grammar="later",
+        bertscore="roberta-large",
         dtype="float32",
         device="cpu",
     )

@@ -198,7 +198,7 @@ def test_a_checksum_that_does_not_fit_is_an_error_of_every_item(suite, task_file
 
 def test_a_scorer_that_cannot_be_imported_is_found_before_anything_is_decoded(suite, task_file):
     result = suite.run("--task", task_file(scorer="nowhere:scorer"), "--unmasking", "random", "--k", "1")
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["failed, 1 item: LookupError: scorer must be *, got 'nowhere:scorer' *"])
     assert not suite.records()
 

@@ -39,7 +39,7 @@ def test_a_gate_that_does_not_hold_is_a_failed_report_and_exit_code_1(suite):
     result.stdout.fnmatch_lines(
         [
             "gate FAILED: score is *, the gate asks for >= 90",
-            "FAILED pb-gate::ideal:random:shuffle:score@k32>=90[[]shuffle-ideal-random[[]k=32[]][]] - score *",
+            "FAILED pb-gate::*:shuffle:score@k32>=90[[]shuffle-ideal-random[[]k=32[]][]] - score is *",
         ]
     )
 

@@ -250,10 +250,7 @@ def test_a_method_that_needs_what_nobody_offers_fails_alone(suite, user_code):
     result = suite.run(*SMALL, "--unmasking", "confidence", "--unmasking", f"{methods}:Needy")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        [
-            "failed, 1 item: ValueError: method needy must need only what the loop offers, got "
-            "needs=attention; choose another method"
-        ]
+        ["failed, 1 item: NotSupported: model must offer attention for method needy, *"]
     )
 
 

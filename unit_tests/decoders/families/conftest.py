@@ -275,7 +275,7 @@ def tiny_ar(tmp_path_factory):
 def sedd_config(graph):
     absorb = graph == "absorb"
     return {
-        "tokens": 63,
+        "tokens": 255,
         "graph": {"type": graph},
         "noise": {"type": "loglinear" if absorb else "geometric", "sigma_min": 1e-3, "sigma_max": 2.0},
         "model": {
@@ -302,10 +302,32 @@ def tiny_sedd(tmp_path_factory):
     for seed, graph in enumerate(("absorb", "uniform")):
         absorb = graph == "absorb"
         network = SeddNetwork(
-            states=63 + absorb, hidden_size=32, n_blocks=2, n_heads=2, cond_dim=16, scale_by_sigma=absorb
+            states=255 + absorb, hidden_size=32, n_blocks=2, n_heads=2, cond_dim=16, scale_by_sigma=absorb
         )
         network = randomize(network, seed)
         folder = tmp_path_factory.mktemp(f"sedd_{graph}")
         write(folder, sedd_config(graph), network.state_dict())
         found[graph] = Tiny(folder=folder, network=network)
     return found
+
+
+@pytest.fixture
+def make_row():
+    """Return a function that makes a row for a model that owns its loop."""
+    from dataclasses import dataclass
+
+    from decoders.state import Row, Setting
+
+    @dataclass(frozen=True)
+    class Native:
+        name: str = "native"
+        takes_k: bool = False
+
+    def make(key, prompt, length, **fields):
+        setting = Setting(method=Native(), temperature=fields.pop("temperature", 0.0))
+        prompt = tuple(int(token) for token in prompt)
+        return Row(
+            key=key, prompt_ids=prompt, gen_length=length, setting=setting, sample_id=str(key), **fields
+        )
+
+    return make

@@ -26,7 +26,9 @@ def play():
             forward, length = len(self.canvases), len(self.script[0])
             seen = canvas[0, -length:].tolist()
             self.canvases.append([None if token == self.mask_id else token for token in seen])
-            p = torch.tensor(self.script[forward], dtype=torch.float64)[query[:, 1] - canvas.shape[1] + length]
+            p = torch.tensor(self.script[forward], dtype=torch.float64)[
+                query[:, 1] - canvas.shape[1] + length
+            ]
             probability = ((1.0 - p) / (self.vocab_size - 2)).unsqueeze(1).repeat(1, self.vocab_size)
             probability[:, 10 + forward] = p
             probability[:, self.mask_id] = 0.0

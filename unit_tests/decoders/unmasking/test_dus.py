@@ -1,4 +1,4 @@
-"""DUS: its levels by hand and against a plain construction, deferral, what the published code leaves masked."""
+"""DUS: its levels by hand and against a plain construction, deferral, what is left masked as published."""
 
 from dataclasses import replace
 

@@ -1,5 +1,7 @@
 """RCR: its schedule, decodes by hand in which kept positions lose, and the published rounding."""
 
+from itertools import pairwise
+
 import pytest
 
 from decoders.batching import sweep
@@ -18,7 +20,7 @@ def visible_per_step(play, n, method=None, **setting):
     falling = [[0.9 - 0.01 * i for i in range(n)]] * (2 * n)
     _, canvases = play(method or RCR(), falling, **setting)
     visible = [sum(token is not None for token in canvas) for canvas in canvases] + [n]
-    return [after - before for before, after in zip(visible, visible[1:], strict=False)]
+    return [after - before for before, after in pairwise(visible)]
 
 
 SCHEDULES = {

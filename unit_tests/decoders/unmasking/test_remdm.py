@@ -46,13 +46,6 @@ def test_every_revision_masks_kappa_positions(play):
     assert (outcome.nfe, outcome.remasks) == (12, 12)
 
 
-def test_the_least_sure_commit_is_revised(play):
-    """1 was committed with the lowest confidence, 0.5, though it is the last committed but one."""
-    script = [[0.9, 0.1, 0.1], [0.1, 0.5, 0.4], [0.1, 0.1, 0.6], [0.1, 0.3, 0.1]]
-    outcome, _ = play(ReMDM(), script, k=1)
-    assert outcome.commit_step == (0, 2, 3)
-
-
 def test_what_a_revision_commits_need_not_be_what_it_masked(play):
     """After two of three: 0.5 at 1 is the lowest and masked again; the revision is surer of 2."""
     script = [[0.9, 0.1, 0.1], [0.1, 0.5, 0.4], [0.1, 0.3, 0.6], [0.1, 0.8, 0.1]]

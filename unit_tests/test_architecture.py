@@ -1,0 +1,136 @@
+"""The shape of the code: who may import whom, how long a module may be, and what every module begins with."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("pb_plugin", "decoders", "task_specs")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MAY_NOT_IMPORT = {
+    "decoders": {"pb_plugin", "task_specs", "bench_tests", "unit_tests", "pytest"},
+    "pb_plugin": {"bench_tests", "unit_tests", "torch", "transformers"},
+    "task_specs": {"pb_plugin", "decoders", "bench_tests", "unit_tests", "pytest"},
+}
+LONGEST = 300
+DRAWERS = {"utils.py", "common.py", "helpers.py", "base.py", "misc.py"}
+LATE_TORCH_IN_TASK_SPECS = {"task_specs/scoring/bertscore.py"}
+"""The one scorer that asks a network loads it inside its load function."""
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+def imported(nodes):
+    """Return every module that the import statements among *nodes* name, and what they take from it."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def everywhere(path):
+    return imported(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def on_import(path):
+    """Return what importing the module imports: not what functions or ``if TYPE_CHECKING`` hold."""
+    waiting, nodes = list(ast.parse(path.read_text(encoding="utf-8")).body), []
+    while waiting:
+        node = waiting.pop()
+        nodes.append(node)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return imported(nodes)
+
+
+def roots(modules):
+    return {module.partition(".")[0] for module in modules}
+
+
+def test_the_rules_see_what_they_forbid(tmp_path):
+    module = tmp_path / "module.py"
+    module.write_text(
+        "from typing import TYPE_CHECKING\nimport os.path\n"
+        "if TYPE_CHECKING:\n    import torch\nelse:\n    import json\n"
+        "class A:\n    import re\n    def f(self):\n        from decoders.models import llada\n"
+    )
+    assert roots(on_import(module)) == {"typing", "os", "json", "re"}
+    assert everywhere(module) >= {"torch", "decoders.models.llada"}
+
+
+@every_module
+def test_imports_point_downwards(path):
+    assert not roots(everywhere(path)) & MAY_NOT_IMPORT[path.relative_to(ROOT).parts[0]]
+
+
+@every_module
+def test_a_module_is_short_and_says_what_it_is_for(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST
+    assert path.name not in DRAWERS
+    purpose = ast.get_docstring(ast.parse(text))
+    assert purpose, "a module begins with its purpose"
+    assert purpose.splitlines()[0].endswith((".", "?", ":", ",")) or len(purpose.splitlines()) > 1
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if name_of(p).startswith("task_specs/")], ids=name_of)
+def test_task_specs_are_text_and_import_no_torch(path):
+    assert not roots(on_import(path)) & {"torch", "transformers"}
+    if name_of(path) not in LATE_TORCH_IN_TASK_SPECS:
+        assert not roots(everywhere(path)) & {"torch", "transformers"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in MODULES
+        if name_of(path).startswith("decoders/unmasking/")
+        or name_of(path) in {"decoders/__init__.py", "decoders/state.py", "decoders/protocols.py"}
+    ],
+    ids=name_of,
+)
+def test_what_a_plan_names_imports_no_torch(path):
+    assert "torch" not in roots(on_import(path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if p.parent.parent == ROOT / "decoders" and p.parent.name in {"unmasking", "models"}],
+    ids=name_of,
+)
+def test_methods_and_models_know_neither_the_loop_nor_the_sweep(path):
+    assert not everywhere(path) & {"decoders.loop", "decoders.batching", "decoders.slots", "decoders.testing"}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if name_of(p).startswith("decoders/unmasking/")], ids=name_of
+)
+def test_methods_know_no_model(path):
+    assert not any(module.startswith("decoders.models") for module in everywhere(path))
+
+
+def test_the_canvas_has_one_writer():
+    """Only the loop replaces a canvas; everything else reads it."""
+    writers = set()
+    for path in (ROOT / "decoders").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and any(word.arg == "canvas" for word in node.keywords):
+                called = (
+                    node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                )
+                if called == "replace":
+                    writers.add(name_of(path))
+    assert writers == {"decoders/loop.py"}
