@@ -10,9 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-FULL_PRECISION_ROPE = "sdpa_full_precision_rope"
-"""The name under which the attention of `use_full_precision_rope` is known to transformers."""
-
 
 def key_mask(attend: Tensor) -> Tensor:
     """Return the bool mask [B, 1, L, L] in which every query sees exactly the positions that *attend* marks.
@@ -92,29 +89,12 @@ class FullPrecisionRotary(nn.Module):
 def use_full_precision_rope(network: Any) -> None:
     """Let *network* rotate queries and keys in float32 and round them once, as published LLaDA code does.
 
-    Float32 tables promote queries and keys; an attention function registered with transformers brings them
-    back to the dtype of the values. Without it a bfloat16 network rounds the rotated vectors twice.
+    Float32 tables promote queries and keys; `attention_maps.use_own_attention` brings them back to the dtype
+    of the values. Without it a bfloat16 network rounds the rotated vectors twice.
 
     Source: ML-GSAI/LLaDA, modeling_llada.py, rotary embedding with ``rope_full_precision``.
 
     Args:
         network: A transformers causal model with ``network.model.rotary_emb``.
     """
-    from transformers import AttentionInterface
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-    def attention(
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | None,
-        **options: Any,
-    ) -> Any:
-        return sdpa_attention_forward(
-            module, query.to(value.dtype), key.to(value.dtype), value, attention_mask, **options
-        )
-
-    AttentionInterface.register(FULL_PRECISION_ROPE, attention)
-    network.set_attn_implementation(FULL_PRECISION_ROPE)
     network.model.rotary_emb = FullPrecisionRotary(network.model.rotary_emb)

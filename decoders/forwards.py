@@ -86,16 +86,19 @@ def interpret(slots: Slots, heard: Heard, *, unbiased: bool) -> Proposals:
 
 
 def _shadowed(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int]) -> Heard:
-    block = block_positions(slots)
     lengths = [row.setting.block_length or row.gen_length for row in slots.rows]
-    shadows = flat_query(block, sum(lengths))
-    visible = block & ~eligible_positions(slots, denoiser.mask_id)
+    first = slots.canvas.shape[1] - slots.gen_length
+    blocks = [
+        (first + start, first + start + length)
+        for start, length in zip(slots.start_of_block, lengths, strict=True)
+    ]
+    visible = block_positions(slots) & ~eligible_positions(slots, denoiser.mask_id)
     judged = flat_query(visible, sum(lengths) - sum(slots.eligible_count))
     logits, judged_logits = cast(HasShadow, denoiser).with_shadows(
         slots.canvas,
         slots.attend,
         _in_canvas(slots, query),
-        _in_canvas(slots, shadows),
+        blocks,
         _in_canvas(slots, judged),
         [row.context for row in slots.rows],
     )

@@ -36,7 +36,7 @@ def new_key_values(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """Which columns [b, W] each row of a forward evaluates; ``real`` is False where a shorter one is filled up."""
+    """Which columns [b, W] each row evaluates; not ``real`` is what fills up a shorter window."""
 
     columns: Tensor
     real: Tensor
@@ -55,7 +55,7 @@ def window_of(bounds: Sequence[tuple[int, int]], length: int, device: torch.devi
 
 
 class CacheUpdate:
-    """What the layers of transformers call: it stores the new keys and values and returns those of all columns.
+    """What the layers of transformers call: it stores new keys and values and returns those of all columns.
 
     Source: Fast-dLLM (arXiv:2505.22618), prefix and dual cache. Differs: keys are stored rotated, because a
     column keeps its position.

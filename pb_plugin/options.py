@@ -172,11 +172,7 @@ TABLE: tuple[OptionRow, ...] = (
         metavar="DIR",
         help="Where records are kept and reused from. Default: .pb under the root directory.",
     ),
-    OptionRow(
-        field="fresh",
-        kind="flag",
-        help="Decode everything again instead of reusing stored records.",
-    ),
+    OptionRow(field="fresh", kind="flag", help="Decode everything again instead of reusing stored records."),
     OptionRow(
         field="data",
         kind="path",
@@ -224,9 +220,7 @@ TABLE: tuple[OptionRow, ...] = (
         help="group: decode all settings of a task together; isolated: item by item. Default: group.",
     ),
     OptionRow(
-        field="timing",
-        kind="flag",
-        help="Measure tokens per second: isolated, warm, synchronised, through pytest-benchmark.",
+        field="timing", kind="flag", help="Measure tokens per second: cells alone, warm, by pytest-benchmark."
     ),
     OptionRow(
         field="dtype",

@@ -271,23 +271,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None]) -> Any:
     """Give whole groups to workers, where the run has cells of ours; leave every other session alone."""
-    from pb_plugin.scheduler import PbScheduling, asks_for_cells
+    from pb_plugin.scheduler import scheduler_of
 
-    if not asks_for_cells(config.args):
-        return None
-    bench = config.stash[SESSION]
-    _ = bench.plan
-    if config.getoption("dist") not in ("load", "loadgroup"):
-        return None
-
-    def report_failure(node: str, message: str) -> None:
-        report = pytest.CollectReport(node, "failed", longrepr=message, result=[])
-        config.hook.pytest_collectreport(report=report)
-
-    from xdist.workermanage import parse_tx_spec_config
-
-    n_nodes = len(parse_tx_spec_config(config))
-    return PbScheduling(n_nodes, label=bench.labels, report_failure=report_failure, log=log)
+    return scheduler_of(config, config.stash[SESSION], log)
 
 
 @pytest.hookimpl(optionalhook=True)

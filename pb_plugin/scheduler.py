@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from xdist.report import report_collection_diff
+from xdist.workermanage import parse_tx_spec_config
 
 from pb_plugin.plan import model_of
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
+
+    from pb_plugin.session import BenchSession
 
 LOOK_AHEAD = 2
 """A worker starts an item only when it knows the next one, so it needs this many to keep going."""
@@ -213,3 +217,21 @@ class PbScheduling:
         worker.model = model
         worker.pending.extend(group)
         node.send_runtest_some(list(group))
+
+
+def scheduler_of(
+    config: pytest.Config, session: BenchSession, log: Callable[..., None]
+) -> PbScheduling | None:
+    """Return the scheduler of a session that has cells, None where it is not ours to decide."""
+    if not asks_for_cells(config.args):
+        return None
+    _ = session.plan
+    if config.getoption("dist") not in ("load", "loadgroup"):
+        return None
+
+    def report_failure(node: str, message: str) -> None:
+        report = pytest.CollectReport(node, "failed", longrepr=message, result=[])
+        config.hook.pytest_collectreport(report=report)
+
+    n_nodes = len(parse_tx_spec_config(config))
+    return PbScheduling(n_nodes, label=session.labels, report_failure=report_failure, log=log)

@@ -42,13 +42,12 @@ def options_table() -> str:
 
 
 def loopholes_table() -> str:
-    """Return what degenerate outputs score on the exact-answer tasks; outputs with one score are named below."""
+    """Return what degenerate outputs score on the exact-answer tasks; outputs with one score stand below."""
     scores: dict[str, dict[str, float | None]] = {}
     for row in golden("loopholes.json"):
         if row["task"] in SUITES["core"]:
             scores.setdefault(row["output"], {})[row["task"]] = row["accuracy"]
-    same = {output: set(by_task.values()) for output, by_task in scores.items()}
-    shown = [output for output, values in same.items() if len(values - {None}) > 1 or None in values]
+    shown = [output for output, by_task in scores.items() if len(set(by_task.values())) > 1]
     lines = [[task, *(_percent(scores[output][task]) for output in shown)] for task in SUITES["core"]]
     below = [
         f"{_percent(value)} everywhere: {', '.join(output for output in same if same[output] == {value})}."

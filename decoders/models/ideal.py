@@ -112,9 +112,8 @@ class Ideal:
         if isinstance(context, TokenAnswers):
             return self._listed_without_own(generated, row, position, context)
         parts = []
-        for part_row, part_position in zip(
-            row.split(HIDDEN_AT_ONCE), position.split(HIDDEN_AT_ONCE), strict=True
-        ):
+        for start in range(0, len(row), HIDDEN_AT_ONCE):
+            part_row, part_position = (index[start : start + HIDDEN_AT_ONCE] for index in (row, position))
             hidden, each = generated[part_row], torch.arange(len(part_row))
             hidden[each, part_position] = self.mask_id
             parts.append(self._permuted(hidden, context)[each, part_position])
@@ -127,7 +126,7 @@ class Ideal:
         n_tokens = len(answers.support)
         agreements, onehot = self._agreements(generated, answers), self._onehot(answers)
         marginals = torch.zeros(len(row), n_tokens)
-        for place in position.unique().tolist():
+        for place in sorted(set(position.tolist())):
             mine = position == place
             rows, own = row[mine], onehot[:, place * n_tokens : (place + 1) * n_tokens]
             others = agreements[rows] - (generated[rows, place].unsqueeze(1) == answers.ids[:, place]).float()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from decoders import attention
+from decoders import attention, attention_maps
 from decoders.byte_tokenizer import ByteTokenizer
 from decoders.chat import ChatFormat
 from decoders.hf_tokenizer import HFTokenizer, has_tokenizer
@@ -116,6 +116,7 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     )
     if plan.full_precision_rope:
         attention.use_full_precision_rope(network)
+    attention_maps.use_own_attention(network)
     lacking = set(range(plan.rows)) - tokenizer.ids if isinstance(tokenizer, HFTokenizer) else set()
     denoiser = NativeDenoiser(
         name=request.name,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decoders import attention, chat, devices
+from decoders import attention, attention_maps, chat, devices, kv_cache
 from decoders.byte_tokenizer import ByteTokenizer
 from decoders.hf_tokenizer import HFTokenizer
 from decoders.protocols import Message
@@ -75,30 +75,123 @@ class NativeDenoiser:
             RuntimeError: The model was closed.
         """
         self._check_length(canvas.shape[1])
-        logits = self.raw_logits(canvas, attend, self._network_rows(attend, query))
-        index = torch.tensor(self.suppressed_ids, dtype=torch.int64, device=self.device)
-        with torch.inference_mode():
-            return logits.index_fill_(1, index, float("-inf"))
+        return self._suppress(self.raw_logits(canvas, attend, self._network_rows(attend, query)))
 
-    def raw_logits(self, canvas: Tensor, attend: Tensor, query: Tensor) -> Tensor:
+    def with_attention(
+        self, canvas: Tensor, attend: Tensor, query: Tensor, first: int, contexts: Sequence[Any]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits of a plain call, and attention from position *first* on; see `HasAttention`.
+
+        Raises:
+            ValueError: The canvas is longer than ``max_length``.
+        """
+        self._check_length(canvas.shape[1])
+        maps = attention_maps.AttentionMaps(first=first, n_layers=self.network.config.num_hidden_layers)
+        rows = self._network_rows(attend, query)
+        logits = self.raw_logits(canvas, attend, rows, attention_maps=maps)
+        return self._suppress(logits), maps.mean()
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """A shifted network has no row for a twin: the row before it would see the token to be judged."""
+        return frozenset({"shadow"}) if self.shift else frozenset()
+
+    @torch.inference_mode()
+    def with_shadows(
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        blocks: Sequence[tuple[int, int]],
+        judged: Tensor,
+        contexts: Sequence[Any],
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits of a plain call, and those of the twins of *judged*; see `HasShadow`.
+
+        Raises:
+            ValueError: The canvas is longer than ``max_length``.
+        """
+        self._check_length(canvas.shape[1])
+        attend = attend.to(self.device)
+        mask, positions = attention_maps.with_twins(
+            self._mask(attend), attention.position_ids(attend), blocks
+        )
+        twins = canvas.new_full((len(canvas), mask.shape[3] - canvas.shape[1]), self.mask_id)
+        first = torch.tensor([start for start, _ in blocks], device=judged.device)
+        column = canvas.shape[1] + judged[:, 1] - first[judged[:, 0]]
+        rows = torch.cat([query, torch.stack([judged[:, 0], column], dim=1)])
+        logits = self._suppress(self._rows(torch.cat([canvas, twins], dim=1), mask, positions, rows))
+        return logits[: len(query)], logits[len(query) :]
+
+    @property
+    def window_margin(self) -> int:
+        """A shifted network predicts a token from the column before it."""
+        return int(self.shift)
+
+    def new_cache(self, n_rows: int, length: int) -> kv_cache.KeyValues:
+        """Return room for the keys and values of *n_rows* canvases of *length* columns."""
+        dtype = next(self.network.parameters()).dtype
+        return kv_cache.new_key_values(self.network.config, n_rows, length, dtype, self.device)
+
+    @torch.inference_mode()
+    def with_cache(
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        contexts: Sequence[Any],
+        cache: kv_cache.KeyValues,
+        rows: Tensor,
+        window: Sequence[tuple[int, int]] | None,
+    ) -> Tensor:
+        """Return the logits at *query*, evaluating the columns in *window* only; see `HasCache`.
+
+        Raises:
+            ValueError: The canvas is longer than ``max_length``.
+        """
+        self._check_length(canvas.shape[1])
+        attend, canvas = attend.to(self.device), canvas.to(self.device)
+        ask = self._network_rows(attend, query).to(self.device)
+        mask, positions = self._mask(attend), attention.position_ids(attend)
+        update = kv_cache.CacheUpdate(cache, rows, None)
+        if window is not None:
+            part = kv_cache.window_of(window, canvas.shape[1], self.device)
+            update = kv_cache.CacheUpdate(cache, rows, part)
+            first = part.columns[:, 0]
+            ask = torch.stack([ask[:, 0], ask[:, 1] - first[ask[:, 0]]], dim=1)
+            canvas, positions = part.take(canvas), part.take(positions)
+            mask = part.take(mask[:, 0]).unsqueeze(1)
+        return self._suppress(self._rows(canvas, mask, positions, ask, past_key_values=update))
+
+    def raw_logits(self, canvas: Tensor, attend: Tensor, query: Tensor, **options: Any) -> Tensor:
         """Return the float32 logits [N, V] of the network's rows *query*.
 
-        Nothing is suppressed or shifted, and any length is allowed.
+        Nothing is suppressed or shifted, and any length is allowed. *options* go to the network.
         """
+        attend = attend.to(self.device)
+        return self._rows(canvas, self._mask(attend), attention.position_ids(attend), query, **options)
+
+    def _rows(self, ids: Tensor, mask: Tensor, positions: Tensor, query: Tensor, **options: Any) -> Tensor:
         if self.network is None:
             raise RuntimeError(
                 f"model {self.name!r} must be open to be called, got a closed one; load it again"
             )
-        attend, query = attend.to(self.device), query.to(self.device)
+        query = query.to(self.device)
         with torch.inference_mode():
             hidden = self.network.model(
-                input_ids=canvas.to(self.device),
-                attention_mask=self._mask(attend),
-                position_ids=attention.position_ids(attend),
+                input_ids=ids.to(self.device),
+                attention_mask=mask,
+                position_ids=positions,
                 use_cache=False,
+                **options,
             ).last_hidden_state
             logits: Tensor = self.network.lm_head(hidden[query[:, 0], query[:, 1]])
             return logits.float()
+
+    def _suppress(self, logits: Tensor) -> Tensor:
+        index = torch.tensor(self.suppressed_ids, dtype=torch.int64, device=self.device)
+        with torch.inference_mode():
+            return logits.index_fill_(1, index, float("-inf"))
 
     def sync(self) -> None:
         """Wait until the device is idle."""

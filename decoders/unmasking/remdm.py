@@ -34,7 +34,8 @@ class ReMDM:
 
     A revision masks the *kappa* committed positions of lowest confidence again, looks, and commits the kappa
     masked positions it is surest of, not necessarily the same. The place of the revisions counts steps, not
-    tokens: with k of 2 or more they all come after the block is complete.
+    tokens: with k of 2 or more they all come after the block is complete. Their place lies behind every quota
+    that has a share of the remainder, so the other steps have the quota of their own number.
 
     Source: ReMDM (arXiv:2503.00307), its LLaDA version; ParallelBench model/remasking/llada/remdm.py,
         llada_remdm_sample.
@@ -84,9 +85,7 @@ class ReMDM:
         steps = view.planned_steps.minimum(masks)
         first = ((view.block_end - view.block_start) * 7 // 8).clamp(min=1).minimum(steps)
         revises = (view.step >= first) & (view.step < first + self.revisions)
-        turn = (view.step - self.revisions).where(view.step >= first + self.revisions, view.step)
-        quota = masks // steps + (turn < masks % steps).long()
-        unmask = view.by_confidence < memory.reopened.where(revises, quota).unsqueeze(1)
+        unmask = view.by_confidence < memory.reopened.where(revises, view.quota).unsqueeze(1)
         confidence = view.confidence.where(unmask, memory.confidence)
         committed = unmask | (memory.committed & ~entered.unsqueeze(1))
         n_committed = committed.sum(dim=1)

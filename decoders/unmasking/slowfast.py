@@ -35,8 +35,9 @@ class Cycle:
 class SlowFast:
     """Cycles of `explore_steps` slow steps and as many fast steps as the stretch they settle on needs.
 
-    Every step commits the positions with confidence >= `tau` if there are at least two, else the single best:
-    a slow step among all masks of the block from the cycle's start, a fast step only up to the cycle's end.
+    Every step commits the positions with confidence >= `tau`, and always the best (published as: those if
+    there are at least two, else the best, which is the same set): a slow step among all masks of the block
+    from the cycle's start, a fast step only up to the cycle's end.
     The end is estimated at each slow step as one past the farthest mask with confidence >= `length_tau`; it
     settles on the newest of `window` estimates once their standard deviation (of the population) is below
     `spread`, and is the floor of their mean until then.
@@ -117,10 +118,9 @@ class SlowFast:
         scope = view.eligible & (offset >= cycle.start.unsqueeze(1)) & (offset < limit.unsqueeze(1))
         sure = scope & (view.confidence >= self.tau - CONFIDENCE_TOLERANCE)
         best = replace(view, eligible=scope).rank(view.confidence) == 0
-        several = (sure.sum(dim=1, keepdim=True) >= 2).expand(sure.shape)
         cycle = replace(cycle, explored=cycle.explored + slow.long())
         stay = slow & (cycle.explored < self.explore_steps) if self.upstream_exact else None
-        return StepUpdate(unmask=sure.where(several, best), tokens=view.proposals, stay=stay), cycle
+        return StepUpdate(unmask=sure | best, tokens=view.proposals, stay=stay), cycle
 
     def _next_cycle(self, view: StepView, cycle: Cycle, offset: Tensor) -> Cycle:
         """Begin anew in a new block, and after the end of a stretch that is filled."""

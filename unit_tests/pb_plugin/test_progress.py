@@ -105,9 +105,7 @@ def test_a_long_sweep_is_seen_in_a_run(suite, monkeypatch):
     monkeypatch.setattr("pb_plugin.progress.PLAIN_EVERY_S", 0.0)
     result = suite.run("--task", "copy", "--unmasking", "random", "--k", "8", "--samples", "4")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(
-        ["test_bench.py", "ideal on copy: 0/4 rows, * forwards/s", "test_bench.py .*"]
-    )
+    result.stdout.fnmatch_lines(["test_bench.py*", "ideal on copy: 0/4 rows, * forwards/s", ".*"])
     assert len([line for line in result.outlines if line.startswith("ideal on copy: ")]) == 4  # forwards
     again = suite.run("--task", "copy", "--unmasking", "random", "--k", "8", "--samples", "4")
     again.stdout.no_fnmatch_line("ideal on copy: *")

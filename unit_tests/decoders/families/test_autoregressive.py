@@ -104,7 +104,9 @@ def test_a_wrong_position_or_mask_fails_the_self_test(folder, monkeypatch):
         return seen[:, :, -queries:].expand(len(attend), -1, -1, -1)
 
     monkeypatch.setattr("decoders.attention.causal_mask", see_padding)
-    with pytest.raises(LoadError, match="self-test 'padding_and_cache' of 'ar' must pass, got: padding and a"):
+    with pytest.raises(
+        LoadError, match="self-test 'padding_and_cache' of 'ar' must pass, got: padding and a"
+    ):
         load(request(folder))
 
 
@@ -122,7 +124,10 @@ def test_a_tied_head_is_the_embedding(folder):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"architectures": ["DreamModel"]}, "must be a list that starts with 'LlamaForCausalLM' or 'Qwen2ForCa"),
+        (
+            {"architectures": ["DreamModel"]},
+            "must be a list that starts with 'LlamaForCausalLM' or 'Qwen2ForCa",
+        ),
         ({"use_sliding_window": True}, "use_sliding_window must be False or None, got True"),
         ({"quantization_config": {"bits": 4}}, "quantization_config must be None, got"),
         ({"hidden_act": "relu"}, "hidden_act must be 'silu', got 'relu'"),
@@ -138,14 +143,20 @@ def test_what_is_no_such_checkpoint_is_refused(folder, fields, message):
 
 def test_rows_that_it_cannot_decode_are_refused(folder, make_row):
     model = load(request(folder))
-    with pytest.raises(ValueError, match="prompt_ids must not be empty for 'ar', got none in row 4; the first"):
+    with pytest.raises(
+        ValueError, match="prompt_ids must not be empty for 'ar', got none in row 4; the first"
+    ):
         model.generate([make_row(4, [], 4)], {})
     with pytest.raises(ValueError, match=r"temperature must be 0 for 'ar', got 0\.7 in row 0"):
         model.generate([make_row(0, [1], 4, temperature=0.7)], {})
-    with pytest.raises(ValueError, match="parameters of native for 'ar' must be of none, got 'steps'; correct or"):
+    with pytest.raises(
+        ValueError, match="parameters of native for 'ar' must be of none, got 'steps'; correct or"
+    ):
         model.generate([make_row(0, [1], 4)], {"steps": 3})
     model.tokenizer = type("Real", (), {"is_fallback": False})()
-    with pytest.raises(ValueError, match="canvas of 'ar' must be at most 128 tokens long, got 130; use shorter"):
+    with pytest.raises(
+        ValueError, match="canvas of 'ar' must be at most 128 tokens long, got 130; use shorter"
+    ):
         model.generate([make_row(0, [1] * 126, 4)], {})
 
 
@@ -153,7 +164,9 @@ def test_a_closed_model_says_so(folder, make_row):
     model = load(request(folder))
     model.sync()
     model.close()
-    with pytest.raises(RuntimeError, match="model 'ar' must be open to generate, got a closed one; load it again"):
+    with pytest.raises(
+        RuntimeError, match="model 'ar' must be open to generate, got a closed one; load it again"
+    ):
         model.generate([make_row(0, [1], 4)], {})
 
 

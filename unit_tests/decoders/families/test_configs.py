@@ -84,7 +84,11 @@ def test_what_the_native_class_cannot_express_is_refused_with_file_and_key(
             r"'DreamModel', got .*; its own code \(auto_map\) is never run here; choose a checkpoint of a "
             r"supported architecture: LLaDAModelLM, DreamModel, LLaDAMoEModelLM, LLaDA2MoeModelLM, SDAR",
         ),
-        ("dream", {"architectures": ["Other"]}, r"'DreamModel', got \['Other'\]; choose a checkpoint of a supported"),
+        (
+            "dream",
+            {"architectures": ["Other"]},
+            r"'DreamModel', got \['Other'\]; choose a checkpoint of a supported",
+        ),
         (
             "autoregressive",
             {},
@@ -107,7 +111,9 @@ def test_ids_that_published_configs_leave_out_are_the_published_ones(tiny, tmp_p
     large = with_config(tmp_path, config | {"vocab_size": 157184})
     assert (plan(read_config(large)).mask_id, plan(read_config(large)).pad_id) == (156895, 300)
     with_config(tmp_path, config)
-    with pytest.raises(LoadError, match="mask_token_id must be a whole number from 0 on and below 320, got None"):
+    with pytest.raises(
+        LoadError, match="mask_token_id must be a whole number from 0 on and below 320, got None"
+    ):
         plan(read_config(tmp_path))
 
 

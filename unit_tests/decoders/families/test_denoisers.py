@@ -31,9 +31,7 @@ def module(family):
 
 
 def load(family, folder, **fields):
-    request = ModelRequest(
-        name=family.replace("_", "-"), source=str(folder), **{"device": "cpu", **fields}
-    )
+    request = ModelRequest(name=family.replace("_", "-"), source=str(folder), **{"device": "cpu", **fields})
     return module(family).load(request)
 
 
@@ -65,7 +63,9 @@ def whole(model, canvas):
 def sees(family, length):
     """Return what may attend to what, written down position by position."""
     block = 4 if family in BLOCKS else length
-    return torch.tensor([[key // block <= query // block for key in range(length)] for query in range(length)])
+    return torch.tensor(
+        [[key // block <= query // block for key in range(length)] for query in range(length)]
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -205,7 +205,11 @@ def change_weights(folder, change):
     [
         ("dream", "model.layers.1.self_attn.q_proj.bias", "model.layers.1.self_attn.q_proj.bias"),
         ("sdar", "model.layers.0.self_attn.q_norm.weight", "model.layers.0.self_attn.q_norm.weight"),
-        ("llada_moe", "model.layers.0.mlp.experts.3.up_proj.weight", "model.layers.0.mlp.experts.gate_up_proj"),
+        (
+            "llada_moe",
+            "model.layers.0.mlp.experts.3.up_proj.weight",
+            "model.layers.0.mlp.experts.gate_up_proj",
+        ),
         ("llada2", "model.layers.1.mlp.experts.0.down_proj.weight", "model.layers.1.mlp.experts.down_proj"),
         (
             "llada2",

@@ -82,7 +82,10 @@ def test_a_checkpoint_with_these_files_needs_no_tokenizer_json(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("added", "message"),
     [
-        ({"999": {"content": "<|mask|>"}}, r"must continue the ids of vocab\.json without gaps, got '<\|mask\|>'"),
+        (
+            {"999": {"content": "<|mask|>"}},
+            r"must continue the ids of vocab\.json without gaps, got '<\|mask\|>'",
+        ),
         ({"x": {"content": "<|mask|>"}}, "added_tokens_decoder must map ids to tokens, got ValueError"),
         ({"263": {}}, "added_tokens_decoder must map ids to tokens, got KeyError"),
         ([], "added_tokens_decoder must map ids to tokens, got AttributeError"),

@@ -89,5 +89,7 @@ def test_a_block_mask_has_its_grid_at_the_first_token(pads, length, block):
 
 def test_masks_of_numbers_are_refused():
     for build in (attention.block_mask, attention.causal_mask):
-        with pytest.raises(TypeError, match=r"attend must be a bool tensor, got torch\.float32; a 0/1 float mask"):
+        with pytest.raises(
+            TypeError, match=r"attend must be a bool tensor, got torch\.float32; a 0/1 float mask"
+        ):
             build(torch.ones(1, 3), 2)

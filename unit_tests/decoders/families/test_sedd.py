@@ -80,7 +80,9 @@ def test_a_row_in_a_padded_batch_gets_the_logits_it_gets_alone(model, lengths, s
     canvas = torch.stack([torch.cat([torch.full((width - len(row),), MASK), row]) for row in rows])
     attend = torch.arange(width) >= torch.tensor([width - length for length in lengths]).unsqueeze(1)
     batch = model.raw_logits(canvas, attend, attend.nonzero())
-    alone = torch.cat([model.raw_logits(r[None], everywhere(r[None]), everywhere(r[None]).nonzero()) for r in rows])
+    alone = torch.cat(
+        [model.raw_logits(r[None], everywhere(r[None]), everywhere(r[None]).nonzero()) for r in rows]
+    )
     torch.testing.assert_close(batch, alone, atol=1e-4, rtol=0.0)
 
 
@@ -133,7 +135,9 @@ def ideal_scores(probabilities, sigma):
     return scores.log()[None]
 
 
-@given(time=TIMES, share=st.floats(0.05, 0.95), weights=st.lists(st.floats(0.01, 1.0), min_size=2, max_size=5))
+@given(
+    time=TIMES, share=st.floats(0.05, 0.95), weights=st.lists(st.floats(0.01, 1.0), min_size=2, max_size=5)
+)
 def test_with_ideal_scores_both_predictors_unmask_with_the_share_of_time_that_passes(time, share, weights):
     noise, graph = LogLinear(), Absorbing(states=len(weights) + 1)
     p = torch.tensor(weights, dtype=torch.float64) / sum(weights)
@@ -180,7 +184,9 @@ def test_with_ideal_scores_the_uniform_analytic_step_is_bayes_rule(time, step, c
 
 
 @given(time=st.floats(0.1, 0.9))
-@pytest.mark.parametrize("noise", [LogLinear(), Geometric(sigma_min=1e-4, sigma_max=20.0)], ids=["log", "geometric"])
+@pytest.mark.parametrize(
+    "noise", [LogLinear(), Geometric(sigma_min=1e-4, sigma_max=20.0)], ids=["log", "geometric"]
+)
 def test_the_rate_is_the_slope_of_the_noise(noise, time):
     h = 1e-6
     low, high, mid = (torch.tensor(time + d, dtype=torch.float64) for d in (-h, h, 0.0))
@@ -190,7 +196,9 @@ def test_the_rate_is_the_slope_of_the_noise(noise, time):
 
 @pytest.mark.parametrize("graph", ["absorb", "uniform"])
 @pytest.mark.parametrize("predictor", ["analytic", "euler"])
-def test_a_sample_is_whole_reproducible_and_does_not_depend_on_its_batch(samplers, make_row, graph, predictor):
+def test_a_sample_is_whole_reproducible_and_does_not_depend_on_its_batch(
+    samplers, make_row, graph, predictor
+):
     sampler = samplers[graph]
     rows = [make_row(place, ids(length, seed=place), 8) for place, length in enumerate((3, 9, 1, 5))]
     params = {"steps": 5, "predictor": predictor}
@@ -232,9 +240,7 @@ def test_draws_follow_the_weights():
     drawn = sedd_sampler._draw(weights, torch.arange(1000), 4, step=0).flatten()
     counts = torch.bincount(drawn, minlength=5) / 4000
     assert counts[1] == counts[4] == 0
-    torch.testing.assert_close(
-        counts, torch.tensor([0.5, 0.0, 0.25, 0.25, 0.0]), atol=0.03, rtol=0.0
-    )
+    torch.testing.assert_close(counts, torch.tensor([0.5, 0.0, 0.25, 0.25, 0.0]), atol=0.03, rtol=0.0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), -1.0])
@@ -260,9 +266,13 @@ def test_parameters_that_the_sampler_does_not_have_are_refused(samplers, make_ro
 
 def test_rows_that_the_sampler_cannot_decode_are_refused(samplers, make_row):
     sampler = samplers["absorb"]
-    with pytest.raises(ValueError, match="template_ids must be None for 'sedd', got a template in row 3; infilling"):
+    with pytest.raises(
+        ValueError, match="template_ids must be None for 'sedd', got a template in row 3; infilling"
+    ):
         sampler.generate([make_row(3, [1], 2, template_ids=(255, 1))], {})
-    with pytest.raises(ValueError, match="canvas of 'sedd' must be at most 64 tokens long, got 70; use shorter"):
+    with pytest.raises(
+        ValueError, match="canvas of 'sedd' must be at most 64 tokens long, got 70; use shorter"
+    ):
         sampler.generate([make_row(0, [1] * 66, 4)], {})
 
 
@@ -278,9 +288,13 @@ def test_a_closed_model_says_so(tiny_sedd, make_row):
         model.sync()
         model.close()
     canvas = torch.full((1, 3), MASK)
-    with pytest.raises(RuntimeError, match="model 'sedd' must be open to be called, got a closed one; load it"):
+    with pytest.raises(
+        RuntimeError, match="model 'sedd' must be open to be called, got a closed one; load it"
+    ):
         denoiser(canvas, everywhere(canvas), torch.tensor([[0, 0]]), (None,))
-    with pytest.raises(RuntimeError, match="model 'sedd' must be open to generate, got a closed one; load it"):
+    with pytest.raises(
+        RuntimeError, match="model 'sedd' must be open to generate, got a closed one; load it"
+    ):
         sampler.generate([make_row(0, [1], 4)], {})
 
 
@@ -322,7 +336,11 @@ def test_two_loads_are_the_same_model(tiny_sedd, model):
         ("graph", {"type": "ring"}, r"graph\.type must be 'absorb' or 'uniform', got 'ring'"),
         ("noise", {"type": "geometric"}, r"noise\.type must be 'loglinear', got 'geometric'"),
         ("model", {"scale_by_sigma": None}, r"model\.scale_by_sigma must be True or False, got None"),
-        ("model", {"n_heads": 3}, r"model\.n_heads must be a divisor of hidden_size=32 into heads of even width"),
+        (
+            "model",
+            {"n_heads": 3},
+            r"model\.n_heads must be a divisor of hidden_size=32 into heads of even width",
+        ),
         ("model", {"length": 0}, r"model\.length must be a whole number from 1 on, got 0"),
         ("model", {"hidden_size": 64}, r"weights of .* must match config\.json exactly, got \d+ shapes"),
         (None, {"tokens": 1}, "tokens must be a whole number from 2 on, got 1"),
@@ -336,7 +354,9 @@ def test_a_config_that_is_not_sedd_is_refused(folder, section, fields, message):
 
 
 def test_a_uniform_checkpoint_has_no_masks_to_predict(tiny_sedd):
-    with pytest.raises(LoadError, match=r"graph\.type must be 'absorb' for a mask predictor, got 'uniform'; choose"):
+    with pytest.raises(
+        LoadError, match=r"graph\.type must be 'absorb' for a mask predictor, got 'uniform'; choose"
+    ):
         sedd.load(request(tiny_sedd["uniform"].folder))
 
 
@@ -349,12 +369,16 @@ def test_an_empty_range_of_noise_is_refused(tiny_sedd, tmp_path):
 
 def test_pickles_are_refused_with_the_cure(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(LoadError, match=r"got only pytorch_model\.bin, which may run code .* convert the weights"):
+    with pytest.raises(
+        LoadError, match=r"got only pytorch_model\.bin, which may run code .* convert the weights"
+    ):
         sedd.load(request(folder))
 
 
 def test_other_dtypes_are_refused(folder):
-    with pytest.raises(LoadError, match="dtype must be float32 for 'sedd', got 'bfloat16'; scores are ratios"):
+    with pytest.raises(
+        LoadError, match="dtype must be float32 for 'sedd', got 'bfloat16'; scores are ratios"
+    ):
         sedd.load(request(folder, dtype="bfloat16"))
 
 
@@ -363,7 +387,9 @@ def test_gpt2_ids_are_never_taken_for_bytes(tiny_sedd, tmp_path, monkeypatch):
 
     folder = shutil.copytree(tiny_sedd["absorb"].folder, tmp_path / "checkpoint")
     monkeypatch.setattr(sedd_checkpoint, "GPT2_TOKENS", 255)
-    with pytest.raises(LoadError, match=r"with GPT-2's 255 tokens must hold its tokenizer\.json, got .* put the"):
+    with pytest.raises(
+        LoadError, match=r"with GPT-2's 255 tokens must hold its tokenizer\.json, got .* put the"
+    ):
         sedd.load(request(folder))
 
 
@@ -405,5 +431,7 @@ def test_a_preset_takes_its_tokenizer_from_gpt2_and_hashes_it(tiny_sedd, tmp_pat
 
 
 def test_a_uniform_checkpoint_needs_a_source():
-    with pytest.raises(LoadError, match="model must be one of sedd-absorb, sedd-absorb-medium or have a source"):
+    with pytest.raises(
+        LoadError, match="model must be one of sedd-absorb, sedd-absorb-medium or have a source"
+    ):
         sedd_sampler.load(ModelRequest(name="sedd-uniform"))

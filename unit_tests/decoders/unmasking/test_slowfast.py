@@ -89,6 +89,30 @@ def test_an_end_that_settled_stays_although_a_later_estimate_differs(play):
     assert play(SlowFast(explore_steps=3), script)[0].commit_step == (0, 1, 2, 4, 3, 4)
 
 
+def test_a_new_cycle_forgets_the_estimates_of_the_last_one(play):
+    """Estimate 2, stretch [0, 2); then estimate 4 alone, stretch [2, 4): with the 2 it would be [2, 3)."""
+    script = [
+        [0.5, 0.4, 0.1, 0.1, 0.1, 0.1],
+        [0.1, 0.1, 0.1, 0.1, 0.1, 0.1],
+        [0.1, 0.1, 0.5, 0.4, 0.1, 0.1],
+        [0.1, 0.1, 0.1, 0.1, 0.1, 0.8],
+        *[[0.95] * 6] * 2,
+    ]
+    assert play(SlowFast(explore_steps=1), script)[0].commit_step == (0, 1, 2, 3, 4, 4)
+
+
+def test_the_spread_is_a_standard_deviation_in_positions(play):
+    """Estimates 6 and 3 deviate by 1.5, below 2: the end is the newest, 3, and not the mean, 4."""
+    script = [
+        [0.1, 0.1, 0.1, 0.1, 0.5, 0.4],
+        [0.5, 0.1, 0.4, 0.1, 0.1, 0.1],
+        [0.1, 0.1, 0.1, 0.8, 0.1, 0.1],
+        *[[0.95] * 6] * 2,
+    ]
+    assert play(SlowFast(explore_steps=2, spread=2.0), script)[0].commit_step[3] == 4
+    assert play(SlowFast(explore_steps=2, spread=1.5), script)[0].commit_step[3] == 2
+
+
 def test_limits_of_the_confidence_that_is_needed(nfe_of):
     assert nfe_of(SlowFast(tau=1e-6)) == {1}
     assert nfe_of(SlowFast(tau=1.0)) == {12}

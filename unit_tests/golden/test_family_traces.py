@@ -1,0 +1,324 @@
+"""Decode traces of published code of the families, stored as numbers, against our loop and our generators."""
+
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from decoders.batching import sweep
+from decoders.confidence import SCORES
+from decoders.models import llada21
+from decoders.protocols import ModelRequest
+from decoders.state import Decoded, Row, Setting, StepUpdate
+from decoders.unmasking.threshold import Threshold
+from decoders.unmasking.top_k import TopK, confidence, left_to_right
+
+torch.set_num_threads(1)
+
+GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden"
+TRACES = GOLDEN / "traces"
+TOP_K = {"maskgit_plus": "confidence", "topk_margin": "margin", "entropy": "entropy"}
+
+pytestmark = pytest.mark.skipif(
+    not (TRACES / "llada2_generate.json").is_file(),
+    reason="the golden traces are development data not present here",
+)
+
+
+def request(family):
+    source = str(GOLDEN / "checkpoints" / family)
+    return ModelRequest(name=family, source=source, dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Return our models by family and by how the published code saw the logit of MASK."""
+    found = {}
+    for family in ("dream", "sdar", "llada2", "llada"):
+        for kind in ("as_is", "neg_inf"):
+            model = import_module(f"decoders.models.{family}").load(request(family))
+            if kind == "as_is":
+                model.suppressed_ids = ()
+            found[family, kind] = model
+    return found
+
+
+def cases_of(name):
+    return json.loads((TRACES / f"{name}.json").read_text(encoding="utf-8"))["cases"]
+
+
+def two_of(cases):
+    return [cases[0], cases[-1]]
+
+
+def decode(model, rows):
+    found = {outcome.key: outcome for outcome in sweep(model, rows)}
+    assert all(isinstance(outcome, Decoded) for outcome in found.values()), found
+    return found
+
+
+def our_commits(outcome, start):
+    """Return the (position, token) commits of every forward, positions in the row; fixed ones have none."""
+    steps = [[] for _ in range(outcome.nfe)]
+    for place, (token, step) in enumerate(zip(outcome.ids, outcome.commit_step, strict=True)):
+        if step >= 0:
+            steps[step].append([start + place, token])
+    return steps
+
+
+def aligned_row(case, model, *, length, setting):
+    """Return a row whose generated region starts with the block that holds the end of the prompt.
+
+    Blocks of these models are counted from the first token of the prompt, those of our loop from the first
+    generated position: a template holds the rest of the prompt in place.
+    """
+    prompt, block = case["prompt"], model.block_length
+    start = len(prompt) // block * block
+    template = (*prompt[start:], *[model.mask_id] * (length - len(prompt)))
+    return Row(
+        key=case["id"],
+        prompt_ids=tuple(prompt[:start]),
+        gen_length=len(template),
+        template_ids=template,
+        setting=setting,
+    )
+
+
+def assert_same_trace(case, outcome, *, steps=None):
+    start = len(case["final_ids"]) - len(outcome.ids)
+    published = [step["commit"] for step in case["steps"]] if steps is None else steps
+    assert case["final_ids"][start:] == list(outcome.ids)
+    assert our_commits(outcome, start) == published
+    assert outcome.nfe == len(published)
+
+
+def check(models, family, cases, row_of):
+    for kind in ("as_is", "neg_inf"):
+        chosen = [case for case in cases if case["mask_logit"] == kind]
+        model = models[family, kind]
+        found = decode(model, [row_of(case, model) for case in chosen])
+        for case in chosen:
+            yield case, found[case["id"]]
+
+
+def dream_row(method_of):
+    def row(case, model):
+        given, method = case["params"], method_of(case)
+        setting = Setting(
+            method=method,
+            max_steps=given["steps"] if method.takes_k else None,
+            block_length=given["block_length"],
+        )
+        return Row(
+            key=case["id"],
+            prompt_ids=tuple(case["prompt"]),
+            gen_length=given["gen_length"],
+            setting=setting,
+        )
+
+    return row
+
+
+def dream_threshold(models, cases):
+    method_of = dream_row(lambda case: Threshold(gamma=case["params"]["threshold"]))
+    for case, outcome in check(models, "dream", cases, method_of):
+        assert_same_trace(case, outcome)
+
+
+def test_two_dream_threshold_decodes_are_as_published(models):
+    dream_threshold(models, two_of(cases_of("pb_dream_threshold")))
+
+
+@pytest.mark.slow
+def test_every_dream_threshold_decode_is_as_published(models):
+    cases = cases_of("pb_dream_threshold")
+    assert len(cases) == 36
+    dream_threshold(models, cases)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scheduled(TopK):
+    """Top-k with the published number of tokens at each step of a block, also where it is 0."""
+
+    counts: tuple[int, ...]
+    upstream_exact: bool = True
+
+    def step(self, view, memory):
+        quota = torch.tensor(self.counts)[view.step]
+        rank = view.rank(SCORES[self.score](view))
+        return StepUpdate(unmask=rank < quota.unsqueeze(1), tokens=view.proposals), None
+
+
+def as_scheduled(case):
+    """Return the published method of *case*: its score, and the counts that Dream's timestep rule gave."""
+    given = case["params"]
+    steps = case["steps"] if "steps" in case else case["steps_per_row"][0]
+    per_block = given["steps"] * given.get("block_length", given["gen_length"]) // given["gen_length"]
+    counts = tuple(len(step["commit"]) for step in steps)
+    assert counts == counts[:per_block] * (len(counts) // per_block), "every block has the same counts"
+    return Scheduled(score=TOP_K[given["alg"]], counts=counts[:per_block])
+
+
+def dream_top_k(models, cases):
+    for case, outcome in check(models, "dream", cases, dream_row(as_scheduled)):
+        assert_same_trace(case, outcome)
+
+
+def test_two_dream_top_k_decodes_are_as_published_under_published_counts(models):
+    dream_top_k(models, two_of(cases_of("pb_dream_topk")))
+
+
+@pytest.mark.slow
+def test_every_dream_top_k_decode_is_as_published_under_published_counts(models):
+    cases = cases_of("pb_dream_topk")
+    assert len(cases) == 54
+    dream_top_k(models, cases)
+
+
+def test_no_published_dream_top_k_decode_has_the_even_steps_of_ours():
+    """Int truncation of the timestep rule moves counts: 2, 1, 2, 2 ... 3 where ours are all 2."""
+    for case in cases_of("pb_dream_topk"):
+        counts = as_scheduled(case).counts
+        assert set(counts) - {sum(counts) // len(counts)}, case["id"]
+
+
+def llada2_row(case, model):
+    model.block_length = case["params"]["block_length"]
+    setting = Setting(method=Threshold(gamma=case["params"]["threshold"]), block_length=model.block_length)
+    return aligned_row(case, model, length=case["params"]["total_length"], setting=setting)
+
+
+def one_per_step(case):
+    """The published schedule asks for one token per step at least, as Threshold does."""
+    return case["params"]["steps"] == case["params"]["block_length"]
+
+
+def llada2_threshold(models, cases):
+    for case, outcome in check(models, "llada2", cases, llada2_row):
+        assert_same_trace(case, outcome)
+
+
+def test_two_llada2_decodes_are_as_published(models):
+    llada2_threshold(models, two_of([case for case in cases_of("llada2_generate") if one_per_step(case)]))
+
+
+@pytest.mark.slow
+def test_every_llada2_decode_with_one_token_per_step_at_least_is_as_published(models):
+    cases = [case for case in cases_of("llada2_generate") if one_per_step(case)]
+    assert len(cases) == 12
+    llada2_threshold(models, cases)
+
+
+def edit(generator, case):
+    generator.denoiser.block_length = case["params"]["block_length"]
+    setting = Setting(method=SimpleNamespace(name="native", takes_k=False))
+    row = Row(
+        key=case["id"],
+        prompt_ids=tuple(case["prompt"]),
+        gen_length=case["params"]["gen_length"],
+        setting=setting,
+    )
+    params = {name: case["params"][name] for name in llada21.DEFAULTS}
+    return generator.generate([row], params)[0]
+
+
+def last_writes(case):
+    """Return the forward that wrote each generated position last."""
+    written = {}
+    for forward, step in enumerate(case["steps"]):
+        written |= {position: forward for position, _ in [*step["commit"], *step.get("rewrite", [])]}
+    return tuple(written[place] for place in range(len(case["prompt"]), len(case["final_ids"])))
+
+
+def edits(cases):
+    generators = {kind: llada21.load(request("llada2")) for kind in ("as_is", "neg_inf")}
+    generators["as_is"].denoiser.suppressed_ids = ()
+    for case in cases:
+        outcome = edit(generators[case["mask_logit"]], case)
+        assert case["prompt"] + list(outcome.ids) == case["final_ids"]
+        assert outcome.nfe == case["nfe"]
+        assert outcome.commit_step == last_writes(case)
+
+
+def test_two_edited_decodes_are_as_published():
+    edits(two_of(cases_of("llada21_edit_generate")))
+
+
+@pytest.mark.slow
+def test_every_edited_decode_is_as_published():
+    cases = cases_of("llada21_edit_generate")
+    assert len(cases) == 18
+    edits(cases)
+
+
+def sdar_method(case):
+    given = case["params"]
+    if given["remasking_strategy"] == "low_confidence_dynamic":
+        return Threshold(gamma=given["confidence_threshold"]), None
+    method = left_to_right() if given["remasking_strategy"] == "sequential" else confidence()
+    return method, given["block_length"] // given["denoising_steps"]
+
+
+def sdar_row(case, model):
+    method, k = sdar_method(case)
+    setting = Setting(method=method, k=k, block_length=model.block_length)
+    return aligned_row(case, model, length=len(case["final_ids"]), setting=setting)
+
+
+def denoising(case):
+    """Return the commits of the forwards that denoise; the others fill the cache, which we do without."""
+    return [
+        step["commit"] for step, kind in zip(case["steps"], case["kinds"], strict=True) if kind == "denoise"
+    ]
+
+
+def sdar(models, cases):
+    for case, outcome in check(models, "sdar", cases, sdar_row):
+        assert_same_trace(case, outcome, steps=denoising(case))
+
+
+def test_two_sdar_decodes_are_as_published(models):
+    sdar(models, two_of(cases_of("sdar_block_diffusion")))
+
+
+@pytest.mark.slow
+def test_every_sdar_decode_but_those_that_overwrite_the_prompt_is_as_published(models):
+    cases = [case for case in cases_of("sdar_block_diffusion") if "flags" not in case]
+    assert len(cases) == 28
+    sdar(models, cases)
+
+
+def batch_rows(case, setting):
+    """Return the rows of a padded batch, by their place in it."""
+    rows = []
+    for place, (ids, valid) in enumerate(zip(case["input_ids"], case["valid"], strict=True)):
+        prompt = tuple(token for token, real in zip(ids, valid, strict=True) if real)
+        rows.append(
+            Row(key=place, prompt_ids=prompt, gen_length=case["params"]["gen_length"], setting=setting)
+        )
+    return rows
+
+
+def assert_same_batch(case, found):
+    start = len(case["input_ids"][0])
+    for place, (final, steps) in enumerate(zip(case["final_ids"], case["steps_per_row"], strict=True)):
+        assert list(found[place].ids) == final[start:]
+        assert our_commits(found[place], start) == [step["commit"] for step in steps]
+        assert found[place].nfe == case["nfe"]
+
+
+def test_left_padded_batches_of_llada_are_as_published(models):
+    for case in cases_of("llada_batch_left_padded"):
+        given = case["params"]
+        setting = Setting(method=confidence(), max_steps=given["steps"], block_length=given["block_length"])
+        assert_same_batch(case, decode(models["llada", case["mask_logit"]], batch_rows(case, setting)))
+
+
+def test_left_padded_batches_of_dream_are_as_published_under_published_counts(models):
+    for case in cases_of("dream_batch_left_padded"):
+        setting = Setting(method=as_scheduled(case), max_steps=case["params"]["steps"])
+        assert_same_batch(case, decode(models["dream", case["mask_logit"]], batch_rows(case, setting)))
