@@ -54,7 +54,11 @@ def exact_rows() -> tuple[Any, list[Row]]:
     """Return `ideal` and 64 shuffle questions under four settings."""
     model = ideal.load(ModelRequest(name="ideal", vocabulary=vocabulary()))
     data = TaskData(planned=builtin_spec("shuffle"), directory=None, n_samples=64)
-    settings = [Setting(method=random(), k=2), Setting(method=confidence(), k=4), Setting(method=Threshold(gamma=0.9))]
+    settings = [
+        Setting(method=random(), k=2),
+        Setting(method=confidence(), k=4),
+        Setting(method=Threshold(gamma=0.9)),
+    ]
     rows = []
     for question in data.questions:
         context = answer_context(question, data.spec, model)
@@ -135,8 +139,12 @@ def collection_speed() -> None:
         empty_s = collection_seconds(["empty"], folder)
         for wanted in (2_000, 10_000):
             gammas = ",".join(str(round(i / (wanted // 12), 6)) for i in range(1, wanted // 12 + 1))
-            cells_s = collection_seconds(["cells", "--task", EXACT_TASKS, "--unmasking", f"threshold:gamma={gammas}"], folder)
-            print(f"collection of {wanted // 12 * 12} items: {cells_s - empty_s:.2f} s above an empty session ({empty_s:.2f} s)")
+            cells_s = collection_seconds(
+                ["cells", "--task", EXACT_TASKS, "--unmasking", f"threshold:gamma={gammas}"], folder
+            )
+            print(
+                f"collection of {wanted // 12 * 12} items: {cells_s - empty_s:.2f} s above an empty session ({empty_s:.2f} s)"
+            )
 
 
 EXACT_TASKS = (

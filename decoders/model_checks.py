@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from decoders.capability_checks import check_capabilities
 from decoders.protocols import Denoiser, Generator, HasSupport
 from decoders.state import Row, Setting, StepUpdate, StepView
 
@@ -22,6 +23,8 @@ def check_denoiser(
     tolerance: float = 1e-4,
 ) -> None:
     """Check that *denoiser* obeys the rules: shapes, MASK, alignment of queries, padding, determinism.
+
+    What it offers beyond logits is checked as well: shadows, attention, a cache.
 
     Args:
         denoiser: The model.
@@ -86,6 +89,14 @@ def check_denoiser(
         assert _close(torch.log_softmax(alone.float(), dim=1), same, tolerance), (
             "padding and batch mates change nothing"
         )
+    check_capabilities(
+        denoiser,
+        canvas=canvas,
+        attend=attend,
+        contexts=contexts,
+        gen_length=gen_length,
+        tolerance=tolerance,
+    )
 
 
 def _close(first: Tensor, second: Tensor, tolerance: float) -> bool:

@@ -20,6 +20,7 @@ from torch import Tensor
 from decoders.batching import Budget, sweep
 from decoders.hash_denoiser import HashDenoiser, example_slots, example_view
 from decoders.model_checks import check_denoiser, check_generator
+from decoders.needs import ATTENTION, PROBABILITIES, SHADOW
 from decoders.protocols import UnmaskingMethod
 from decoders.state import Decoded, Failed, Row, Setting, StepUpdate, StepView
 
@@ -72,6 +73,10 @@ def _check_declaration(method: UnmaskingMethod) -> None:
             f"{flag} must be True or False, got {getattr(method, flag)!r}"
         )
     assert isinstance(method.needs, frozenset), f"needs must be a frozenset, got {method.needs!r}"
+    known = frozenset({PROBABILITIES, SHADOW, ATTENTION})
+    assert method.needs <= known, f"needs must be among {sorted(known)}, got {sorted(method.needs)}"
+    scope = getattr(method, "scope", "block")
+    assert scope in ("block", "generated"), f"scope must be block or generated, got {scope!r}"
     assert method.sweep, "sweep must hold at least one parameter set"
     assert all(isinstance(params, Mapping) for params in method.sweep), (
         "sweep must hold mappings of parameters"

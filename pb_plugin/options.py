@@ -220,7 +220,9 @@ TABLE: tuple[OptionRow, ...] = (
         help="group: decode all settings of a task together; isolated: item by item. Default: group.",
     ),
     OptionRow(
-        field="timing", kind="flag", help="Measure tokens per second: cells alone, warm, by pytest-benchmark."
+        field="timing",
+        kind="flag",
+        help="Measure tokens per second: isolated, warm, synchronised, through pytest-benchmark.",
     ),
     OptionRow(
         field="dtype",
@@ -255,8 +257,7 @@ def add_options(parser: pytest.Parser) -> None:
 def read_options(config: pytest.Config) -> Options:
     """Return what was asked for: the command line, else the configuration file, else the default.
 
-    Paths on the command line are relative to the current directory, those of a configuration file to that
-    file, and the default store is under the root directory.
+    Paths are relative to the current directory, in a configuration file to its folder.
 
     Raises:
         ValueError: A value breaks its rule; the message names option, rule, value and cure.

@@ -15,7 +15,7 @@ from pb_plugin.progress import Watch
 from pb_plugin.record import Parts, Record, decode_key_of
 from pb_plugin.rows import answer_context, build_row, record_of_row
 from pb_plugin.samples import Question, TaskData, vocabulary_of
-from pb_plugin.scoring import Decoded, Scoring, score_key, scored_record
+from pb_plugin.scoring import Decoded, Scoring, score_key
 from pb_plugin.store import Store, StoreIndex
 
 if TYPE_CHECKING:
@@ -168,13 +168,21 @@ class Bench:
         ]
 
     def unscored(self, cell: Cell) -> list[Decoded]:
-        """Return the results of the cell that were not scored in this run's way yet."""
-        wanted = self.score_key(cell)
+        """Return the results of the cell that were not scored in this run's way yet.
+
+        A score that a tool did not give is asked for again, once by each process.
+        """
+        wanted, needs = self.score_key(cell), self.task(cell).spec.needs
         found = ((planned, self.record_of(cell, planned)) for planned in self.planned(cell))
         return [
             Decoded(record=record, sample=planned.question.sample)
             for planned, record in found
-            if record is not None and not record.failed and record.score_key != wanted
+            if record is not None
+            and not record.failed
+            and (
+                record.score_key != wanted
+                or (needs and record.score_reasons and record.decode_key not in self._records)
+            )
         ]
 
     def decoded_here(self, cell: Cell) -> bool:
@@ -203,12 +211,7 @@ class Bench:
                     if record.failed:
                         self.keep(record)
                     else:
-                        decoded = Decoded(record=record, sample=sample_of[record.decode_key])
-                        if data.spec.needs:
-                            self.keep(record)
-                            scoring.add(decoded)
-                        else:
-                            self.keep(scored_record(data, decoded, {}, self.score_key(cells[0])))
+                        self._score(scoring, Decoded(record=record, sample=sample_of[record.decode_key]))
                     for scored in scoring.ready():
                         self.keep(scored)
                     self.watch.finished()
@@ -251,9 +254,20 @@ class Bench:
             cell, planned = wanted[outcome.key]
             yield record_of_row(planned.parts, outcome, self.task(cell).spec, model)
 
+    def _score(self, scoring: Scoring, decoded: Decoded) -> None:
+        """Store a result with its scores, or alone where tools or a broken scorer leave it without for now."""
+        scored = None if scoring.needs else scoring.scored(decoded)
+        if scored is None or scored.failed:
+            self.keep(decoded.record)
+        if scored is None:
+            scoring.add(decoded)
+        else:
+            self.keep(scored)
+
     def keep(self, record: Record) -> None:
-        """Store *record*."""
-        self.store.append(record)
+        """Store *record*, unless the store has it already."""
+        if self.options.fresh or record != self.index.get(record.decode_key, record.score_key):
+            self.store.append(record)
         self._records[record.decode_key] = record
 
     def context(self, cell: Cell, planned: Planned, model: Denoiser) -> Any:

@@ -65,10 +65,9 @@ class Run:
             ValueError: It is of another schema.
             LookupError: Something is missing.
         """
-        if values.get("schema") != RUN_SCHEMA:
-            raise ValueError(
-                f"schema must be {RUN_SCHEMA}, got {values.get('schema')!r}; run the suite again"
-            )
+        schema = values.get("schema") if isinstance(values, Mapping) else values
+        if schema != RUN_SCHEMA:
+            raise ValueError(f"schema must be {RUN_SCHEMA}, got {schema!r}; run the suite again")
         cells = [
             RunCell(
                 result={**cell["result"], "knobs": tuple(cell["result"]["knobs"])},

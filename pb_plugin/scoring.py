@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Event
 from types import TracebackType
 from typing import Any
 
@@ -25,13 +26,14 @@ class Decoded:
     sample: Sample
 
 
-def scored_record(data: TaskData, decoded: Decoded, measured: dict[str, Any], score_key: str) -> Record:
+def scored_record(data: TaskData, decoded: Decoded, measured: Mapping[str, Any], score_key: str) -> Record:
     """Return the record with its scores; a scorer that raises makes it a failed one."""
     record = decoded.record
     try:
         scored = data.scored(record.text, decoded.sample, measured)
     except ScorerFailed as error:
-        return Record(parts=record.parts, error={"class": "scorer_error", "message": str(error)})
+        failure = {"class": "scorer_error", "message": str(error)}
+        return Record(parts=record.parts, error=failure, score_key=score_key)
     return replace(record, scores=scored.values, score_reasons=scored.reasons, score_key=score_key)
 
 
@@ -39,7 +41,9 @@ class Scoring:
     """Scores the records of one task, in the order they come back from the tools.
 
     Give it records with `add`, take what is ready with `ready`, and the rest with `rest`; the tools work in a
-    thread of their own, so that decoding never waits for them.
+    thread of their own, so that decoding never waits for them. What a tool raises comes out of `ready` or
+    `rest`. Leaving the ``with`` block by an exception asks no further text, and a server that stopped
+    answering is not asked again.
 
     Args:
         data: The task.
@@ -49,11 +53,12 @@ class Scoring:
     def __init__(self, data: TaskData, tools: Tools) -> None:
         self._data = data
         self._tools = tools
-        self._needs = data.spec.needs
+        self.needs = data.spec.needs
         self._score_key = score_key(data, tools)
         self._buffer: list[Decoded] = []
         self._asked: list[tuple[Sequence[Decoded], Future[list[dict[str, Any]]]]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pb-scoring")
+        self._stop = Event()
 
     def __enter__(self) -> Scoring:
         return self
@@ -61,6 +66,8 @@ class Scoring:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self._stop.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def add(self, decoded: Decoded) -> None:
@@ -68,6 +75,10 @@ class Scoring:
         self._buffer.append(decoded)
         if len(self._buffer) >= CHUNK:
             self._send()
+
+    def scored(self, decoded: Decoded, measured: Mapping[str, Any] | None = None) -> Record:
+        """Return the record with its scores at once, from what the tools *measured*."""
+        return scored_record(self._data, decoded, measured or {}, self._score_key)
 
     def ready(self) -> Iterator[Record]:
         """Yield the scored records that need no more waiting."""
@@ -84,12 +95,12 @@ class Scoring:
     def _send(self) -> None:
         chunk, self._buffer = self._buffer, []
         asked = [(self._data.answer(decoded.record.text), decoded.sample) for decoded in chunk]
-        self._asked.append((chunk, self._thread.submit(self._tools.measure, self._needs, asked)))
+        self._asked.append((chunk, self._thread.submit(self._tools.measure, self.needs, asked, self._stop)))
 
     def _take(self) -> Iterator[Record]:
         chunk, future = self._asked.pop(0)
         for decoded, measured in zip(chunk, future.result(), strict=True):
-            yield scored_record(self._data, decoded, measured, self._score_key)
+            yield self.scored(decoded, measured)
 
 
 def score_key(data: TaskData, tools: Tools) -> str:

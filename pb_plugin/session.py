@@ -65,11 +65,11 @@ class BenchSession:
 
         Raises:
             LookupError: A name is not known.
-            ValueError: A value breaks a rule, nothing is left to run, or a folder is no folder.
+            ValueError: A value breaks a rule, nothing is left to run, a folder is no folder, or a scoring
+                tool that was named cannot be used.
         """
         _ = self.plan, self.store
-        if self.needs_grammar:
-            _ = self.tools
+        self.tools.check({tool for spec in self.plan.specs for tool in spec.needs})
         data = self.options.data
         if data is not None and not data.is_dir():
             raise ValueError(
@@ -97,11 +97,7 @@ class BenchSession:
 
     @cached_property
     def tools(self) -> Tools:
-        """The scoring tools of this process, or those that the controlling process has started.
-
-        Raises:
-            ValueError: The grammar backend that was named cannot be used.
-        """
+        """The scoring tools of this process, or those that the controlling process has started."""
         grammar = self._grammar or self.options.grammar
         return Tools(grammar=grammar, bertscore=self.options.bertscore, folder=self.options.store)
 

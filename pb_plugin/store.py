@@ -86,6 +86,7 @@ class StoreIndex:
     n_other_schema: int
     torn_files: tuple[Path, ...]
     _entries: Mapping[str, _Entry] = field(repr=False)
+    _unscorable: Mapping[tuple[str, str], Record] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -107,13 +108,14 @@ class StoreIndex:
         return entry.latest if score_key is None else entry.by_score_key.get(score_key)
 
     def find(self, decode_key: str, score_key: str) -> Record | None:
-        """Return the result scored as asked, else as it was scored last, else its failure, else None.
+        """Return the result scored as asked or why that failed, else as scored last, else its failure, or None.
 
         Results in conflict are no result.
         """
         if decode_key in self.conflicts:
             return None
-        return self.get(decode_key, score_key) or self.get(decode_key) or self.failed.get(decode_key)
+        found = self.get(decode_key, score_key) or self._unscorable.get((decode_key, score_key))
+        return found or self.get(decode_key) or self.failed.get(decode_key)
 
     def records(self) -> Iterator[Record]:
         """Yield every result once, with its latest scores, sorted by ``decode_key``."""
@@ -217,6 +219,7 @@ class Store:
         """Return everything stored, by ``decode_key``."""
         entries: dict[str, _Entry] = {}
         failed: dict[str, Record] = {}
+        unscorable: dict[tuple[str, str], Record] = {}
         conflicts: dict[str, Conflict] = {}
         counts: Counter[str] = Counter()
         torn: list[Path] = []
@@ -230,7 +233,7 @@ class Store:
             record = line.record
             key = record.decode_key
             if record.failed:
-                failed[key] = record
+                failed[key] = unscorable[key, record.score_key] = record
                 continue
             entry = entries.setdefault(key, _Entry(first=line, latest=record))
             differs = entry.first.record.differences(record)
@@ -250,6 +253,7 @@ class Store:
             n_other_schema=counts["schema"],
             torn_files=tuple(torn),
             _entries=entries,
+            _unscorable=unscorable,
         )
 
     def _open(self) -> int:

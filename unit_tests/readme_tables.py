@@ -49,10 +49,11 @@ def loopholes_table() -> str:
             scores.setdefault(row["output"], {})[row["task"]] = row["accuracy"]
     shown = [output for output, by_task in scores.items() if len(set(by_task.values())) > 1]
     lines = [[task, *(_percent(scores[output][task]) for output in shown)] for task in SUITES["core"]]
-    below = [
-        f"{_percent(value)} everywhere: {', '.join(output for output in same if same[output] == {value})}."
-        for value in sorted({next(iter(values)) for output, values in same.items() if output not in shown})
-    ]
+    constant: dict[str, list[str]] = {}
+    for output, by_task in scores.items():
+        if output not in shown:
+            constant.setdefault(_percent(next(iter(by_task.values()))), []).append(output)
+    below = [f"{percent} everywhere: {', '.join(outputs)}." for percent, outputs in constant.items()]
     return _markdown(["task", *shown], lines) + "\n" + "\n".join(below) + "\n"
 
 

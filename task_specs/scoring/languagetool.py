@@ -46,6 +46,9 @@ class GrammarResult:
         return {"matches": len(self.rules), "rules": list(self.rules), "version": self.version}
 
 
+NOT_ASKED = GrammarResult(reason="not asked: LanguageTool stopped answering")
+
+
 class GrammarCache:
     """Answers by (backend, version, text): in memory, and in a file that is only appended to.
 
@@ -102,17 +105,22 @@ class Grammar:
         self._timeout_s = timeout_s
         self._client: Client | None = None
 
-    def check(self, texts: Iterable[str]) -> list[GrammarResult]:
+    def check(self, texts: Iterable[str], stop: Event | None = None) -> list[GrammarResult]:
         """Return the result of every text, in order; texts are stripped, an empty one is never asked.
 
         A text that fails is asked three times in all. Once the server cannot be reached for one text, the
-        texts still waiting in this call are given up with the same reason. A failure is not cached.
+        texts still waiting are given up with the same reason. A failure is not cached.
+
+        Args:
+            texts: What to check.
+            stop: Set where the server cannot be reached; no text is asked once it is set, so calls that
+                share it share an outage, and another thread can end them. None: one of this call.
         """
         stripped = [text.strip() for text in texts]
         found = {text: self._known(text) for text in stripped}
         open_texts = [text for text, result in found.items() if result is None]
         if open_texts:
-            found |= self._ask(open_texts)
+            found |= self._ask(open_texts, Event() if stop is None else stop)
         return [result for text in stripped if (result := found[text]) is not None]
 
     def _known(self, text: str) -> GrammarResult | None:
@@ -123,13 +131,15 @@ class Grammar:
         rules = self._cache.get((self.backend.name, self.backend.version, text))
         return None if rules is None else GrammarResult(rules=rules, version=self.backend.version)
 
-    def _ask(self, texts: list[str]) -> dict[str, GrammarResult]:
-        found = {}
-        unreached = Event()
+    def _ask(self, texts: list[str], unreached: Event) -> dict[str, GrammarResult]:
+        found: dict[str, GrammarResult] = {}
+        if unreached.is_set():
+            return dict.fromkeys(texts, NOT_ASKED)
         with ThreadPoolExecutor(max_workers=min(self._in_flight, len(texts))) as pool:
             try:
                 client = self._connected()
             except NotReachedError as error:
+                unreached.set()
                 return dict.fromkeys(texts, GrammarResult(reason=_unreached(error)))
             waiting = {pool.submit(_ask_one, client, text, unreached): text for text in texts}
             for future in as_completed(waiting):
@@ -167,7 +177,7 @@ def _ask_one(client: Client, text: str, unreached: Event) -> GrammarResult:
     last: NotReachedError | NotCheckedError | None = None
     for pause in (0.0, *PAUSES_S):
         if unreached.is_set():
-            return GrammarResult(reason="not asked: LanguageTool stopped answering")
+            return NOT_ASKED
         time.sleep(pause)
         try:
             rules, version = client.check(text)

@@ -37,6 +37,7 @@ def test_every_self_test_is_reported_with_what_it_saw(tiny_llada_dir):
         "inv_freq",
         "padding",
         "both_directions",
+        "aligned",
         "suppression",
         "mask_token",
     ]

@@ -35,11 +35,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def dus(given, flags):
-    return DUS(
-        tau=given["confidence_threshold"],
-        order=given["scheduler"],
-        upstream_exact=DEFERRAL_FAULT in flags,
-    )
+    tau, order = given["confidence_threshold"], given["scheduler"]
+    return DUS(tau=tau, order=order, upstream_exact=DEFERRAL_FAULT in flags)
 
 
 def slowfast(given, flags):
@@ -270,11 +267,8 @@ def test_slow_steps_on_a_complete_block_are_left_out_by_default(models):
     cases = [case for case in whole(cases_of("slowfast")) if IDLE_STEPS in flags_of(case)]
     found = decoded(models, cases, lambda given, flags: slowfast(given, []))
     for case in cases:
-        useful = [
-            canvas
-            for canvas, step in zip(published_canvases(case), case["steps"], strict=True)
-            if step["commit"]
-        ]
+        both = zip(published_canvases(case), case["steps"], strict=True)
+        useful = [canvas for canvas, step in both if step["commit"]]
         assert found[case["id"]][1] == useful
         assert len(useful) < case["nfe"]
 

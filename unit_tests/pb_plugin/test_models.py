@@ -121,7 +121,7 @@ def test_a_failing_fingerprint_is_one_attempt_and_the_same_reason_as_loading(han
     handle = handle_of(fingerprint=fingerprint)
     for ask in (lambda: handle.fingerprint, handle.get, lambda: handle.fingerprint):
         with pytest.raises(
-            ModelUnavailable, match="^model their_model:load: ValueError: no such checkpoint$"
+            ModelUnavailable, match=r"^model their_model:load: ValueError: no such checkpoint$"
         ):
             ask()
     assert len(attempts) == 1
@@ -163,16 +163,3 @@ def test_a_module_that_is_not_there_is_a_reason(monkeypatch):
     )
     with pytest.raises(ModelUnavailable, match=r"^model no_such_module:load: ModuleNotFoundError: "):
         _ = handle.fingerprint
-
-
-@pytest.mark.parametrize("is_file", [False, True], ids=["folder", "file"])
-def test_a_borrowed_tokenizer_is_for_the_exact_model_alone(tmp_path, handle_of, is_file):
-    (tmp_path / "tokenizer.json").write_text("{}")
-    borrowed = tmp_path / "tokenizer.json" if is_file else tmp_path
-    fixed = {"dtype": None, "device": None, "vocabulary": (), "max_rows": None, "tokenizer": borrowed}
-    exact = ModelHandle(parse_model("ideal"), **fixed)
-    assert exact._request.source == str(tmp_path)
-    assert exact.is_exact
-    assert handle_of(tokenizer=borrowed)._request.source is None
-    named = ModelHandle(parse_model("ideal=./mine"), **fixed)
-    assert named._request.source == "./mine"

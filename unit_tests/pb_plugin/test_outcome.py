@@ -1,4 +1,4 @@
-"""What is judged of a cell's records, without a run: the order of the assertions and the numbers it reports."""
+"""What is judged of a cell's records, without a run: the assertions in their order, and the numbers."""
 
 from dataclasses import replace
 

@@ -120,11 +120,11 @@ def test_a_result_in_conflict_is_missing_in_the_summary(described, tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{", "not a run file"),
-        ("[]", "not a run file"),
+        ("{", "Expecting property name"),
+        ("[]", r"schema must be \d+, got \[\]; run the suite again"),
         ('{"schema": 99}', r"schema must be \d+, got 99; run the suite again"),
-        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "not a run file"),
-        (f'{{"schema": {runfile.RUN_SCHEMA}, "cells": [{{}}]}}', "not a run file"),
+        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "'cells'"),
+        (f'{{"schema": {runfile.RUN_SCHEMA}, "cells": [{{}}]}}', "'result'"),
     ],
     ids=["cut", "list", "schema", "empty", "cell"],
 )
@@ -132,9 +132,8 @@ def test_a_damaged_file_is_named_with_the_cure(tmp_path, text, why):
     path = tmp_path / "runs" / "20260101T000000Z-x.json"
     path.parent.mkdir()
     path.write_text(text)
-    with pytest.raises(ValueError, match=rf"{path}: not a run file .*move it away and run") as caught:
+    with pytest.raises(ValueError, match=rf"{path}: not a run file \({why}.*\); move it away and run"):
         load(tmp_path)
-    assert pytest.raises(ValueError, match=why) and caught.match(why)
 
 
 def test_a_store_without_a_run_says_what_to_do(tmp_path):

@@ -85,35 +85,6 @@ CONFIGS = {
         "first_k_dense_replace": 1,
     },
 }
-AR_CONFIGS = {
-    "ar": {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "rope_theta": 1000000.0},
-    "ar-qwen3": {
-        "architectures": ["Qwen3ForCausalLM"],
-        "model_type": "qwen3",
-        "rope_theta": 1000000.0,
-        "head_dim": 16,
-    },
-    "ar-llama": {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "rope_theta": 500000.0,
-        "rope_scaling": {
-            "rope_type": "llama3",
-            "factor": 8.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 32,
-        },
-    },
-}
-AR_COMMON = {
-    **SIZES,
-    "intermediate_size": 96,
-    "hidden_act": "silu",
-    "eos_token_id": 300,
-    "tie_word_embeddings": False,
-    "torch_dtype": "float32",
-}
 
 
 def native_networks():
@@ -253,25 +224,6 @@ def tiny(tmp_path_factory):
     return found
 
 
-@pytest.fixture(scope="session")
-def tiny_ar(tmp_path_factory):
-    """A small autoregressive checkpoint of each architecture, by preset."""
-    import torch
-    import transformers
-
-    torch.set_num_threads(1)
-    found = {}
-    for seed, (preset, fields) in enumerate(AR_CONFIGS.items()):
-        architecture = fields["architectures"][0]
-        config = {**AR_COMMON, **fields}
-        kind = getattr(transformers, architecture.replace("ForCausalLM", "Config"))
-        network = randomize(getattr(transformers, architecture)(kind.from_dict(dict(config))), seed)
-        folder = tmp_path_factory.mktemp(preset)
-        write(folder, config, network.state_dict())
-        found[preset] = Tiny(folder=folder, network=network)
-    return found
-
-
 def sedd_config(graph):
     absorb = graph == "absorb"
     return {
@@ -331,3 +283,16 @@ def make_row():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_tiny(tmp_path_factory):
+    """Return a function that writes a network, given random weights, as a checkpoint."""
+
+    def build(name, config, network, seed):
+        network = randomize(network, seed)
+        folder = tmp_path_factory.mktemp(name)
+        write(folder, config, network.state_dict())
+        return Tiny(folder=folder, network=network)
+
+    return build

@@ -14,6 +14,60 @@ from decoders.testing import check_generator
 
 torch.set_num_threads(1)
 
+SIZES = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "rms_norm_eps": 1e-6,
+}
+AR_CONFIGS = {
+    "ar": {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "rope_theta": 1000000.0},
+    "ar-qwen3": {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "rope_theta": 1000000.0,
+        "head_dim": 16,
+    },
+    "ar-llama": {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "rope_theta": 500000.0,
+        "rope_scaling": {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        },
+    },
+}
+AR_COMMON = {
+    **SIZES,
+    "intermediate_size": 96,
+    "hidden_act": "silu",
+    "eos_token_id": 300,
+    "tie_word_embeddings": False,
+    "torch_dtype": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def tiny_ar(write_tiny):
+    """A small checkpoint of each architecture, by preset."""
+    import transformers
+
+    found = {}
+    for seed, (preset, fields) in enumerate(AR_CONFIGS.items()):
+        architecture = fields["architectures"][0]
+        config = {**AR_COMMON, **fields}
+        kind = getattr(transformers, architecture.replace("ForCausalLM", "Config"))
+        network = getattr(transformers, architecture)(kind.from_dict(dict(config)))
+        found[preset] = write_tiny(preset, config, network, seed)
+    return found
+
 
 def request(folder, name="ar", **fields):
     return ModelRequest(name=name, source=str(folder), **{"device": "cpu", **fields})

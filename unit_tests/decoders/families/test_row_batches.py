@@ -61,7 +61,7 @@ def test_parameters_override_defaults_of_the_same_type():
     assert read_params({"steps": 3, "rate": 1}, defaults, name="m") == {"steps": 3, "rate": 1, "kind": "a"}
     assert read_params({"steps": None}, defaults, name="m") == defaults
     for params in ({"steps": 1.0}, {"rate": True}, {"kind": 3}):
-        with pytest.raises(ValueError, match="must be of type (int|float|str) for 'm', got"):
+        with pytest.raises(ValueError, match=r"must be of type (int|float|str) for 'm', got"):
             read_params(params, defaults, name="m")
 
 

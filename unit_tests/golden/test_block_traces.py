@@ -1,4 +1,4 @@
-"""Decode traces of published code of the families, stored as numbers, against our loop and our generators."""
+"""Decode traces of published block-causal models, stored as numbers, against our loop and our generator."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from decoders.batching import sweep
-from decoders.confidence import SCORES
 from decoders.models import llada21
 from decoders.protocols import ModelRequest
 from decoders.state import Decoded, Row, Setting, StepUpdate
@@ -21,7 +20,6 @@ torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden"
 TRACES = GOLDEN / "traces"
-TOP_K = {"maskgit_plus": "confidence", "topk_margin": "margin", "entropy": "entropy"}
 
 pytestmark = pytest.mark.skipif(
     not (TRACES / "llada2_generate.json").is_file(),
@@ -38,7 +36,7 @@ def request(family):
 def models():
     """Return our models by family and by how the published code saw the logit of MASK."""
     found = {}
-    for family in ("dream", "sdar", "llada2", "llada"):
+    for family in ("sdar", "llada2"):
         for kind in ("as_is", "neg_inf"):
             model = import_module(f"decoders.models.{family}").load(request(family))
             if kind == "as_is":
@@ -105,87 +103,6 @@ def check(models, family, cases, row_of):
             yield case, found[case["id"]]
 
 
-def dream_row(method_of):
-    def row(case, model):
-        given, method = case["params"], method_of(case)
-        setting = Setting(
-            method=method,
-            max_steps=given["steps"] if method.takes_k else None,
-            block_length=given["block_length"],
-        )
-        return Row(
-            key=case["id"],
-            prompt_ids=tuple(case["prompt"]),
-            gen_length=given["gen_length"],
-            setting=setting,
-        )
-
-    return row
-
-
-def dream_threshold(models, cases):
-    method_of = dream_row(lambda case: Threshold(gamma=case["params"]["threshold"]))
-    for case, outcome in check(models, "dream", cases, method_of):
-        assert_same_trace(case, outcome)
-
-
-def test_two_dream_threshold_decodes_are_as_published(models):
-    dream_threshold(models, two_of(cases_of("pb_dream_threshold")))
-
-
-@pytest.mark.slow
-def test_every_dream_threshold_decode_is_as_published(models):
-    cases = cases_of("pb_dream_threshold")
-    assert len(cases) == 36
-    dream_threshold(models, cases)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scheduled(TopK):
-    """Top-k with the published number of tokens at each step of a block, also where it is 0."""
-
-    counts: tuple[int, ...]
-    upstream_exact: bool = True
-
-    def step(self, view, memory):
-        quota = torch.tensor(self.counts)[view.step]
-        rank = view.rank(SCORES[self.score](view))
-        return StepUpdate(unmask=rank < quota.unsqueeze(1), tokens=view.proposals), None
-
-
-def as_scheduled(case):
-    """Return the published method of *case*: its score, and the counts that Dream's timestep rule gave."""
-    given = case["params"]
-    steps = case["steps"] if "steps" in case else case["steps_per_row"][0]
-    per_block = given["steps"] * given.get("block_length", given["gen_length"]) // given["gen_length"]
-    counts = tuple(len(step["commit"]) for step in steps)
-    assert counts == counts[:per_block] * (len(counts) // per_block), "every block has the same counts"
-    return Scheduled(score=TOP_K[given["alg"]], counts=counts[:per_block])
-
-
-def dream_top_k(models, cases):
-    for case, outcome in check(models, "dream", cases, dream_row(as_scheduled)):
-        assert_same_trace(case, outcome)
-
-
-def test_two_dream_top_k_decodes_are_as_published_under_published_counts(models):
-    dream_top_k(models, two_of(cases_of("pb_dream_topk")))
-
-
-@pytest.mark.slow
-def test_every_dream_top_k_decode_is_as_published_under_published_counts(models):
-    cases = cases_of("pb_dream_topk")
-    assert len(cases) == 54
-    dream_top_k(models, cases)
-
-
-def test_no_published_dream_top_k_decode_has_the_even_steps_of_ours():
-    """Int truncation of the timestep rule moves counts: 2, 1, 2, 2 ... 3 where ours are all 2."""
-    for case in cases_of("pb_dream_topk"):
-        counts = as_scheduled(case).counts
-        assert set(counts) - {sum(counts) // len(counts)}, case["id"]
-
-
 def llada2_row(case, model):
     model.block_length = case["params"]["block_length"]
     setting = Setting(method=Threshold(gamma=case["params"]["threshold"]), block_length=model.block_length)
@@ -195,6 +112,42 @@ def llada2_row(case, model):
 def one_per_step(case):
     """The published schedule asks for one token per step at least, as Threshold does."""
     return case["params"]["steps"] == case["params"]["block_length"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AtLeast(TopK):
+    """The published rule: all that are surer than *gamma*, or the step's number if they are fewer."""
+
+    gamma: float
+    counts: tuple[int, ...]
+
+    def step(self, view, memory):
+        quota = torch.tensor(self.counts)[view.step].unsqueeze(1)
+        sure = (view.confidence > self.gamma) & view.eligible
+        enough = sure.sum(dim=1, keepdim=True) >= quota
+        unmask = torch.where(enough, sure, view.by_confidence < quota)
+        return StepUpdate(unmask=unmask, tokens=view.proposals), None
+
+
+def llada2_scheduled_row(case, model):
+    given = case["params"]
+    model.block_length = given["block_length"]
+    each, more = divmod(given["block_length"], given["steps"])
+    counts = tuple(each + (step < more) for step in range(given["steps"]))
+    method = AtLeast(score="confidence", gamma=given["threshold"], counts=counts)
+    blocks = (
+        -(-case["params"]["total_length"] // model.block_length) - len(case["prompt"]) // model.block_length
+    )
+    setting = Setting(method=method, max_steps=given["steps"] * blocks, block_length=model.block_length)
+    return aligned_row(case, model, length=given["total_length"], setting=setting)
+
+
+@pytest.mark.slow
+def test_every_llada2_decode_is_as_published_under_the_published_rule(models):
+    cases = cases_of("llada2_generate")
+    assert len(cases) == 24
+    for case, outcome in check(models, "llada2", cases, llada2_scheduled_row):
+        assert_same_trace(case, outcome)
 
 
 def llada2_threshold(models, cases):
@@ -290,35 +243,3 @@ def test_every_sdar_decode_but_those_that_overwrite_the_prompt_is_as_published(m
     cases = [case for case in cases_of("sdar_block_diffusion") if "flags" not in case]
     assert len(cases) == 28
     sdar(models, cases)
-
-
-def batch_rows(case, setting):
-    """Return the rows of a padded batch, by their place in it."""
-    rows = []
-    for place, (ids, valid) in enumerate(zip(case["input_ids"], case["valid"], strict=True)):
-        prompt = tuple(token for token, real in zip(ids, valid, strict=True) if real)
-        rows.append(
-            Row(key=place, prompt_ids=prompt, gen_length=case["params"]["gen_length"], setting=setting)
-        )
-    return rows
-
-
-def assert_same_batch(case, found):
-    start = len(case["input_ids"][0])
-    for place, (final, steps) in enumerate(zip(case["final_ids"], case["steps_per_row"], strict=True)):
-        assert list(found[place].ids) == final[start:]
-        assert our_commits(found[place], start) == [step["commit"] for step in steps]
-        assert found[place].nfe == case["nfe"]
-
-
-def test_left_padded_batches_of_llada_are_as_published(models):
-    for case in cases_of("llada_batch_left_padded"):
-        given = case["params"]
-        setting = Setting(method=confidence(), max_steps=given["steps"], block_length=given["block_length"])
-        assert_same_batch(case, decode(models["llada", case["mask_logit"]], batch_rows(case, setting)))
-
-
-def test_left_padded_batches_of_dream_are_as_published_under_published_counts(models):
-    for case in cases_of("dream_batch_left_padded"):
-        setting = Setting(method=as_scheduled(case), max_steps=case["params"]["steps"])
-        assert_same_batch(case, decode(models["dream", case["mask_logit"]], batch_rows(case, setting)))

@@ -1,0 +1,198 @@
+"""Decode traces of published Dream code, and of left-padded batches, stored as numbers, against our loop."""
+
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from decoders.batching import sweep
+from decoders.confidence import SCORES
+from decoders.protocols import ModelRequest
+from decoders.state import Decoded, Row, Setting, StepUpdate
+from decoders.unmasking.threshold import Threshold
+from decoders.unmasking.top_k import TopK, confidence
+
+torch.set_num_threads(1)
+
+GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden"
+TRACES = GOLDEN / "traces"
+TOP_K = {"maskgit_plus": "confidence", "topk_margin": "margin", "entropy": "entropy"}
+
+pytestmark = pytest.mark.skipif(
+    not (TRACES / "pb_dream_topk.json").is_file(),
+    reason="the golden traces are development data not present here",
+)
+
+
+def request(family):
+    source = str(GOLDEN / "checkpoints" / family)
+    return ModelRequest(name=family, source=source, dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Return our models by family and by how the published code saw the logit of MASK."""
+    found = {}
+    for family in ("dream", "llada"):
+        for kind in ("as_is", "neg_inf"):
+            model = import_module(f"decoders.models.{family}").load(request(family))
+            if kind == "as_is":
+                model.suppressed_ids = ()
+            found[family, kind] = model
+    return found
+
+
+def cases_of(name):
+    return json.loads((TRACES / f"{name}.json").read_text(encoding="utf-8"))["cases"]
+
+
+def two_of(cases):
+    return [cases[0], cases[-1]]
+
+
+def decode(model, rows):
+    found = {outcome.key: outcome for outcome in sweep(model, rows)}
+    assert all(isinstance(outcome, Decoded) for outcome in found.values()), found
+    return found
+
+
+def our_commits(outcome, start):
+    """Return the (position, token) commits of every forward, positions in the row; fixed ones have none."""
+    steps = [[] for _ in range(outcome.nfe)]
+    for place, (token, step) in enumerate(zip(outcome.ids, outcome.commit_step, strict=True)):
+        if step >= 0:
+            steps[step].append([start + place, token])
+    return steps
+
+
+def assert_same_trace(case, outcome):
+    start = len(case["final_ids"]) - len(outcome.ids)
+    published = [step["commit"] for step in case["steps"]]
+    assert case["final_ids"][start:] == list(outcome.ids)
+    assert our_commits(outcome, start) == published
+    assert outcome.nfe == len(published)
+
+
+def check(models, family, cases, row_of):
+    for kind in ("as_is", "neg_inf"):
+        chosen = [case for case in cases if case["mask_logit"] == kind]
+        model = models[family, kind]
+        found = decode(model, [row_of(case, model) for case in chosen])
+        for case in chosen:
+            yield case, found[case["id"]]
+
+
+def dream_row(method_of):
+    def row(case, model):
+        given, method = case["params"], method_of(case)
+        setting = Setting(
+            method=method,
+            max_steps=given["steps"] if method.takes_k else None,
+            block_length=given["block_length"],
+        )
+        return Row(
+            key=case["id"],
+            prompt_ids=tuple(case["prompt"]),
+            gen_length=given["gen_length"],
+            setting=setting,
+        )
+
+    return row
+
+
+def dream_threshold(models, cases):
+    method_of = dream_row(lambda case: Threshold(gamma=case["params"]["threshold"]))
+    for case, outcome in check(models, "dream", cases, method_of):
+        assert_same_trace(case, outcome)
+
+
+def test_two_dream_threshold_decodes_are_as_published(models):
+    dream_threshold(models, two_of(cases_of("pb_dream_threshold")))
+
+
+@pytest.mark.slow
+def test_every_dream_threshold_decode_is_as_published(models):
+    cases = cases_of("pb_dream_threshold")
+    assert len(cases) == 36
+    dream_threshold(models, cases)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scheduled(TopK):
+    """Top-k with the published number of tokens at each step of a block, also where it is 0."""
+
+    counts: tuple[int, ...]
+    upstream_exact: bool = True
+
+    def step(self, view, memory):
+        quota = torch.tensor(self.counts)[view.step]
+        rank = view.rank(SCORES[self.score](view))
+        return StepUpdate(unmask=rank < quota.unsqueeze(1), tokens=view.proposals), None
+
+
+def as_scheduled(case):
+    """Return the published method of *case*: its score, and the counts that Dream's timestep rule gave."""
+    given = case["params"]
+    steps = case["steps"] if "steps" in case else case["steps_per_row"][0]
+    per_block = given["steps"] * given.get("block_length", given["gen_length"]) // given["gen_length"]
+    counts = tuple(len(step["commit"]) for step in steps)
+    assert counts == counts[:per_block] * (len(counts) // per_block), "every block has the same counts"
+    return Scheduled(score=TOP_K[given["alg"]], counts=counts[:per_block])
+
+
+def dream_top_k(models, cases):
+    for case, outcome in check(models, "dream", cases, dream_row(as_scheduled)):
+        assert_same_trace(case, outcome)
+
+
+def test_two_dream_top_k_decodes_are_as_published_under_published_counts(models):
+    dream_top_k(models, two_of(cases_of("pb_dream_topk")))
+
+
+@pytest.mark.slow
+def test_every_dream_top_k_decode_is_as_published_under_published_counts(models):
+    cases = cases_of("pb_dream_topk")
+    assert len(cases) == 54
+    dream_top_k(models, cases)
+
+
+def test_no_published_dream_top_k_decode_has_the_even_steps_of_ours():
+    """Int truncation of the timestep rule moves counts: 2, 1, 2, 2 ... 3 where ours are all 2."""
+    for case in cases_of("pb_dream_topk"):
+        counts = as_scheduled(case).counts
+        assert set(counts) - {sum(counts) // len(counts)}, case["id"]
+
+
+def batch_rows(case, setting):
+    """Return the rows of a padded batch, by their place in it."""
+    rows = []
+    for place, (ids, valid) in enumerate(zip(case["input_ids"], case["valid"], strict=True)):
+        prompt = tuple(token for token, real in zip(ids, valid, strict=True) if real)
+        rows.append(
+            Row(key=place, prompt_ids=prompt, gen_length=case["params"]["gen_length"], setting=setting)
+        )
+    return rows
+
+
+def assert_same_batch(case, found):
+    start = len(case["input_ids"][0])
+    for place, (final, steps) in enumerate(zip(case["final_ids"], case["steps_per_row"], strict=True)):
+        assert list(found[place].ids) == final[start:]
+        assert our_commits(found[place], start) == [step["commit"] for step in steps]
+        assert found[place].nfe == case["nfe"]
+
+
+def test_left_padded_batches_of_llada_are_as_published(models):
+    for case in cases_of("llada_batch_left_padded"):
+        given = case["params"]
+        setting = Setting(method=confidence(), max_steps=given["steps"], block_length=given["block_length"])
+        assert_same_batch(case, decode(models["llada", case["mask_logit"]], batch_rows(case, setting)))
+
+
+def test_left_padded_batches_of_dream_are_as_published_under_published_counts(models):
+    for case in cases_of("dream_batch_left_padded"):
+        setting = Setting(method=as_scheduled(case), max_steps=case["params"]["steps"])
+        assert_same_batch(case, decode(models["dream", case["mask_logit"]], batch_rows(case, setting)))
