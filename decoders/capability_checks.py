@@ -1,4 +1,4 @@
-"""The part of the conformance kit that checks what a denoiser offers beyond logits; see `decoders.testing`."""
+"""Checks of the conformance kit for what a denoiser offers beyond logits: shadows, attention, a cache."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 GRAMMAR, BERTSCORE = "grammar", "bertscore"
 CACHE_FOLDER = "tools"
 NO_CLIENT = (
-    "grammar needs language_tool_python, which is not installed; pip install 'parallelbench-pytest[text]', or "
-    "leave the text tasks unscored (--pb-grammar none)"
+    "grammar needs language_tool_python, which is not installed; pip install 'parallelbench-pytest[text]', "
+    "or leave the text tasks unscored (--pb-grammar none)"
 )
 NO_ENCODER = "no encoder was named (--pb-bertscore roberta-large, or FOLDER@LAYER)"
 

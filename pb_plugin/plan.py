@@ -15,6 +15,7 @@ from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, task_ids
 from task_specs.spec import OWN_IDS
 
 if TYPE_CHECKING:
+    from decoders.protocols import UnmaskingMethod
     from pb_plugin.options import Options
     from task_specs.spec import TaskSpec
 
@@ -23,9 +24,6 @@ DEFAULT_KS = (1, 2, 4, 8, 16, 32)
 
 OTHER = "other"
 """What stands for every category that is not one of ours."""
-
-GROUPS_PER_WORKER = 2
-"""With fewer groups than this for each worker, groups are split."""
 
 
 class Place(NamedTuple):
@@ -86,7 +84,7 @@ def plan(options: Options) -> Plan:
         ValueError: A value breaks a rule, two cells have one id, or nothing is left to run.
     """
     models = _models(options)
-    specs = _specs(options)
+    specs = specs_of(options.task or task_ids())
     _check_samples(options, specs)
     _check_floors(options, specs)
     method_points = registry.known(registry.METHODS)
@@ -112,48 +110,17 @@ def plan(options: Options) -> Plan:
     return Plan(cells=cells, specs=specs, models=models, notes=notes, missing_tasks=missing)
 
 
-def groups(cells: Iterable[Cell], n_workers: int) -> dict[str, str]:
-    """Return the label of the group of every cell, by cell id.
+def specs_of(tasks: Iterable[str]) -> tuple[TaskSpec, ...]:
+    """Return the specs of *tasks*, each as ``--task`` takes it, in the order of the benchmark.
 
-    A group is decoded in one sweep by one worker: a model and task; with fewer than two groups per worker
-    also a method, then a single setting. Every process that has the same cells gets the same labels.
+    Raises:
+        LookupError: A task, its file or a parameter is not known.
+        ValueError: A file or a parameter breaks a rule.
     """
-    chosen = list(cells)
-    by_task = {cell.id: "|".join(cell.group) for cell in chosen}
-    by_method = {cell.id: f"{by_task[cell.id]}|{cell.unmasking}" for cell in chosen}
-    by_setting = {cell.id: f"{by_task[cell.id]}|{cell.id}" for cell in chosen}
-    if n_workers <= 1:
-        return by_task
-    for labels in (by_task, by_method):
-        if len(set(labels.values())) >= GROUPS_PER_WORKER * n_workers:
-            return labels
-    return by_setting
-
-
-def model_of(label: str) -> str:
-    """Return the model of a group label; a label that is no group of cells stands for itself."""
-    return label.partition("|")[0]
-
-
-def cell_id_of(nodeid: str) -> str:
-    """Return what a node id has in its last brackets, or nothing."""
-    return nodeid.rpartition("[")[2][:-1] if nodeid.endswith("]") else ""
-
-
-def label_items(nodeids: Sequence[str], cells: Mapping[str, Cell], n_workers: int) -> dict[str, str]:
-    """Return the group label of every node id; items that are no cells go by their module.
-
-    Args:
-        nodeids: The selected items of the session.
-        cells: The plan's cells by id.
-        n_workers: How many processes share the items.
-    """
-    chosen = {nodeid: cells[cell_id_of(nodeid)] for nodeid in nodeids if cell_id_of(nodeid) in cells}
-    labels = groups(dict.fromkeys(chosen.values()), n_workers)
-    return {
-        nodeid: labels[chosen[nodeid].id] if nodeid in chosen else nodeid.partition("::")[0]
-        for nodeid in nodeids
-    }
+    points = registry.known(registry.TASKS)
+    specs = [spec for text in tasks for spec in registry.specs_of(parse_task(text), points)]
+    order = {task: index for index, task in enumerate(OWN_IDS)}
+    return tuple(sorted(specs, key=lambda spec: order.get(spec.base_id, len(order))))
 
 
 def _missing_tasks() -> tuple[str, ...]:
@@ -167,14 +134,6 @@ def _models(options: Options) -> tuple[ModelChoice, ...]:
     for choice in choices:
         registry.find(registry.MODELS, choice.reference, points)
     return choices
-
-
-def _specs(options: Options) -> tuple[TaskSpec, ...]:
-    points = registry.known(registry.TASKS)
-    texts = options.task or task_ids()
-    specs = [spec for text in texts for spec in registry.specs_of(parse_task(text), points)]
-    order = {task: index for index, task in enumerate(OWN_IDS)}
-    return tuple(sorted(specs, key=lambda spec: order.get(spec.base_id, len(order))))
 
 
 def _check_samples(options: Options, specs: Sequence[TaskSpec]) -> None:
@@ -278,10 +237,16 @@ def _cells(
         for model in models
         for same_spec in by_spec
         for variant in variants
-        for place in same_spec
+        for place in (_own_places(variant.method, same_spec[0].spec, options) or same_spec)
         for k in (ks[place] if variant.method.takes_k else (None,))
         for temperature in options.temperature
     )
+
+
+def _own_places(method: UnmaskingMethod, spec: TaskSpec, options: Options) -> list[Place]:
+    """Return the places of a method whose knob is the block, where no block length was asked for."""
+    blocks: tuple[int, ...] = () if options.block_length else getattr(method, "blocks", ())
+    return [Place(spec, block) for block in blocks if spec.canvas % block == 0]
 
 
 def _check_ids(cells: Sequence[Cell]) -> None:

@@ -116,8 +116,13 @@ def _position(item: pytest.Item) -> int:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Remember which cells are left, so that a group is decoded in one sweep."""
-    session.config.stash[SESSION].select([item.nodeid for item in session.items])
+    """Remember which cells are left, so that a group is decoded in one sweep, and look at their tools."""
+    bench = session.config.stash[SESSION]
+    bench.select([item.nodeid for item in session.items])
+    try:
+        bench.check_tools(cell.spec for cell in bench.selected)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -283,7 +288,10 @@ def pytest_configure_node(node: Any) -> None:
 
     session = node.config.stash[SESSION]
     if asks_for_cells(node.config.args) and session.needs_grammar:
-        node.workerinput["pb_grammar"] = asdict(session.tools.backend)
+        try:
+            node.workerinput["pb_grammar"] = asdict(session.tools.backend)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -30,6 +30,12 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "entropy": "decoders.unmasking.top_k:entropy",
             "threshold": "decoders.unmasking.threshold:Threshold",
             "factor": "decoders.unmasking.factor:Factor",
+            "dus": "decoders.unmasking.dus:DUS",
+            "slowfast": "decoders.unmasking.slowfast:SlowFast",
+            "eb": "decoders.unmasking.eb:EB",
+            "pc_sampler": "decoders.unmasking.pc_sampler:PCSampler",
+            "rcr": "decoders.unmasking.rcr:RCR",
+            "remdm": "decoders.unmasking.remdm:ReMDM",
         },
         MODELS: {
             "ideal": "decoders.models.ideal:load",

@@ -211,7 +211,9 @@ class Bench:
                     if record.failed:
                         self.keep(record)
                     else:
-                        self._score(scoring, Decoded(record=record, sample=sample_of[record.decode_key]))
+                        decoded = Decoded(record=record, sample=sample_of[record.decode_key])
+                        for kept in scoring.begin(decoded):
+                            self.keep(kept)
                     for scored in scoring.ready():
                         self.keep(scored)
                     self.watch.finished()
@@ -253,16 +255,6 @@ class Bench:
         for outcome in sweep(model, rows, budget=handle.budget, on_step=on_step or self.watch.forward):
             cell, planned = wanted[outcome.key]
             yield record_of_row(planned.parts, outcome, self.task(cell).spec, model)
-
-    def _score(self, scoring: Scoring, decoded: Decoded) -> None:
-        """Store a result with its scores, or alone where tools or a broken scorer leave it without for now."""
-        scored = None if scoring.needs else scoring.scored(decoded)
-        if scored is None or scored.failed:
-            self.keep(decoded.record)
-        if scored is None:
-            scoring.add(decoded)
-        else:
-            self.keep(scored)
 
     def keep(self, record: Record) -> None:
         """Store *record*, unless the store has it already."""

@@ -22,8 +22,9 @@ from pb_plugin.models import ModelUnavailable
 from pb_plugin.record import Record
 from pb_plugin.run import DECODE_CACHE, Bench
 from pb_plugin.summary import Summary
+from task_specs.catalogue import task_ids
 
-RUN_SCHEMA = 1
+RUN_SCHEMA = 2
 FOLDER = "runs"
 
 
@@ -41,9 +42,25 @@ class RunCell:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """How a session named its tasks, so that their samples can be found again.
+
+    Args:
+        task: The tasks as ``--task`` took them, or the ids of the default run.
+        data: The checkout of released data, or None.
+        samples: How many samples of each task, or None for all.
+    """
+
+    task: tuple[str, ...]
+    data: str | None
+    samples: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """The plan of one session."""
 
+    asked: Asked
     cells: tuple[RunCell, ...]
     missing_tasks: tuple[str, ...]
     notes: tuple[str, ...]
@@ -52,6 +69,7 @@ class Run:
         """Return plain data; see `Run.from_json`."""
         return {
             "schema": RUN_SCHEMA,
+            "asked": asdict(self.asked),
             "cells": [asdict(cell) for cell in self.cells],
             "missing_tasks": list(self.missing_tasks),
             "notes": list(self.notes),
@@ -77,8 +95,12 @@ class Run:
             )
             for cell in values["cells"]
         ]
+        asked = values["asked"]
         return cls(
-            cells=tuple(cells), missing_tasks=tuple(values["missing_tasks"]), notes=tuple(values["notes"])
+            asked=Asked(task=tuple(asked["task"]), data=asked["data"], samples=asked["samples"]),
+            cells=tuple(cells),
+            missing_tasks=tuple(values["missing_tasks"]),
+            notes=tuple(values["notes"]),
         )
 
 
@@ -87,7 +109,13 @@ def describe(
 ) -> Run:
     """Return the run of *cells* under the data and checkpoints that *bench* finds; nothing is decoded."""
     described = [_describe(bench, cell) for cell in sorted(cells, key=lambda cell: cell.position)]
-    return Run(cells=tuple(described), missing_tasks=tuple(missing_tasks), notes=tuple(notes))
+    options = bench.options
+    asked = Asked(
+        task=options.task or task_ids(),
+        data=None if options.data is None else str(options.data),
+        samples=options.samples,
+    )
+    return Run(asked=asked, cells=tuple(described), missing_tasks=tuple(missing_tasks), notes=tuple(notes))
 
 
 def _describe(bench: Bench, cell: Cell) -> RunCell:
@@ -122,6 +150,7 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         "n_planned": n_planned,
         "k": cell.k,
         "block_length": cell.block_length,
+        "own_block": bool(getattr(cell.method, "blocks", ())),
         "temperature": cell.temperature,
         "cache": DECODE_CACHE,
         "upstream_exact": bool(getattr(cell.method, "upstream_exact", False)),

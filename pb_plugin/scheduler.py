@@ -16,7 +16,7 @@ import pytest
 from xdist.report import report_collection_diff
 from xdist.workermanage import parse_tx_spec_config
 
-from pb_plugin.plan import model_of
+from pb_plugin.groups import model_of
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController

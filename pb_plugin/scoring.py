@@ -40,9 +40,9 @@ def scored_record(data: TaskData, decoded: Decoded, measured: Mapping[str, Any],
 class Scoring:
     """Scores the records of one task, in the order they come back from the tools.
 
-    Give it records with `add`, take what is ready with `ready`, and the rest with `rest`; the tools work in a
-    thread of their own, so that decoding never waits for them. What a tool raises comes out of `ready` or
-    `rest`. Leaving the ``with`` block by an exception asks no further text, and a server that stopped
+    Give it records with `begin` or `add`, take what is ready with `ready` and the rest with `rest`. The tools
+    work in a thread of their own, so that decoding never waits for them; what they raise comes out of `ready`
+    or `rest`. Leaving the ``with`` block by an exception asks no further text, and a server that stopped
     answering is not asked again.
 
     Args:
@@ -53,7 +53,7 @@ class Scoring:
     def __init__(self, data: TaskData, tools: Tools) -> None:
         self._data = data
         self._tools = tools
-        self.needs = data.spec.needs
+        self._needs = data.spec.needs
         self._score_key = score_key(data, tools)
         self._buffer: list[Decoded] = []
         self._asked: list[tuple[Sequence[Decoded], Future[list[dict[str, Any]]]]] = []
@@ -70,15 +70,22 @@ class Scoring:
             self._stop.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
+    def begin(self, decoded: Decoded) -> tuple[Record, ...]:
+        """Return what of a fresh result is stored now: it with its scores, or without where tools give them.
+
+        Where a scorer fails the result comes before the failure, so that it need not be decoded again.
+        """
+        if self._needs:
+            self.add(decoded)
+            return (decoded.record,)
+        scored = scored_record(self._data, decoded, {}, self._score_key)
+        return (decoded.record, scored) if scored.failed else (scored,)
+
     def add(self, decoded: Decoded) -> None:
-        """Take in a record to be scored."""
+        """Take in a record to be scored in the background."""
         self._buffer.append(decoded)
         if len(self._buffer) >= CHUNK:
             self._send()
-
-    def scored(self, decoded: Decoded, measured: Mapping[str, Any] | None = None) -> Record:
-        """Return the record with its scores at once, from what the tools *measured*."""
-        return scored_record(self._data, decoded, measured or {}, self._score_key)
 
     def ready(self) -> Iterator[Record]:
         """Yield the scored records that need no more waiting."""
@@ -95,12 +102,12 @@ class Scoring:
     def _send(self) -> None:
         chunk, self._buffer = self._buffer, []
         asked = [(self._data.answer(decoded.record.text), decoded.sample) for decoded in chunk]
-        self._asked.append((chunk, self._thread.submit(self._tools.measure, self.needs, asked, self._stop)))
+        self._asked.append((chunk, self._thread.submit(self._tools.measure, self._needs, asked, self._stop)))
 
     def _take(self) -> Iterator[Record]:
         chunk, future = self._asked.pop(0)
         for decoded, measured in zip(chunk, future.result(), strict=True):
-            yield self.scored(decoded, measured)
+            yield scored_record(self._data, decoded, measured, self._score_key)
 
 
 def score_key(data: TaskData, tools: Tools) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +10,17 @@ from typing import Any
 
 from pb_plugin.cell import Cell
 from pb_plugin.gate import Verdict, judge, parse_gate
+from pb_plugin.groups import cell_id_of, label_items
 from pb_plugin.measure import GRAMMAR, Tools
 from pb_plugin.options import Options
-from pb_plugin.plan import Plan, cell_id_of, label_items, plan
+from pb_plugin.plan import Plan, plan
 from pb_plugin.progress import Watch
 from pb_plugin.run import Bench
 from pb_plugin.runfile import Run, describe, save, summarise
 from pb_plugin.store import Store
 from pb_plugin.summary import Summary
 from task_specs.scoring.languagetool_backend import Backend
+from task_specs.spec import TaskSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,12 +71,20 @@ class BenchSession:
                 tool that was named cannot be used.
         """
         _ = self.plan, self.store
-        self.tools.check({tool for spec in self.plan.specs for tool in spec.needs})
+        self.check_tools(self.plan.specs)
         data = self.options.data
         if data is not None and not data.is_dir():
             raise ValueError(
                 f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
             )
+
+    def check_tools(self, specs: Iterable[TaskSpec]) -> None:
+        """Look at what was named for the scores of *specs*.
+
+        Raises:
+            ValueError: It cannot be used.
+        """
+        self.tools.check({tool for spec in specs for tool in spec.needs})
 
     @cached_property
     def plan(self) -> Plan:

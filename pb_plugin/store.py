@@ -108,7 +108,7 @@ class StoreIndex:
         return entry.latest if score_key is None else entry.by_score_key.get(score_key)
 
     def find(self, decode_key: str, score_key: str) -> Record | None:
-        """Return the result scored as asked or why that failed, else as scored last, else its failure, or None.
+        """Return the result scored as asked, or why that failed, else as scored last, else its failure.
 
         Results in conflict are no result.
         """
@@ -294,10 +294,5 @@ class Store:
 
 def _rescored(first: Record, later: Record) -> Record:
     """Return the result *first* with the scores of *later*, and the text they were computed on."""
-    return replace(
-        first,
-        text=later.text,
-        scores=later.scores,
-        score_reasons=later.score_reasons,
-        score_key=later.score_key,
-    )
+    scores, reasons = later.scores, later.score_reasons
+    return replace(first, text=later.text, scores=scores, score_reasons=reasons, score_key=later.score_key)

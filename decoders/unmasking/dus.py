@@ -57,6 +57,7 @@ class DUS:
     needs: ClassVar[frozenset[str]] = frozenset()
     may_remask: ClassVar[bool] = False
     may_idle: ClassVar[bool] = False
+    blocks: ClassVar[tuple[int, ...]] = (1, 2, 4, 8, 16, 32)
 
     tau: float = 0.3
     base: int = 2

@@ -38,9 +38,9 @@ class KLASS:
     Source: KLASS (Kim, Hong et al., NeurIPS 2025, arXiv:2511.05664); shkim0116/KLASS
     src/model/llada_klass.py, stable_confident_decode. Differs: previous distributions and divergences start
     anew in every block (the first forward has nothing to be compared with), equality with tau passes, only
-    the block is evaluated, and a quota larger than the masks left overwrites no visible token. Under `upstream_exact` the previous distributions start as zeros, everything
-    persists across blocks for all masked positions, no position is ready in the first H - 1 forwards of a
-    block, and tau must be exceeded.
+    the block is evaluated, and a quota larger than the masks left overwrites no visible token. Under
+    `upstream_exact` the previous distributions start as zeros, everything persists across blocks for all
+    masked positions, no position is ready in the first H - 1 forwards of a block, and tau must be exceeded.
 
     Defaults: tau 0.9, eps 0.01, history 2, published with tau from 0.6 to 0.9 and eps from 0.001 to 0.015.
     Limits: eps -> 0 is top-k by confidence.

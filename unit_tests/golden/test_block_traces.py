@@ -135,9 +135,7 @@ def llada2_scheduled_row(case, model):
     each, more = divmod(given["block_length"], given["steps"])
     counts = tuple(each + (step < more) for step in range(given["steps"]))
     method = AtLeast(score="confidence", gamma=given["threshold"], counts=counts)
-    blocks = (
-        -(-case["params"]["total_length"] // model.block_length) - len(case["prompt"]) // model.block_length
-    )
+    blocks = given["total_length"] // model.block_length - len(case["prompt"]) // model.block_length
     setting = Setting(method=method, max_steps=given["steps"] * blocks, block_length=model.block_length)
     return aligned_row(case, model, length=given["total_length"], setting=setting)
 

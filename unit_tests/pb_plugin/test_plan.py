@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import pytest
 
+from pb_plugin.groups import label_items
 from pb_plugin.options import Options
-from pb_plugin.plan import label_items, plan
+from pb_plugin.plan import plan
 from task_specs.catalogue import BENCHMARK_IDS, task_ids
 from task_specs.spec import OWN_IDS
 

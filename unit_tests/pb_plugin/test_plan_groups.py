@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pb_plugin.groups import cell_id_of, groups, label_items, model_of
 from pb_plugin.options import Options
-from pb_plugin.plan import cell_id_of, groups, label_items, model_of, plan
+from pb_plugin.plan import plan
 
 
 def cells_of(**options):

@@ -209,7 +209,10 @@ def test_a_closed_model_says_so(tiny_sedd, make_row):
         sampler.generate([make_row(0, [1], 4)], {})
 
 
-def test_ids_prompts_and_answers(model):
+def test_ids_prompts_and_answers(model, samplers):
+    sampler = samplers["uniform"]
+    assert (sampler.eos_ids, sampler.answer_ids([5, 254, 1])) == ({254}, (5,))
+    assert sampler.encode_prompt([{"role": "user", "content": "!"}]) == list(b"!\n\n")
     assert (model.mask_id, model.eos_ids, model.vocab_size, model.pad_id) == (255, {254}, 256, 254)
     assert model.answer_ids([5, 254, 1]) == (5,)
     assert model.encode_prompt([{"role": "user", "content": "!*"}, {"role": "user", "content": "#"}]) == list(
