@@ -216,12 +216,16 @@ class UnmaskingMethod(Protocol):
     then, not only those of the block.
     """
 
-    name: str
     family: ClassVar[str]
     takes_k: ClassVar[bool]
     sweep: ClassVar[tuple[Mapping[str, Any], ...]]
     needs: ClassVar[frozenset[str]]
     may_remask: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """What options, ids and records call it."""
+        ...
 
     @property
     def may_idle(self) -> bool:

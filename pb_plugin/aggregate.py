@@ -9,7 +9,9 @@ from typing import Any
 
 from pb_plugin.canonical import canonical, canonical_json
 from pb_plugin.cell_result import CellResult
+from pb_plugin.order import mean_order
 from pb_plugin.record import Record
+from pb_plugin.score_mean import score_means
 from pb_plugin.stats import Interval, wilson
 from pb_plugin.suites import SUITES, suite_curve
 from pb_plugin.summary import COUNTS, CellSummary, Curve, Identity, Summary
@@ -108,7 +110,10 @@ def _summarise(cell: CellResult) -> CellSummary:
         errors=dict(sorted(errors.items())),
         score_sum=math.fsum(scores) if scores else None,
         interval=_interval(scores) if scores else None,
+        scores=score_means(decoded),
+        choices=cell.choices,
         tps=_mean_tps(decoded),
+        order=mean_order(decoded),
         incomplete=incomplete,
         unscored=unscored,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from pb_plugin.canonical import canonical
 from pb_plugin.record import Record
+from task_specs.scoring.distribution import ChoiceDistribution
 
 FAMILIES = ("static", "adaptive")
 
@@ -39,6 +40,7 @@ class CellResult:
         cache: Cache mode.
         temperature: Sampling temperature.
         upstream_exact: Whether the method follows a published deviation.
+        choices: How the right answers of a random task spread over the choices; None for other tasks.
 
     Raises:
         ValueError: A value is out of its range, or a record does not belong to the cell.
@@ -64,6 +66,7 @@ class CellResult:
     cache: str = "none"
     temperature: float = 0.0
     upstream_exact: bool = False
+    choices: ChoiceDistribution | None = None
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:

@@ -1,4 +1,4 @@
-"""The command ``pb``: look at tasks, reports, theory and this machine without starting a run."""
+"""The command ``pb``: look at tasks, reports, theory and this machine, or score again, without a run."""
 
 from __future__ import annotations
 
@@ -89,6 +89,32 @@ def _parser() -> argparse.ArgumentParser:
         "--run", metavar="NAME", dest="name", help="a file of STORE/runs; default: the newest"
     )
 
+    again = add(
+        "rescore",
+        _rescore,
+        "score the texts of a stored run again, without decoding",
+        "rescore .pb --grammar http://127.0.0.1:8081",
+    )
+    again.add_argument("store", metavar="STORE", type=Path, help="the folder of records (--pb-store)")
+    again.add_argument("--run", metavar="NAME", dest="name", help="a file of STORE/runs; default: the newest")
+    again.add_argument(
+        "--grammar",
+        "--pb-grammar",
+        metavar="WHAT",
+        default="auto",
+        help="LanguageTool: http://HOST:PORT, a folder, download, auto, or none to leave the tasks that need "
+        "it as they are. Default: auto",
+    )
+    again.add_argument(
+        "--bertscore",
+        "--pb-bertscore",
+        metavar="ENCODER",
+        help="encoder of BERTScore, as pytest --pb-bertscore takes it",
+    )
+    again.add_argument(
+        "--data", metavar="DIR", type=Path, help="where the checkout of the released files is now"
+    )
+
     points = add(
         "points", _points, "compute PBx of your own measurements", "points curve.csv --rule published --x 80"
     )
@@ -173,6 +199,19 @@ def _report(arguments: argparse.Namespace) -> Outcome:
 
     report = read_report(arguments.store, arguments.name)
     return _text(arguments, report.to_json(), lambda _: report.lines()), 0
+
+
+def _rescore(arguments: argparse.Namespace) -> Outcome:
+    from pb_plugin.rescore import rescore
+
+    found = rescore(
+        arguments.store,
+        arguments.name,
+        grammar=arguments.grammar,
+        bertscore=arguments.bertscore,
+        data=arguments.data,
+    )
+    return _text(arguments, found.to_json(), lambda _: found.lines()), 0 if found.ok else 1
 
 
 def _points(arguments: argparse.Namespace) -> Outcome:

@@ -45,7 +45,7 @@ class ModelHandle:
     ) -> None:
         self.choice = choice
         self.name = choice.name
-        self._entry = registry.find(registry.MODELS, choice.reference, registry.known(registry.MODELS))
+        self._entry = registry.find_model(choice.reference)
         self._request = ModelRequest(
             name=choice.reference,
             source=choice.source,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pb_plugin.grammar import parse_float, parse_floor, parse_int, split_values
+from pb_plugin.grammar import split_values
+from pb_plugin.option_table import TABLE, Kind, OptionRow, not_empty
 
 if TYPE_CHECKING:
     import pytest
 
-Kind = Literal["items", "lines", "int", "path", "flag", "text"]
-"""items: repeatable and comma-separated; lines: repeatable, each use one value; flag: given or not."""
+__all__ = ["DEFAULT_UNMASKING", "TABLE", "OptionRow", "Options", "add_options", "read_options", "read_value"]
 
 INI_TYPE: Mapping[Kind, Any] = {
     "items": "args",
@@ -27,12 +26,6 @@ INI_TYPE: Mapping[Kind, Any] = {
 }
 
 
-def _not_empty(text: str, *, name: str) -> str:
-    if not text.strip():
-        raise ValueError(f"{name} must be not empty, got {text!r}; leave the option out for its default")
-    return text.strip()
-
-
 def _one_of(choices: tuple[str, ...], text: str, *, name: str) -> str:
     if choices and text not in choices:
         raise ValueError(
@@ -41,13 +34,16 @@ def _one_of(choices: tuple[str, ...], text: str, *, name: str) -> str:
     return text
 
 
+DEFAULT_UNMASKING = ("random", "left_to_right", "confidence", "threshold")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """What the user asked for; empty and None mean the default named in the table's help."""
 
     model: tuple[str, ...] = ("ideal",)
     task: tuple[str, ...] = ()
-    unmasking: tuple[str, ...] = ("random", "left_to_right", "confidence", "threshold")
+    unmasking: tuple[str, ...] = DEFAULT_UNMASKING
     k: tuple[int, ...] = ()
     block_length: tuple[int, ...] = ()
     samples: int | None = None
@@ -65,179 +61,6 @@ class Options:
     timing: bool = False
     dtype: str | None = None
     device: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OptionRow:
-    """One row of the table.
-
-    Args:
-        field: The field of `Options`.
-        is_selector: Selectors have plain names (``--model``), everything else is ``--pb-*``.
-        kind: How it is written.
-        help: One or two sentences for ``--help``, with the default.
-        metavar: Placeholder in the help.
-        choices: The only values allowed.
-        parse: Turns one text into its value, or raises ValueError with the ``name`` it is given.
-    """
-
-    field: str
-    kind: Kind
-    help: str
-    is_selector: bool = False
-    metavar: str | None = None
-    choices: tuple[str, ...] = ()
-    parse: Callable[..., Any] = _not_empty
-
-    @property
-    def flag(self) -> str:
-        """The command-line option."""
-        return ("--" if self.is_selector else "--pb-") + self.field.replace("_", "-")
-
-    @property
-    def ini(self) -> str:
-        """The configuration key that says the same; the command line wins over it."""
-        return f"pb_{self.field}"
-
-
-TABLE: tuple[OptionRow, ...] = (
-    OptionRow(
-        field="model",
-        is_selector=True,
-        kind="items",
-        metavar="MODEL",
-        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute; repeatable, names may "
-        "be separated by commas. Default: ideal, the exact reference that needs no weights; ideal=DIR "
-        "takes the tokenizer in DIR.",
-    ),
-    OptionRow(
-        field="task",
-        is_selector=True,
-        kind="items",
-        metavar="TASK",
-        help="Task: NAME[:PARAMS] (shuffle:n=15), a .yaml file or package.module:attribute. Default: the "
-        "tasks of the benchmark; list_ops run only when named here.",
-    ),
-    OptionRow(
-        field="unmasking",
-        is_selector=True,
-        kind="items",
-        metavar="METHOD",
-        help="Unmasking method: NAME[:PARAMS] or package.module:attribute[:PARAMS], PARAMS = key=v1,v2;key=v."
-        " Default: random, left_to_right, confidence, threshold. (pytest's -k matches substrings: -k random "
-        "also selects the task insert_random, --unmasking random does not.)",
-    ),
-    OptionRow(
-        field="k",
-        is_selector=True,
-        kind="items",
-        metavar="K",
-        parse=partial(parse_int, minimum=1),
-        help="Tokens per step of the methods that have k. Default: 1,2,4,8,16,32.",
-    ),
-    OptionRow(
-        field="block_length",
-        is_selector=True,
-        kind="items",
-        metavar="N",
-        parse=partial(parse_int, minimum=1),
-        help="Positions decoded before the next ones may start; divides the canvas. Default: the canvas.",
-    ),
-    OptionRow(
-        field="samples",
-        is_selector=True,
-        kind="int",
-        metavar="M",
-        parse=partial(parse_int, minimum=1),
-        help="Samples per task: the first M of a fixed stratified order. Default: all.",
-    ),
-    OptionRow(
-        field="seed",
-        is_selector=True,
-        kind="int",
-        metavar="SEED",
-        parse=partial(parse_int, minimum=0),
-        help="Seed of every random draw. Default: 0.",
-    ),
-    OptionRow(
-        field="temperature",
-        kind="items",
-        metavar="T",
-        parse=partial(parse_float, low=0.0),
-        help="Sampling temperature, 0 is greedy; several give several curves. Default: 0.",
-    ),
-    OptionRow(
-        field="store",
-        kind="path",
-        metavar="DIR",
-        help="Where records are kept and reused from. Default: .pb under the root directory.",
-    ),
-    OptionRow(field="fresh", kind="flag", help="Decode everything again instead of reusing stored records."),
-    OptionRow(
-        field="data",
-        kind="path",
-        metavar="DIR",
-        help="A checkout of the released ParallelBench files. Default: the project's own data.",
-    ),
-    OptionRow(
-        field="gate",
-        kind="lines",
-        metavar="GATE",
-        help='A condition that decides the exit code, such as "PB80>=4"; repeatable.',
-    ),
-    OptionRow(
-        field="floor",
-        kind="lines",
-        metavar="TASK=ACCURACY",
-        parse=parse_floor,
-        help="Items of TASK fail below this accuracy (copy=0.9); repeatable.",
-    ),
-    OptionRow(
-        field="grammar",
-        kind="text",
-        metavar="WHAT",
-        help="LanguageTool for the text tasks: http://HOST:PORT, a folder, download, later (decode now, score"
-        " with pb rescore) or none. Default: auto, what PB_LANGUAGETOOL names or was downloaded before.",
-    ),
-    OptionRow(
-        field="bertscore",
-        kind="text",
-        metavar="ENCODER",
-        help="Encoder of BERTScore: roberta-large (fetched from the hub) or FOLDER@LAYER. Default: none.",
-    ),
-    OptionRow(
-        field="batch",
-        kind="int",
-        metavar="N",
-        parse=partial(parse_int, minimum=1),
-        help="Most rows in one forward; 1 removes float differences of batch shapes. Default: by memory.",
-    ),
-    OptionRow(
-        field="sweep",
-        kind="text",
-        metavar="HOW",
-        choices=("group", "isolated"),
-        help="group: decode all settings of a task together; isolated: item by item. Default: group.",
-    ),
-    OptionRow(
-        field="timing",
-        kind="flag",
-        help="Measure tokens per second: isolated, warm, synchronised, through pytest-benchmark.",
-    ),
-    OptionRow(
-        field="dtype",
-        kind="text",
-        metavar="DTYPE",
-        choices=("float32", "bfloat16", "float16"),
-        help="Number type of the model's weights. Default: what the model family asks for.",
-    ),
-    OptionRow(
-        field="device",
-        kind="text",
-        metavar="DEVICE",
-        help="Torch device (cpu, cuda, cuda:1). Default: the best one present.",
-    ),
-)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -291,9 +114,9 @@ def read_value(row: OptionRow, written: Any, *, name: str, folder: Path) -> Any:
         case "int":
             return row.parse(str(written), name=name)
         case "path":
-            return Path(os.path.normpath(folder / Path(_not_empty(written, name=name)).expanduser()))
+            return Path(os.path.normpath(folder / Path(not_empty(written, name=name)).expanduser()))
         case "text":
-            return _one_of(row.choices, _not_empty(written, name=name), name=name)
+            return _one_of(row.choices, not_empty(written, name=name), name=name)
         case "lines":
             return tuple(row.parse(line, name=name) for line in written)
         case "items":

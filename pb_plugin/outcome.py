@@ -8,8 +8,9 @@ from typing import Any
 
 from pb_plugin.cell import Cell
 from pb_plugin.measure import GRAMMAR
+from pb_plugin.parts import Planned
 from pb_plugin.record import Record
-from pb_plugin.run import Bench, Planned
+from pb_plugin.run import Bench
 from pb_plugin.stats import wilson
 
 BLIND_ORDERS = frozenset({"random", "left_to_right"})

@@ -11,6 +11,9 @@ from pb_plugin import registry
 from pb_plugin.cell import Cell
 from pb_plugin.grammar import ModelChoice, parse_method, parse_model, parse_task
 from pb_plugin.methods import MethodVariant, variants_of
+from pb_plugin.native import NAME as NATIVE
+from pb_plugin.native import native_variants
+from pb_plugin.options import DEFAULT_UNMASKING
 from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, task_ids
 from task_specs.spec import OWN_IDS
 
@@ -87,10 +90,8 @@ def plan(options: Options) -> Plan:
     specs = specs_of(options.task or task_ids())
     _check_samples(options, specs)
     _check_floors(options, specs)
-    method_points = registry.known(registry.METHODS)
-    variants = [
-        variant for text in options.unmasking for variant in variants_of(parse_method(text), method_points)
-    ]
+    by_model = _variants(options, models)
+    variants = [variant for found in by_model.values() for variant in found]
     if options.k and not any(variant.method.takes_k for variant in variants):
         raise ValueError(
             f"--k must come with a method that has k, got {', '.join(options.unmasking)}; "
@@ -98,7 +99,7 @@ def plan(options: Options) -> Plan:
         )
     places, block_notes = _places(options, specs)
     ks, k_notes = _ks(options, places, variants)
-    cells = _cells(options, models, places, variants, ks)
+    cells = _cells(options, by_model, places, ks)
     missing = () if options.task else _missing_tasks()
     notes = (*_sample_notes(options, specs), *block_notes, *k_notes)
     if not cells:
@@ -129,11 +130,34 @@ def _missing_tasks() -> tuple[str, ...]:
 
 
 def _models(options: Options) -> tuple[ModelChoice, ...]:
-    points = registry.known(registry.MODELS)
     choices = tuple(parse_model(text) for text in options.model)
     for choice in choices:
-        registry.find(registry.MODELS, choice.reference, points)
+        registry.find_model(choice.reference)
     return choices
+
+
+def _variants(
+    options: Options, models: Sequence[ModelChoice]
+) -> dict[ModelChoice, tuple[MethodVariant, ...]]:
+    """Return what each model is run with: unmasking methods, or `native` for one that owns its loop."""
+    choices = [parse_method(text) for text in options.unmasking]
+    points = registry.known(registry.METHODS)
+    stepped = tuple(v for c in choices if c.reference != NATIVE for v in variants_of(c, points))
+    generators = registry.known(registry.GENERATORS)
+    owners = [model for model in models if model.reference in generators]
+    asked = [choice for choice in choices if choice.reference == NATIVE]
+    if asked and not owners:
+        raise ValueError(
+            f"--unmasking native must come with a model that owns its loop, got {', '.join(options.model)}; "
+            f"choose one of {', '.join(generators) or 'none here'}, or another method"
+        )
+    if owners and not asked and options.unmasking != DEFAULT_UNMASKING:
+        raise ValueError(
+            f"--unmasking must be native for {owners[0].name}, which owns its loop, got "
+            f"{', '.join(options.unmasking)}; leave --unmasking out or add --unmasking native"
+        )
+    native = tuple(native_variants(asked))
+    return {model: native if model in owners else stepped for model in models}
 
 
 def _check_samples(options: Options, specs: Sequence[TaskSpec]) -> None:
@@ -211,9 +235,8 @@ def _counts(reasons: Iterable[str]) -> str:
 
 def _cells(
     options: Options,
-    models: Sequence[ModelChoice],
+    by_model: Mapping[ModelChoice, Sequence[MethodVariant]],
     places: Sequence[Place],
-    variants: Sequence[MethodVariant],
     ks: Mapping[Place, Sequence[int]],
 ) -> tuple[Cell, ...]:
     position = itertools.count()
@@ -234,7 +257,7 @@ def _cells(
             method=variant.method,
             position=next(position),
         )
-        for model in models
+        for model, variants in by_model.items()
         for same_spec in by_spec
         for variant in variants
         for place in (_own_places(variant.method, same_spec[0].spec, options) or same_spec)

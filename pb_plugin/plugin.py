@@ -45,12 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
             else int(config.getoption("numprocesses", 0) or 1),
             grammar=None if worker is None else worker.get("pb_grammar"),
         )
+        if options.timing:
+            from pb_plugin.timing import check_timing
+
+            check_timing(config)
         if options != Options(store=config.rootpath / ".pb"):
             session.check()
     except (ValueError, LookupError) as error:
         raise pytest.UsageError(str(error)) from error
-    if options.timing:
-        _check_timing(config)
     config.stash[SESSION] = session
 
 
@@ -59,22 +61,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     session = config.stash.get(SESSION, None)
     if session is not None:
         session.close()
-
-
-def _check_timing(config: pytest.Config) -> None:
-    if not config.pluginmanager.hasplugin("benchmark"):
-        raise pytest.UsageError(
-            "--pb-timing must have pytest-benchmark, which is not active; pip install pytest-benchmark"
-        )
-    for name in ("disable", "skip"):
-        if config.getoption(f"benchmark_{name}"):
-            raise pytest.UsageError(
-                f"--pb-timing must have pytest-benchmark measure, got --benchmark-{name}; leave one out"
-            )
-    if hasattr(config, "workerinput") or config.getoption("numprocesses", 0):
-        raise pytest.UsageError(
-            "--pb-timing must run in one process, got -n: workers disturb each other's clock; leave -n out"
-        )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -170,6 +156,8 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
             pb_session.bench.loaded(pb_model)
 
     def decode(cell: Cell) -> None:
+        if pb_session.bench.missing(cell):
+            pb_session.bench.check_applicable(cell)
         pb_session.bench.decode(pb_session.companions(cell))
 
     return decode

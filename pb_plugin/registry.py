@@ -16,8 +16,11 @@ from task_specs.spec import OWN_IDS, TaskSpec, builtin_spec, read_spec
 METHODS = "pb.methods"
 MODELS = "pb.models"
 TASKS = "pb.tasks"
+GENERATORS = "pb.generators"
 
-OPTIONS: Mapping[str, str] = MappingProxyType({METHODS: "--unmasking", MODELS: "--model", TASKS: "--task"})
+OPTIONS: Mapping[str, str] = MappingProxyType(
+    {METHODS: "--unmasking", MODELS: "--model", TASKS: "--task", GENERATORS: "--model"}
+)
 """Entry point group to the option that names its members."""
 
 BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -43,6 +46,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "llada-8b": "decoders.models.llada:load",
         },
         TASKS: {},
+        GENERATORS: {},
     }
 )
 """Group to name to reference, imported on first use only. Our own tasks are files of ``task_specs``."""
@@ -87,6 +91,23 @@ def find(group: str, name: str, points: Points) -> EntryPoint:
     if name not in points:
         raise LookupError(unknown_name(group, name, points))
     return points[name]
+
+
+def find_model(name: str) -> EntryPoint:
+    """Return the entry point of the model called *name*: a denoiser, or one that owns its loop.
+
+    Raises:
+        LookupError: No model is called so.
+        ValueError: A name is claimed twice.
+    """
+    generators = known(GENERATORS)
+    denoisers = known(MODELS)
+    twice = sorted(generators.keys() & denoisers.keys())
+    if twice:
+        raise ValueError(
+            f"a model must be in {MODELS} or in {GENERATORS}, got {twice[0]!r} in both; remove one of them"
+        )
+    return find(MODELS, name, {**denoisers, **generators})
 
 
 def unknown_name(group: str, name: str, points: Points) -> str:

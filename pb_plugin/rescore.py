@@ -1,72 +1,215 @@
-"""Scores of a stored run again, from its stored texts: nothing is decoded, what changed is told."""
+"""Scores of a stored run again, from its stored texts: nothing is decoded, and what changed is told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from pb_plugin.aggregate import aggregate
 from pb_plugin.cell_result import CellResult
 from pb_plugin.measure import GRAMMAR, Tools
-from pb_plugin.aggregate import aggregate
 from pb_plugin.plan import specs_of
 from pb_plugin.record import Record
-from pb_plugin.report.terminal import table
-from pb_plugin.runfile import Run, RunCell, load, save
+from pb_plugin.report.rescored import Change, Mean, Rescored, RescoredTask
+from pb_plugin.runfile import Asked, Run, RunCell, load, save
 from pb_plugin.samples import Question, TaskData
 from pb_plugin.scoring import Decoded, Scoring, score_key
 from pb_plugin.store import Store, StoreIndex
+from pb_plugin.summary import setting_label
+from task_specs.spec import TaskSpec
 
-MOST_SHOWN = 20
-"""Changed samples that the text lists; JSON has all."""
+CURE = "run the suite again"
 
-MUST_AGREE = ("data_source", "data_checksum", "spec_version")
-"""Parts of a record that must be those of the task today."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """A score of one sample under one setting that is another now; None: there is no score."""
-
-    task: str
-    sample: str
-    setting: str
-    score: str
-    before: float | None
-    after: float | None
+Compared = tuple[Record, Change]
+"""A result as it is scored now, and one of its scores before and after."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mean:
-    """One score over all results of a task: how many changed, and the mean of those that have it."""
+def rescore(
+    store: Path,
+    name: str | None = None,
+    *,
+    grammar: str = "auto",
+    bertscore: str | None = None,
+    data: Path | None = None,
+) -> Rescored:
+    """Score the results of a stored run as they are scored today, store what changed, and tell it.
 
-    score: str
-    changed: int
-    before: float | None
-    after: float | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RescoredTask:
-    """What became of one task.
+    Everything is scored before anything is stored, and stored records stay as they are: an end in between
+    costs nothing.
 
     Args:
-        task: Its id.
-        results: Decoded results that the store holds of it.
-        keys: What its scores depended on, and depend on now.
-        means: By name of score.
-        changes: Every score that changed.
-        records: What is to be stored.
-        failures: Why the scorer gave no scores, by setting and sample.
-        left: Why the task was left as it was, or None.
-    """
+        store: The folder of records.
+        name: A file of its runs; None for the newest.
+        grammar: What checks the grammar, as ``--pb-grammar`` says it.
+        bertscore: The encoder, as ``--pb-bertscore`` says it.
+        data: Where the checkout of released data is now; None where the run found it.
 
-    task: str
-    results: int
-    keys: tuple[str, str]
-    means: tuple[Mean, ...] = ()
-    changes: tuple[Change, ...] = ()
-    records: tuple[Record, ...] = ()
-    failures: Mapping[str, str] = field_of_failures()
-    left: str | None = None
+    Raises:
+        LookupError: A task of the run is not known any more.
+        ValueError: There is no such run, its samples are others today, or a tool cannot be used.
+        OSError: The store cannot be written.
+    """
+    if grammar.strip() == "later":
+        raise ValueError("--grammar must say what checks the grammar now, got 'later'; name a server or none")
+    run, path = load(store, name)
+    index = Store(store).index()
+    specs = _specs(run.asked)
+    directory = data or (None if run.asked.data is None else Path(run.asked.data))
+    tools = Tools(grammar=grammar, bertscore=bertscore, folder=store)
+    done = []
+    try:
+        for task in dict.fromkeys(cell.result["task"] for cell in run.cells):
+            if task not in specs:
+                raise LookupError(f"{path}: task must be one that its file defines, got {task!r}; {CURE}")
+            planned = TaskData(planned=specs[task], directory=directory, n_samples=run.asked.samples)
+            cells = [cell for cell in run.cells if cell.result["task"] == task and cell.keys]
+            done += [_rescore_task(planned, cells, index, tools)] if cells else []
+    finally:
+        tools.close()
+    with Store(store, worker="rescore") as output:
+        for record in (record for found in done for record in found.records):
+            output.append(record)
+    new = _with_keys(run, {found.task: found.key_after for found in done})
+    return Rescored(
+        store=store,
+        before=path,
+        after=path if new == run else save(new, store),
+        tasks=tuple(done),
+        ok=not any(found.failures or (found.left and grammar.strip() != "none") for found in done),
+    )
+
+
+def _with_keys(run: Run, key_of: Mapping[str, str]) -> Run:
+    return replace(
+        run,
+        cells=tuple(
+            replace(cell, score_key=key_of[cell.result["task"]]) if cell.keys else cell for cell in run.cells
+        ),
+    )
+
+
+def _specs(asked: Asked) -> dict[str, TaskSpec]:
+    try:
+        return {spec.id: spec for spec in specs_of(asked.task)}
+    except LookupError as error:
+        raise LookupError(
+            f"a task of this run is not known any more: {error.args[0]} (relative paths are relative to the "
+            "current directory)"
+        ) from error
+
+
+def _rescore_task(data: TaskData, cells: Sequence[RunCell], index: StoreIndex, tools: Tools) -> RescoredTask:
+    key = cells[0].score_key
+    found = _results(cells, index)
+    same = RescoredTask(task=data.spec.id, results=len(found), key_before=key, key_after=key)
+    if not found:
+        return same
+    question_of = {question.sample.id: question for question in data.questions}
+    for cell in cells:
+        _check_text_rule(data, cell)
+    for record in found.values():
+        _check_sample(data, record, question_of)
+    if GRAMMAR in data.spec.needs and tools.unscored is not None:
+        return replace(same, left=tools.unscored)
+    with Scoring(data, tools) as scoring:
+        for record in found.values():
+            scoring.add(Decoded(record=record, sample=question_of[record.parts["sample_id"]].sample))
+        scored = list(scoring.rest())
+    compared = list(_compared(scored, cells, index))
+    loss = _loss(data, compared)
+    if loss is not None:
+        return replace(same, left=loss)
+    after = score_key(data, tools)
+    return replace(
+        same,
+        key_after=after,
+        means=tuple(_means(compared)),
+        changes=tuple(change for _, change in compared if change.before != change.after),
+        records=tuple(record for record in scored if index.find(record.decode_key, after) != record),
+        failures=tuple(record.error["message"] for record in scored if record.error is not None),
+    )
+
+
+def _results(cells: Sequence[RunCell], index: StoreIndex) -> dict[str, Record]:
+    """Return the decoded results of *cells* by decode_key, with the text that their score belongs to."""
+    asked = {key: cell.score_key for cell in cells for key in cell.keys if key not in index.conflicts}
+    found = {key: index.get(key, score) or index.get(key) for key, score in asked.items()}
+    return {key: record for key, record in found.items() if record is not None}
+
+
+def _check_text_rule(data: TaskData, cell: RunCell) -> None:
+    rule = cell.score_key.split("/")[1]
+    if rule != data.spec.text_rule:
+        raise ValueError(
+            f"text_rule of task {data.spec.id} must be {rule!r}, by which the texts were stored, got "
+            f"{data.spec.text_rule!r}; {CURE}"
+        )
+
+
+def _check_sample(data: TaskData, record: Record, question_of: Mapping[str, Question]) -> None:
+    """Refuse a record of other samples than the task has today: its scores would be of another sample."""
+    parts = record.parts
+    sample = parts["sample_id"]
+    question = question_of.get(sample)
+    today = {
+        "data_source": data.source,
+        "data_checksum": data.checksum,
+        "spec_version": data.spec.version,
+        "input_hash": None if question is None else question.input_hash,
+    }
+    for name, value in today.items():
+        if parts[name] != value:  # type: ignore[literal-required]
+            raise ValueError(
+                f"{name} of task {data.spec.id} must be that of its records, "
+                f"{parts[name]!r}, got {value!r} (sample {sample}): "  # type: ignore[literal-required]
+                f"scores would be of another sample; {CURE}, or bring the task back"
+            )
+
+
+def _compared(scored: Sequence[Record], cells: Sequence[RunCell], index: StoreIndex) -> Iterator[Compared]:
+    """Yield every score of every result beside what the run shows of it."""
+    setting_of = {key: label for cell in cells for label in (_label(cell),) for key in cell.keys}
+    for record in scored:
+        shown = index.find(record.decode_key, cells[0].score_key)
+        before = {} if shown is None else shown.scores
+        for name in dict.fromkeys([*before, *record.scores]):
+            change = Change(
+                task=record.parts["task"],
+                sample=record.parts["sample_id"],
+                setting=setting_of[record.decode_key],
+                score=name,
+                before=before.get(name),
+                after=record.scores.get(name),
+            )
+            yield record, change
+
+
+def _means(compared: Sequence[Compared]) -> Iterator[Mean]:
+    for name in dict.fromkeys(change.score for _, change in compared):
+        changes = [change for _, change in compared if change.score == name]
+        yield Mean(
+            score=name,
+            changed=sum(change.before != change.after for change in changes),
+            before=_mean([change.before for change in changes]),
+            after=_mean([change.after for change in changes]),
+        )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _loss(data: TaskData, compared: Sequence[Compared]) -> str | None:
+    """Return the first score that a tool has given before and does not give now, with its reason, or None."""
+    for record, change in compared if data.spec.needs else ():
+        if change.before is not None and change.after is None and not record.failed:
+            reason = record.score_reasons.get(change.score, "the scorer does not give it")
+            return f"{change.score} of sample {change.sample} would be lost: {reason}"
+    return None
+
+
+def _label(cell: RunCell) -> str:
+    (summary,) = aggregate([CellResult(**cell.result, records=())]).cells
+    return f"{summary.identity.label}[{setting_label(summary.setting)}]"

@@ -19,6 +19,20 @@ class NotApplicable(ValueError):
     """The model cannot answer this task, which is no fault: its items are skipped with the reason."""
 
 
+def lacking(model: Any, setting: Setting) -> str | None:
+    """Return what *model* lacks for *setting*, or None; a model that owns its loop lacks nothing."""
+    from decoders.needs import check_offered
+    from decoders.state import NotSupported
+
+    if hasattr(model, "generate"):
+        return None
+    try:
+        check_offered(model, setting)
+    except NotSupported as error:
+        return f"not applicable: {error}"
+    return None
+
+
 def build_row(
     key: int, question: Question, spec: TaskSpec, setting: Setting, seed: int, model: Denoiser, context: Any
 ) -> Row:

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from decoders.fingerprint import import_closure_hash
 from pb_plugin.cell import Cell
 from pb_plugin.measure import Tools
 from pb_plugin.models import ModelHandle
+from pb_plugin.native import params_of
 from pb_plugin.options import Options
+from pb_plugin.parts import Planned, plan_samples
 from pb_plugin.progress import Watch
-from pb_plugin.record import Parts, Record, decode_key_of
-from pb_plugin.rows import answer_context, build_row, record_of_row
-from pb_plugin.samples import Question, TaskData, vocabulary_of
+from pb_plugin.record import Record
+from pb_plugin.rows import NotApplicable, answer_context, build_row, lacking, record_of_row
+from pb_plugin.samples import TaskData, vocabulary_of
 from pb_plugin.scoring import Decoded, Scoring, score_key
 from pb_plugin.store import Store, StoreIndex
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
     from decoders.state import Setting
-
-DECODE_CACHE = "none"
-"""Cache mode of every record; caches have no code yet."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """One sample of one cell: the question, what its result depends on, and the key of that."""
-
-    question: Question
-    parts: Parts
-    decode_key: str
 
 
 class Bench:
@@ -111,29 +99,7 @@ class Bench:
             ValueError: The task's data cannot be read.
         """
         if cell.id not in self._planned:
-            data = self.task(cell)
-            handle = self.model(cell)
-            fixed = {
-                "data_source": data.source,
-                "data_checksum": data.checksum,
-                "task": data.spec.id,
-                "spec_version": data.spec.version,
-                "model": handle.name,
-                "model_fingerprint": handle.fingerprint,
-                "dtype": handle.dtype,
-                "method": cell.method.name,
-                "method_params": asdict(cell.method),  # type: ignore[call-overload]
-                "method_code": import_closure_hash(type(cell.method).__module__),
-                "k": cell.k,
-                "max_steps": None,
-                "block_length": None if cell.block_length == data.spec.canvas else cell.block_length,
-                "canvas": data.spec.canvas,
-                "temperature": cell.temperature,
-                "seed": cell.seed,
-                "cache": DECODE_CACHE,
-                "decode_code": handle.code,
-            }
-            self._planned[cell.id] = tuple(_plan_sample(fixed, question) for question in data.questions)
+            self._planned[cell.id] = plan_samples(cell, self.task(cell), self.model(cell))
         return self._planned[cell.id]
 
     def score_key(self, cell: Cell) -> str:
@@ -199,7 +165,8 @@ class Bench:
             NotApplicable: The model cannot answer this task.
             ValueError: A sample does not fit the model, or a scoring tool does not start.
         """
-        wanted = [(cell, planned) for cell in cells for planned in self.missing(cell)]
+        offered = [cell for cell in cells if not self.missing(cell) or self._lacking(cell) is None]
+        wanted = [(cell, planned) for cell in offered for planned in self.missing(cell)]
         sample_of = {planned.decode_key: planned.question.sample for _, planned in wanted}
         data = self.task(cells[0])
         with Scoring(data, self.tools) as scoring:
@@ -234,10 +201,12 @@ class Bench:
             ValueError: A sample does not fit the model.
         """
         from decoders.batching import sweep
+        from decoders.generating import generate
 
         _ = self.task(wanted[0][0]).scorer
         handle = self.model(wanted[0][0])
-        model = self.loaded(handle)
+        model: Any = self.loaded(handle)
+        assert handle.budget is not None
         by_sample = sorted(range(len(wanted)), key=lambda i: wanted[i][1].question.sample.id)
         rows = [
             build_row(
@@ -252,7 +221,12 @@ class Bench:
             for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
         ]
         self._attempted |= {planned.decode_key for _, planned in wanted}
-        for outcome in sweep(model, rows, budget=handle.budget, on_step=on_step or self.watch.forward):
+        budget, on_step = handle.budget, on_step or self.watch.forward
+        if hasattr(model, "generate"):
+            outcomes = generate(model, rows, params_of, budget=budget, on_step=on_step)
+        else:
+            outcomes = sweep(model, rows, budget=budget, on_step=on_step)
+        for outcome in outcomes:
             cell, planned = wanted[outcome.key]
             yield record_of_row(planned.parts, outcome, self.task(cell).spec, model)
 
@@ -261,6 +235,20 @@ class Bench:
         if self.options.fresh or record != self.index.get(record.decode_key, record.score_key):
             self.store.append(record)
         self._records[record.decode_key] = record
+
+    def check_applicable(self, cell: Cell) -> None:
+        """Check that the model offers what the cell's method needs.
+
+        Raises:
+            ModelUnavailable: The model cannot be loaded.
+            NotApplicable: It does not.
+        """
+        reason = self._lacking(cell)
+        if reason is not None:
+            raise NotApplicable(reason)
+
+    def _lacking(self, cell: Cell) -> str | None:
+        return lacking(self.loaded(self.model(cell)), _setting(cell))
 
     def context(self, cell: Cell, planned: Planned, model: Denoiser) -> Any:
         """Return what the model needs beside the prompt: for an exact model the tokenised answer set.
@@ -291,8 +279,3 @@ def _setting(cell: Cell) -> Setting:
     from decoders.state import Setting
 
     return Setting(method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature)
-
-
-def _plan_sample(fixed: Mapping[str, Any], question: Question) -> Planned:
-    parts: Any = {**fixed, "sample_id": question.sample.id, "input_hash": question.input_hash}
-    return Planned(question=question, parts=parts, decode_key=decode_key_of(parts))

@@ -18,9 +18,12 @@ from pb_plugin.aggregate import aggregate
 from pb_plugin.canonical import canonical_json, digest
 from pb_plugin.cell import Cell, value_text
 from pb_plugin.cell_result import CellResult
+from pb_plugin.choices import RandomTasks
 from pb_plugin.models import ModelUnavailable
+from pb_plugin.native import params_of
+from pb_plugin.parts import DECODE_CACHE
 from pb_plugin.record import Record
-from pb_plugin.run import DECODE_CACHE, Bench
+from pb_plugin.run import Bench
 from pb_plugin.summary import Summary
 from task_specs.catalogue import task_ids
 
@@ -130,7 +133,7 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         n_planned = len(keys)
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
         unavailable = str(error)
-    values = asdict(cell.method)  # type: ignore[call-overload]
+    values = params_of(cell.method)
     swept = {name for params in cell.method.sweep for name in params} & set(values)
     fixed = [
         f"{name}={value_text(value)}" for name, value in cell.params if name not in {*swept, "upstream_exact"}
@@ -206,7 +209,11 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
         ValueError: Records that must not be averaged came together.
     """
     cells = []
+    random_tasks = RandomTasks(asked=run.asked.task, data=run.asked.data, samples=run.asked.samples)
     for cell in run.cells:
         found = (find(key, cell.score_key) for key in cell.keys)
-        cells.append(CellResult(**cell.result, records=[record for record in found if record is not None]))
+        records = [record for record in found if record is not None]
+        decoded = [record for record in records if not record.failed]
+        choices = random_tasks.choices(cell.result["task"], decoded)
+        cells.append(CellResult(**cell.result, records=records, choices=choices))
     return aggregate(cells)

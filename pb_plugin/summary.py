@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pb_plugin.order import Order
 from pb_plugin.pbx import RULES, PBx, Point, Rule, pbx
+from pb_plugin.score_mean import ScoreMean
 from pb_plugin.stats import Interval
+from task_specs.scoring.distribution import ChoiceDistribution
 
 COUNTS = ("canvas", "to_eos", "content")
 """The three token counts; each has its own tokens per step and its own PBx."""
@@ -81,7 +84,10 @@ class CellSummary:
         errors: Number of failed samples by error class.
         score_sum: Sum of the scores of the *n* samples; None when one of them is unscored or there is none.
         interval: Wilson 95 % interval of ``accuracy`` for 0/1 scores, else None.
+        scores: Mean of every score of the *n* samples, by name.
+        choices: How the right answers of a random task spread over the choices; None for other tasks.
         tps: By token count the mean over samples of count / nfe; None without samples or with an unknown nfe.
+        order: In which order positions were committed; None without samples.
         incomplete: What is missing, or None.
         unscored: Why there is no score, or None.
     """
@@ -99,7 +105,10 @@ class CellSummary:
     errors: Mapping[str, int]
     score_sum: float | None
     interval: Interval | None
+    scores: Mapping[str, ScoreMean]
+    choices: ChoiceDistribution | None
     tps: Mapping[str, float] | None
+    order: Order | None
     incomplete: str | None
     unscored: str | None
 
@@ -139,7 +148,10 @@ class CellSummary:
             "errors": dict(self.errors),
             "accuracy": self.accuracy,
             "interval": None if self.interval is None else self.interval.to_json(),
+            "scores": {name: score.to_json() for name, score in self.scores.items()},
+            "choices": None if self.choices is None else asdict(self.choices),
             "tps": None if self.tps is None else dict(self.tps),
+            "order": None if self.order is None else self.order.to_json(),
             "reason": self.reason,
         }
 

@@ -10,6 +10,7 @@ from pb_plugin import registry
 from pb_plugin.browse import answer_count, count_text, range_of
 from pb_plugin.grammar import parse_model, parse_task
 from pb_plugin.models import ModelHandle
+from pb_plugin.references import reference_facts
 from pb_plugin.report.terminal import table
 from pb_plugin.rows import answer_context
 from pb_plugin.samples import Question, TaskData
@@ -31,6 +32,14 @@ EXPLANATION = (
     "mean, min, max: C(Y|X) in bits over the samples, for tokens of the built-in tokenizer. It is what is",
     "lost when all tokens of an answer are chosen at once, each without knowing the others; where it is 0,",
     "nothing is lost at any speed. length: items of the question; answers: valid answers of a sample.",
+)
+
+TEXT_CATEGORY = "text_writing"
+
+REFERENCES_EXPLANATION = (
+    "tokens: mean length of a reference; overlap: distinct tokens that two references of a sample share, over",
+    "those that either has (mean over pairs, then samples); C: as above. All three describe the references",
+    "of these data and say nothing about the tasks: a sentence has far more right answers than are listed.",
 )
 
 STEPS_EXPLANATION = (
@@ -88,6 +97,10 @@ def theory_lines(data: Mapping[str, Any]) -> list[str]:
     """Return the table of C by task, by length where it differs, and one table for each list operation."""
     rows = [row for task in data["tasks"] for row in _bits_rows(task)]
     lines = [*table(["task", "length", "samples", "answers", "mean", "min", "max"], rows), "", *EXPLANATION]
+    with_references = [task for task in data["tasks"] if task["references"] is not None]
+    if with_references:
+        header = ["text task", "references", "tokens", "overlap", "C"]
+        lines += ["", *table(header, map(_references_row, with_references)), "", *REFERENCES_EXPLANATION]
     with_steps = [task for task in data["tasks"] if task["steps"] is not None]
     for task in with_steps:
         steps = [
@@ -97,6 +110,12 @@ def theory_lines(data: Mapping[str, Any]) -> list[str]:
         lines += ["", f"{task['task']}, n = {task['n']}"]
         lines += table(["k", "T", "L_T", "greedy", "sampled"], steps)
     return [*lines, "", *STEPS_EXPLANATION] if with_steps else lines
+
+
+def _references_row(task: Mapping[str, Any]) -> list[str]:
+    found, bits = task["references"], task["all"]["bits"]
+    overlap = "-" if found["overlap"] is None else f"{found['overlap']:.3f}"
+    return [task["task"], str(found["references"]), f"{found['tokens']:.1f}", overlap, f"{bits['mean']:.4f}"]
 
 
 def _bits_rows(task: Mapping[str, Any]) -> list[list[str]]:
@@ -135,9 +154,14 @@ def _task(task: TaskData, model: Denoiser) -> dict[str, Any]:
         "category": task.spec.category,
         "all": _part(task.questions, bits),
         "by_length": by_length,
+        "references": _references(task, model) if task.spec.category == TEXT_CATEGORY else None,
         "n": n,
         "steps": None if n is None else list_op_steps(str(task.spec.parameters["operation"]), n),
     }
+
+
+def _references(task: TaskData, model: Denoiser) -> dict[str, Any] | None:
+    return reference_facts([question.sample for question in task.questions], model.tokenizer.encode)
 
 
 def _part(questions: Sequence[Question], bits: Mapping[str, float | None]) -> dict[str, Any]:

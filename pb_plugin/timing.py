@@ -9,6 +9,30 @@ from pb_plugin.record import Record
 from pb_plugin.run import Bench
 
 
+def check_timing(config: Any) -> None:
+    """Check that this session can measure.
+
+    Args:
+        config: pytest's configuration.
+
+    Raises:
+        ValueError: pytest-benchmark is absent or switched off, or other processes disturb the clock.
+    """
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise ValueError(
+            "--pb-timing must have pytest-benchmark, which is not active; pip install pytest-benchmark"
+        )
+    for name in ("disable", "skip"):
+        if config.getoption(f"benchmark_{name}"):
+            raise ValueError(
+                f"--pb-timing must have pytest-benchmark measure, got --benchmark-{name}; leave one out"
+            )
+    if hasattr(config, "workerinput") or config.getoption("numprocesses", 0):
+        raise ValueError(
+            "--pb-timing must run in one process, got -n: workers disturb each other's clock; leave -n out"
+        )
+
+
 def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
     """Decode one sample of *cell* to warm up, then all of them under the clock, and store the records.
 

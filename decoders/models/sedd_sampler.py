@@ -172,7 +172,6 @@ class SeddGenerator:
             if absorbs:
                 newly = (canvas[:, start:] == self.graph.states - 1) & (drawn != self.graph.states - 1)
                 commit_step = torch.where(newly, step, commit_step)
-                drawn = torch.where(newly, drawn, canvas[:, start:])
             canvas = torch.cat([canvas[:, :start], drawn], dim=1)
         return [
             Decoded(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.report.beside import choice_lines, text_lines
 from pb_plugin.report.terminal import pbx_lines, score_lines
 from pb_plugin.runfile import Run, load, summarise
 from pb_plugin.store import Store, StoreIndex
@@ -74,7 +75,8 @@ class StoredReport:
             f"run {run['file']}, {run['n_cells']} items, made {run['created'] or 'at an unknown time'}",
             "",
         ]
-        lines += [*pbx_lines(self.summary), *score_lines(self.summary)]
+        lines += [*pbx_lines(self.summary), *text_lines(self.summary)]
+        lines += [*score_lines(self.summary), *choice_lines(self.summary)]
         lines += [f"not run, {n} item{'s' * (n > 1)}: {reason}" for reason, n in self.unavailable.items()]
         lines += [f"conflict: {message}" for message in self.conflicts]
         lines += self.run.notes

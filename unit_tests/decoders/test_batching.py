@@ -16,9 +16,12 @@ from decoders.models.ideal import Ideal
 from decoders.state import Decoded, Failed, Row, Setting, StepUpdate
 from decoders.testing import HashDenoiser, check_method
 from decoders.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
+from decoders.unmasking.dapd import DAPD
 from decoders.unmasking.factor import Factor
+from decoders.unmasking.klass import KLASS
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import TopK, confidence, entropy
+from decoders.unmasking.wino import WINO
 
 MASK = HashDenoiser.mask_id
 
@@ -67,7 +70,11 @@ METHODS = [
     Factor(f=1.6),
     Frozen(),
     Frozen(group=1),
+    KLASS(tau=0.2, eps=2.0),
+    KLASS(tau=0.2, eps=2.0, history=1, upstream_exact=True),
+    WINO(tau1=0.2),
 ]
+WITH_ATTENTION = [DAPD(tau_min=0.3, tau_max=0.9)]
 
 
 def answer_contexts():
@@ -92,7 +99,7 @@ CONTEXTS = answer_contexts()
 def mixtures(draw, exact=False):
     rows = []
     for index in range(draw(st.integers(2, 9))):
-        method = draw(st.sampled_from(METHODS))
+        method = draw(st.sampled_from(METHODS if exact else METHODS + WITH_ATTENTION))
         length = 8 if exact else draw(st.sampled_from([4, 8]))
         setting = Setting(
             method=method,

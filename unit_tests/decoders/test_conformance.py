@@ -96,6 +96,11 @@ DECLARATIONS = {
     "family": (lambda: declaring(family="other"), "family must be static or adaptive, got 'other'"),
     "flag": (lambda: declaring(takes_k=1), "takes_k must be True or False, got 1"),
     "needs": (lambda: declaring(needs=()), r"needs must be a frozenset, got \(\)"),
+    "unknown need": (
+        lambda: declaring(needs=frozenset({"probs"})),
+        r"needs must be among \['attention', 'probabilities', 'shadow'\], got \['probs'\]",
+    ),
+    "scope": (lambda: declaring(scope="row"), "scope must be block or generated, got 'row'"),
     "sweep": (lambda: declaring(sweep=()), "sweep must hold at least one parameter set"),
     "sweep of numbers": (lambda: declaring(sweep=(1,)), "sweep must hold mappings of parameters"),
 }

@@ -11,9 +11,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import pytest
 
@@ -22,67 +20,12 @@ from task_specs.scoring.languagetool import Backend, Grammar, GrammarCache, Gram
 from task_specs.scoring.languagetool_backend import downloaded_folder, find_java
 from task_specs.scoring.languagetool_client import server_url, version_of
 from task_specs.scoring.languagetool_server import ServerStartError, class_path, start_server
+from unit_tests.languagetool_stand_in import StandIn, reply
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT / ".." / "shared" / "languagetool"
-LANGUAGES = [{"name": "English (US)", "code": "en", "longCode": "en-US"}]
 
 pytest.importorskip("language_tool_python", reason="needs language-tool-python")
-
-
-def reply(*rules, version="6.8", **more):
-    matches = [{"rule": {"id": rule}, "message": "no"} for rule in rules]
-    return 200, json.dumps(
-        {"software": {"version": version, "buildDate": "today"}, "matches": matches, **more}
-    )
-
-
-def one_match_for_each_x(text):
-    return reply(*["X"] * text.count("x"))
-
-
-class StandIn:
-    """A loopback server with LanguageTool's addresses; *answer* maps a text to (status, body)."""
-
-    def __init__(self, answer=one_match_for_each_x, languages=LANGUAGES):
-        self.asked = []
-        self.in_flight = 0
-        self.most_in_flight = 0
-        lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send(200, json.dumps(languages))
-
-            def do_POST(self):
-                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                with lock:
-                    outer.asked.append(form["text"][0])
-                    outer.in_flight += 1
-                    outer.most_in_flight = max(outer.most_in_flight, outer.in_flight)
-                assert form["language"] == ["en-US"]
-                status, body = answer(form["text"][0])
-                with lock:
-                    outer.in_flight -= 1
-                self.send(status, body)
-
-            def send(self, status, body):
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture

@@ -141,6 +141,24 @@ def test_a_sample_is_whole_reproducible_and_does_not_depend_on_its_batch(
     check_generator(sampler, params, rows=rows)
 
 
+@pytest.mark.parametrize("predictor", ["analytic", "euler"])
+def test_committed_tokens_of_the_absorbing_graph_never_change(samplers, predictor):
+    sampler = samplers["absorb"]
+    canvas = ids(1, 9)
+    canvas[0, 5:] = MASK
+    for step in (0.1, None):
+        with torch.inference_mode():
+            weights = sampler.weights(
+                canvas,
+                everywhere(canvas),
+                everywhere(canvas).nonzero(),
+                time=0.5,
+                step=step,
+                predictor=predictor,
+            )
+        assert [row.nonzero().flatten().tolist() for row in weights[:5]] == canvas[0, :5, None].tolist()
+
+
 def test_another_seed_gives_another_sample(samplers, make_row):
     first, second = (make_row(0, [1, 2], 12, seed=seed) for seed in (0, 1))
     assert samplers["absorb"].generate([first], {})[0].ids != samplers["absorb"].generate([second], {})[0].ids

@@ -97,6 +97,13 @@ def test_draws_follow_the_weights():
     torch.testing.assert_close(counts, torch.tensor([0.5, 0.0, 0.25, 0.25, 0.0]), atol=0.03, rtol=0.0)
 
 
+def test_draws_of_other_rows_positions_and_steps_are_other_draws():
+    weights = torch.ones(8, 100_000, dtype=torch.float64)
+    drawn = torch.stack([sedd_sampler._draw(weights, torch.tensor([3, 4]), 4, step) for step in range(3)])
+    assert len(set(drawn.flatten().tolist())) == 24
+    assert torch.equal(sedd_sampler._draw(weights[:4], torch.tensor([4]), 4, 2)[0], drawn[2, 1])
+
+
 @pytest.mark.parametrize("value", [float("nan"), -1.0])
 def test_scores_without_a_usable_weight_are_an_error_of_the_model(value):
     weights = torch.full((4, 3), value, dtype=torch.float64)

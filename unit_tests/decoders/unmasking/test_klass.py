@@ -1,4 +1,4 @@
-"""KLASS: how many forwards stability takes, the divergence by hand, and what is done when nothing is ready."""
+"""KLASS: how many forwards stability takes, the divergence by hand, and what happens when none is ready."""
 
 import math
 from dataclasses import replace

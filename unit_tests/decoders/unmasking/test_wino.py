@@ -144,21 +144,21 @@ def exact(texts, weights, method, n):
 
 
 def test_the_exact_model_keeps_what_agrees():
-    """a is 4/7 and accepted; given it the second letter is b or x, and a stays certain."""
+    """An a is 4/7 and accepted; given it the second letter is b or x, and a stays certain."""
     found, decoded = exact(["ab", "ax", "cd"], [2.0, 2.0, 3.0], WINO(tau1=0.5), 20)
     assert set(found) == {"ab", "ax"}
     assert {(row.nfe, row.remasks) for row in decoded} == {(2, 0)}
 
 
 def test_the_exact_model_revokes_what_was_committed_together_and_does_not_agree():
-    """Six equal answers that are shifts of each other: tau1 = 0 accepts five letters at once, mostly nonsense.
+    """Eight answers, shifts of each other: tau1 = 0 accepts five letters at once, mostly nonsense.
 
     A letter that most others contradict has a verified probability of 0, so the second step revokes, but
     fewer than five: what is left decides the answer.
     """
-    shifts = ["abcdef"[i:] + "abcdef"[:i] for i in range(6)]
-    found, decoded = exact(shifts, [1.0] * 6, WINO(tau1=0.0), 40)
-    plain, _ = exact(shifts, [1.0] * 6, WINO(tau1=0.0, tau2=0.0), 40)
+    shifts = ["abcdefgh"[i:] + "abcdefgh"[:i] for i in range(8)]
+    found, decoded = exact(shifts, [1.0] * 8, WINO(tau1=0.0), 40)
+    plain, _ = exact(shifts, [1.0] * 8, WINO(tau1=0.0, tau2=0.0), 40)
     assert sum(row.remasks for row in decoded) > 0
     assert sum(found[text] for text in shifts) > sum(plain[text] for text in shifts)
 

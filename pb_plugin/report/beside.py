@@ -1,0 +1,66 @@
+"""What stands beside the scores of PBx: every other score of the text tasks, and the choices of random tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pb_plugin.report.terminal import MOST_SETTINGS, table
+from pb_plugin.score_mean import ScoreMean
+from pb_plugin.summary import CellSummary, Summary, setting_label
+
+TEXT_CATEGORY = "text_writing"
+TEXT_SCORES = ("grammar", "inclusion", "combined", "rougeL", "one_minus_bleu", "bertscore")
+"""The shown scores of a text task, in this order; JSON has all."""
+
+CHOICE_EXPLANATION = (
+    "right: right answers; entropy: of the choices among them, over its maximum (1: even, 0: always the same);",
+    "even: the entropy that an even choice is expected to show with so few; p: chance of a choice as uneven.",
+)
+
+
+def text_lines(summary: Summary) -> list[str]:
+    """Return a table per text task and curve: its scores down, settings across, in percent.
+
+    A score that no cell of the table has is no row; its reason stands below the tables, once.
+    """
+    lines: list[str] = []
+    reasons: dict[str, None] = {}
+    for curve in summary.curves:
+        cells = [cell for cell in curve.cells if cell.category == TEXT_CATEGORY and cell.scores]
+        for task in dict.fromkeys(cell.task for cell in cells):
+            of_task = [cell for cell in cells if cell.task == task]
+            found = [(name, score) for cell in of_task for name, score in cell.scores.items()]
+            reasons |= {f"{name}: {score.reason}": None for name, score in found if score.reason}
+            shown = [name for name in TEXT_SCORES if any(n == name and s.mean is not None for n, s in found)]
+            for start in range(0, len(of_task) if shown else 0, MOST_SETTINGS):
+                part = of_task[start : start + MOST_SETTINGS]
+                header = [f"{task} {curve.identity.label}", *(setting_label(cell.setting) for cell in part)]
+                rows = [[name, *(_percent(cell.scores.get(name)) for cell in part)] for name in shown]
+                lines += [*table(header, rows), ""]
+    missing = [f"no mean of {reason}" for reason in reasons]
+    return [*lines, *missing, ""] if missing else lines
+
+
+def _percent(score: ScoreMean | None) -> str:
+    return "-" if score is None or score.mean is None else f"{100 * score.mean:.0f}"
+
+
+def choice_lines(summary: Summary) -> list[str]:
+    """Return one table of the random tasks at one token per step: is the choice of an answer even?"""
+    rows = [row for cell in summary.cells if is_one_by_one(cell) for row in _choice_row(cell)]
+    if not rows:
+        return []
+    header = ["choices at one token per step", "right", "entropy", "even", "p"]
+    return [*table(header, rows), *CHOICE_EXPLANATION, ""]
+
+
+def is_one_by_one(cell: CellSummary) -> bool:
+    """Return whether every sample of the cell took as many forwards as its canvas has positions."""
+    return cell.tps is not None and cell.tps["canvas"] == 1.0
+
+
+def _choice_row(cell: CellSummary) -> Iterable[Sequence[str]]:
+    found = cell.choices
+    if found is not None:
+        numbers = (found.entropy_ratio, found.entropy_ratio_unbiased, found.p_value)
+        yield [cell.label, str(found.n_right), *("-" if n is None else f"{n:.3f}" for n in numbers)]
