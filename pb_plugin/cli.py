@@ -148,6 +148,23 @@ def _parser() -> argparse.ArgumentParser:
         "task", nargs="*", metavar="TASK", help="tasks as pytest --task takes them; none: all"
     )
 
+    frequencies = add(
+        "frequencies",
+        _frequencies,
+        "count the tokens of texts, for the method pc_sampler",
+        "frequencies counts.json README.md --tokenizer DIR",
+    )
+    frequencies.add_argument("out", metavar="OUT.json", type=Path, help="the table to write")
+    frequencies.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, help="texts in UTF-8, each encoded as a whole"
+    )
+    frequencies.add_argument(
+        "--tokenizer",
+        metavar="DIR",
+        type=Path,
+        help="the folder of the model's tokenizer.json. Default: the built-in tokenizer of ideal",
+    )
+
     doctor = add(
         "doctor",
         _doctor,
@@ -243,6 +260,13 @@ def _theory(arguments: argparse.Namespace) -> Outcome:
     from pb_plugin.theory_table import theory, theory_lines
 
     return _text(arguments, theory(split_values(arguments.task, name="task")), theory_lines), 0
+
+
+def _frequencies(arguments: argparse.Namespace) -> Outcome:
+    from pb_plugin.frequency_table import table_lines, write_table
+
+    data = write_table(arguments.out, arguments.files, arguments.tokenizer)
+    return _text(arguments, data, table_lines), 0
 
 
 def _doctor(arguments: argparse.Namespace) -> Outcome:

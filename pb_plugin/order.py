@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Vectors = Sequence[tuple[int, ...]]
 
+PAIRS_AT_ONCE = 2**20
+"""Pairs of positions that are compared at once."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
@@ -81,9 +84,12 @@ def _mean(vectors: Vectors, partner: Partner, correlation: Correlation) -> float
     for vector in vectors:
         by_length.setdefault(len(vector), {})[vector] = None
     found: dict[tuple[int, ...], float | None] = {}
-    for unique in by_length.values():
-        x = np.array(list(unique), dtype=np.int64)
-        found.update(zip(unique, correlation(x, partner(x)), strict=True))
+    for length, members in by_length.items():
+        unique, at_once = list(members), max(1, PAIRS_AT_ONCE // max(1, length) ** 2)
+        for start in range(0, len(unique), at_once):
+            part = unique[start : start + at_once]
+            x = np.array(part, dtype=np.int64)
+            found.update(zip(part, correlation(x, partner(x)), strict=True))
     values = [value for vector in vectors if (value := found[vector]) is not None]
     return math.fsum(values) / len(values) if values else None
 
