@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from decoders.batching import Budget, decode, sweep
     from decoders.protocols import Denoiser, Generator, ModelRequest, UnmaskingMethod
-    from decoders.state import Decoded, DecodeError, Failed, Row, Setting, StepUpdate, StepView
+    from decoders.state import Decoded, DecodeError, Failed, NotSupported, Row, Setting, StepUpdate, StepView
 
 __all__ = [
     "Budget",
@@ -19,6 +19,7 @@ __all__ = [
     "Failed",
     "Generator",
     "ModelRequest",
+    "NotSupported",
     "Row",
     "Setting",
     "StepUpdate",

@@ -14,7 +14,10 @@ CAPABILITIES = {SHADOW: HasShadow, ATTENTION: HasAttention}
 """Needs that a denoiser may lack; probabilities are made of plain logits."""
 
 DENSE_BYTES = 256 * 2**20
-"""What the dense probabilities, or the attention maps, of one forward may take; one row always fits."""
+"""What the dense probabilities, or the attention maps, of one forward may take; one row always fits.
+
+A method may hold several tensors of this size: those of the forward before, and what it computes from both.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -99,7 +99,7 @@ def _check_one_step(method: UnmaskingMethod, *, seed: int, sharpness: float) -> 
     assert _same(view, update, again), "the same view gives the same update"
     for index in everyone:
         alone_view = example_view(slots, [index], sharpness=sharpness)
-        alone, _ = method.step(alone_view, method.init(alone_view))
+        alone, alone_after = method.step(alone_view, method.init(alone_view))
         row = StepUpdate(
             unmask=update.unmask[[index]],
             tokens=update.tokens[[index]],
@@ -107,6 +107,9 @@ def _check_one_step(method: UnmaskingMethod, *, seed: int, sharpness: float) -> 
         )
         assert _same(alone_view, row, alone), (
             f"a row's update does not depend on its batch mates (row {index})"
+        )
+        assert _same_memory(after, index, alone_after), (
+            f"a row's memory does not depend on its batch mates (row {index})"
         )
 
 
@@ -128,6 +131,13 @@ def _check_memory(memory: Any, n_rows: int) -> None:
         tensor = getattr(memory, f.name)
         good = isinstance(tensor, Tensor) and tensor.shape[:1] == (n_rows,)
         assert good, f"memory.{f.name} must be a tensor with the {n_rows} rows as dimension 0"
+
+
+def _same_memory(memory: Any, index: int, alone: Any) -> bool:
+    if memory is None or alone is None:
+        return memory is alone
+    pairs = [(getattr(memory, f.name)[index], getattr(alone, f.name)[0]) for f in fields(memory)]
+    return all(torch.allclose(a.double(), b.double(), equal_nan=True) for a, b in pairs)
 
 
 def _check_update(method: UnmaskingMethod, view: StepView, update: StepUpdate) -> None:

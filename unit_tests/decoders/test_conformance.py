@@ -53,6 +53,8 @@ class Best:
             remask = ~view.eligible & (view.tokens == 2)
         elif self.fault == "not bool":
             unmask = unmask.long()
+        elif self.fault == "memory of mates":
+            return StepUpdate(unmask=unmask, tokens=tokens), Memory(steps=view.step + len(view.step))
         return StepUpdate(unmask=unmask, tokens=tokens, remask=remask), memory
 
 
@@ -65,6 +67,7 @@ LAWS = {
     "draws its own numbers": "the same view gives the same update",
     "remasks": "only a method that declares may_remask masks again",
     "not bool": r"unmask must be bool, got torch\.int64",
+    "memory of mates": r"a row's memory does not depend on its batch mates \(row 0\)",
     "memory is a list": "memory is None or a frozen dataclass of tensors, got list",
     "memory of one row": r"memory\.steps must be a tensor with the 4 rows as dimension 0",
 }

@@ -13,7 +13,7 @@ from pb_plugin.cli import HELP_WIDTH, main
 from pb_plugin.models import ModelUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("browse", "report", "points", "theory", "doctor")
+COMMANDS = ("browse", "report", "points", "theory", "frequencies", "doctor")
 
 
 def run_in_process(code, **settings):

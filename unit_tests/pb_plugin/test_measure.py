@@ -3,6 +3,7 @@
 import os
 import threading
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +17,9 @@ from unit_tests.languagetool_stand_in import FIRST_TEXT, StandIn, reply
 
 pytest.importorskip("language_tool_python", reason="needs language-tool-python")
 
-SAMPLE = Sample(id="a", fields={}, facts={"text": "source"})
+SAMPLE = Sample(
+    id="a", fields={}, facts={"text": "source"}, shots=(), example="", answers=None, template=None, length=1
+)
 
 
 @pytest.fixture
@@ -155,7 +158,7 @@ def test_without_a_backend_the_ways_out_are_told_once(tools, env):
 
 
 def test_later_names_the_command_and_no_ways_out():
-    found = Tools(grammar="later", bertscore=None, folder=None or measure.Path("none"), env={})
+    found = Tools(grammar="later", bertscore=None, folder=Path("none"), env={})
     assert found.unscored == "grammar is left for later (--pb-grammar later); score it with pb rescore"
     assert found.key({GRAMMAR}) == "/grammar=later:later"
 

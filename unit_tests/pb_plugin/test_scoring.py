@@ -9,7 +9,6 @@ import pytest
 from pb_plugin import scoring as module
 from pb_plugin.samples import ScorerFailed
 from pb_plugin.scoring import Decoded, Scoring
-from task_specs.sample import Sample
 from task_specs.scoring import Scored
 
 PATIENCE_S = 30.0
@@ -56,7 +55,7 @@ def decoded(make_record):
     def make(text, number=0):
         record = make_record(parts={"sample_id": f"s{number:03d}"}, text=text)
         record = replace(record, scores={}, score_reasons={}, score_key="")
-        return Decoded(record=record, sample=Sample(id=f"s{number:03d}", fields={}))
+        return Decoded(record=record, sample=None)
 
     return make
 
