@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Every command takes --json, and --help shows an example of it.",
     )
     parser.set_defaults(run=None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND [ARGS]")
     add = partial(_add, commands)
 
     browse = add(

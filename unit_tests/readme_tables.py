@@ -1,6 +1,7 @@
 """The tables of README.md that are generated: ``python -m unit_tests.readme_tables [--write]``.
 
-Loopholes and findings come from the committed tables that other tests compare with scorers and files.
+Loopholes, findings and the text tasks come from committed tables that other tests compare with scorers, files
+and decoded samples.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import Any
 
 from pb_plugin.options import TABLE
 from pb_plugin.suites import SUITES
+from task_specs.data_card import as_markdown
 from task_specs.findings import Finding, as_table
+from unit_tests import text_on_ideal
 from unit_tests.readme_text import README, text, with_tables
 
 GOLDEN = Path(__file__).parent / "task_specs" / "golden"
+SCORE_NAMES = {"rougeL": "ROUGE-L", "one_minus_bleu": "1-BLEU"}
 
 
 def golden(name: str) -> list[dict[str, Any]]:
@@ -66,9 +70,28 @@ def findings_table() -> str:
     return as_table(Finding(**row) for row in golden("released_findings.json"))
 
 
+def text_on_ideal_table() -> str:
+    """Return C and the mean scores of the text tasks on `ideal`: settings across."""
+    found = json.loads(text_on_ideal.GOLDEN.read_text(encoding="utf-8"))
+    rows, last = [], None
+    for row in found["means"]:
+        task = row["task"]
+        first = [task, f"{found['bits'][task]:.1f}"] if task != last else ["", ""]
+        last = task
+        shown = [_percent(value / 100) for value in row["percent"]]
+        rows.append([*first, SCORE_NAMES.get(row["score"], row["score"]), row["method"], *shown])
+    return _markdown(["task", "C", "score", "method", *(f"k={k}" for k in text_on_ideal.KS)], rows)
+
+
 def tables() -> Mapping[str, str]:
     """Return every generated table by the name in its mark."""
-    return {"options": options_table(), "loopholes": loopholes_table(), "findings": findings_table()}
+    return {
+        "options": options_table(),
+        "loopholes": loopholes_table(),
+        "findings": findings_table(),
+        "text_on_ideal": text_on_ideal_table(),
+        "text_data": as_markdown(),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -102,7 +102,7 @@ class Rescored:
         results = sum(task.results for task in self.tasks)
         stored = sum(len(task.records) for task in self.tasks)
         changes = [change for task in self.tasks for change in task.changes]
-        lines = [f"run {self.before.name}: {results} results of {len(self.tasks)} tasks"]
+        lines = [f"run {self.before.name}: {_count(results, 'result')} of {_count(len(self.tasks), 'task')}"]
         if changes:
             rows = [
                 [f"{task.task} {mean.score}", str(mean.changed), _number(mean.before), _number(mean.after)]
@@ -127,12 +127,16 @@ class Rescored:
                 lines.append(f"{task.task}: left as it was: {task.left}")
             if task.failures:
                 lines.append(
-                    f"{task.task}: no score for {len(task.failures)} results; first: {task.failures[0]}"
+                    f"{task.task}: no score for {_count(len(task.failures), 'result')}; first: {task.failures[0]}"
                 )
         if self.after == self.before and not stored:
             return [*lines, "nothing was written"]
-        return [*lines, f"{stored} records stored in {self.store}; run {self.after.name}"]
+        return [*lines, f"{_count(stored, 'record')} stored in {self.store}; run {self.after.name}"]
 
 
 def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4f}"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"

@@ -159,3 +159,35 @@ def test_running_out_of_memory_splits_the_cache_with_its_rows(cache):
     ]
     expected = {outcome.key: outcome for outcome in sweep(HashDenoiser(), rows)}
     assert {outcome.key: outcome for outcome in sweep(Small(), rows)} == expected
+
+
+class FullOnce(HashDenoiser):
+    """Runs out of memory once, at its call number *at*."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.left = at
+
+    def with_cache(self, canvas, attend, query, contexts, cache, rows, window):
+        self.left -= 1
+        if self.left == 0:
+            raise torch.OutOfMemoryError("tried to allocate")
+        return super().with_cache(canvas, attend, query, contexts, cache, rows, window)
+
+
+@pytest.mark.parametrize("at", range(1, 16))
+def test_rows_that_just_entered_are_split_from_those_with_a_cache(at):
+    """Rows of 4 and of 1 step leave and enter at different times; the split may fall anywhere."""
+    rows = [
+        Row(
+            key=i,
+            prompt_ids=(2 + i, 3),
+            gen_length=8,
+            setting=Setting(method=left_to_right(), k=(1, 4, 2)[i % 3], block_length=4, cache="dual"),
+            sample_id=str(i),
+        )
+        for i in range(10)
+    ]
+    expected = {outcome.key: outcome for outcome in sweep(HashDenoiser(), rows)}
+    budget = Budget(tokens=1000, max_rows=5)
+    assert {outcome.key: outcome for outcome in sweep(FullOnce(at), rows, budget=budget)} == expected

@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 
 from decoders import needs
+from decoders.answer_sets import enumerated
 from decoders.batching import Budget, sweep
 from decoders.models.ideal import Ideal
 from decoders.needs import Needs, needs_of
@@ -199,6 +200,30 @@ def test_rows_with_dense_tensors_are_few_at_a_time_and_others_are_not(monkeypatc
     sizes.clear()
     list(sweep(HashDenoiser(), rows_of(*[EASY] * 8), on_step=sizes.append))
     assert max(sizes) == 8
+
+
+def test_what_a_method_remembers_of_a_narrow_support_is_joined_with_a_wide_one():
+    tokenizer, model = PieceTokenizer(), ideal()
+    give = {"gen_length": 4, "eos_id": EOS_ID, "sample": "s"}
+    contexts = [
+        enumerated(tokenizer, texts, [1.0] * len(texts), **give)
+        for texts in (["ab", "ba"], ["abcd", "dcba"], ["q"], ["efgh", "hgfe", "stuv"])
+    ]
+    rows = [
+        Row(
+            key=i,
+            prompt_ids=(),
+            gen_length=4,
+            setting=Setting(method=KLASS(tau=0.6, history=1 + i % 2)),
+            sample_id=str(i),
+            context=contexts[i % 4],
+        )
+        for i in range(12)
+    ]
+    alone = {row.key: next(iter(sweep(model, [row]))) for row in rows}
+    for max_rows in (2, 3, 12):
+        budget = Budget(tokens=1000, max_rows=max_rows)
+        assert {outcome.key: outcome for outcome in sweep(model, rows, budget=budget)} == alone
 
 
 def test_shadow_columns_count_in_the_size_of_a_forward():

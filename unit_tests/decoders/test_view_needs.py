@@ -6,9 +6,15 @@ from typing import ClassVar
 import pytest
 import torch
 
+from decoders.answer_sets import TokenAnswers
 from decoders.batching import decode, sweep
+from decoders.forwards import interpret, listen
+from decoders.loop import settle
+from decoders.models.ideal import Ideal
+from decoders.slots import admit
 from decoders.state import Row, Setting
 from decoders.testing import HashDenoiser, example_slots, example_view
+from decoders.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.unmasking.top_k import TopK, confidence
 from decoders.unmasking.wino import WINO
 
@@ -99,3 +105,24 @@ def test_shadows_that_are_not_finite_fail_their_row_only():
     assert outcomes[1].error.kind == "model_error"
     assert "the denoiser gave logits that are not finite" in str(outcomes[1].error)
     assert {key: outcomes[key] for key in (0, 2)} == {key: expected[key] for key in (0, 2)}
+
+
+def test_a_given_token_that_no_answer_has_is_verified_with_probability_0():
+    """A template fixed 99, which the support lacks; of the second token 1 of 3 answers says otherwise."""
+    tokenizer = PieceTokenizer()
+    model = Ideal(tokenizer, mask_id=MASK_ID, eos_id=EOS_ID, vocab_size=200)
+    ids = torch.tensor([[4, 5, 6], [4, 5, 7], [8, 9, 6]])
+    answers = TokenAnswers(ids=ids, weights=torch.ones(3), support=torch.unique(ids))
+    for given, verified in ((99, 0.0), (4, 2 / 3)):
+        row = Row(
+            key=0,
+            prompt_ids=(),
+            gen_length=3,
+            setting=Setting(method=WINO()),
+            template_ids=(given, MASK_ID, MASK_ID),
+            context=answers,
+        )
+        slots, _ = settle(admit([row], model, 0), model)
+        found = interpret(slots, listen(slots, model), unbiased=True)
+        assert found.verified[0].tolist() == pytest.approx([verified, 0.0, 0.0])
+        assert found.usable.all()

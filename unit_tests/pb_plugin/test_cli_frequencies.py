@@ -1,4 +1,4 @@
-"""``pb frequencies``: the counts are those of the tokenizer, the method takes the table, bad requests are told."""
+"""``pb frequencies``: the tokenizer's counts, a table that the method takes, and bad requests in one line."""
 
 import json
 import sys
@@ -41,9 +41,12 @@ def test_tokens_of_the_built_in_tokenizer_are_counted_over_all_texts(pb, tmp_pat
 
 
 def test_each_file_is_encoded_on_its_own(pb, tmp_path):
-    write(tmp_path, a="Ali", b="ce")
+    """Alice in two files is no name; one letter of the alphabet is a token of its own."""
+    write(tmp_path, a="A", b="lice", c="Alice")
     pb("t.json", "a.txt", "b.txt")
-    assert read_counts("t.json").total == 5
+    apart = read_counts("t.json")
+    pb("t.json", "c.txt")
+    assert apart.total > read_counts("t.json").total == 1
 
 
 def test_the_tokenizer_in_a_folder_is_taken(pb, tmp_path, llada_tokenizer_text):

@@ -1,4 +1,4 @@
-"""Order statistics: scipy's numbers, the published examples by hand, no NaN, and what a record cannot tell."""
+"""Order statistics: scipy's numbers, published examples by hand, no NaN, and what no record can tell."""
 
 import json
 import math
