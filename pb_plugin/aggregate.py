@@ -89,7 +89,9 @@ def _summarise(cell: CellResult) -> CellSummary:
     scores, unscored = _scores(cell, decoded)
     missing = cell.n_planned - len(cell.records)
     incomplete = None
-    if missing or errors:
+    if cell.unavailable is not None and not cell.records:
+        unscored = cell.unavailable
+    elif missing or errors:
         failures = ", ".join(f"{number} {name}" for name, number in sorted(errors.items()))
         incomplete = (
             f"{len(decoded)} of {cell.n_planned} planned samples decoded ({missing} missing, "

@@ -41,7 +41,7 @@ class Controller:
         if plain["reason"] is not None:
             self._reasons[plain["reason"]] = self._reasons.get(plain["reason"], 0) + 1
         if report.skipped and isinstance(report.longrepr, tuple):
-            reason = report.longrepr[2]
+            reason = report.longrepr[2].removeprefix("Skipped: ")
             self._skips[reason] = self._skips.get(reason, 0) + 1
 
     @pytest.hookimpl(wrapper=True)

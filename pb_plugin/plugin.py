@@ -150,8 +150,13 @@ def pb_model(pb_cell: Cell, pb_session: BenchSession) -> ModelHandle:
 @pytest.fixture
 def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) -> Callable[[Cell], None]:
     """Decode what is missing of a cell with its group; a model that cannot be loaded is an error here."""
+    from pb_plugin.rows import NotApplicable
+
     with _named_errors():
         pb_session.begin(pb_cell)
+        unscorable = pb_session.bench.unscorable(pb_cell)
+        if unscorable is not None:
+            raise NotApplicable(unscorable)
         if pb_session.options.timing or pb_session.bench.missing(pb_cell):
             pb_session.bench.loaded(pb_model)
 

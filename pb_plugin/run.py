@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pb_plugin.cell import Cell
-from pb_plugin.measure import Tools
+from pb_plugin.measure import GRAMMAR, Tools
 from pb_plugin.models import ModelHandle
 from pb_plugin.native import params_of
 from pb_plugin.options import Options
@@ -235,6 +235,11 @@ class Bench:
         if self.options.fresh or record != self.index.get(record.decode_key, record.score_key):
             self.store.append(record)
         self._records[record.decode_key] = record
+
+    def unscorable(self, cell: Cell) -> str | None:
+        """Return why this run has no grammar for a task that needs it; such a task is not decoded."""
+        backend = self.tools.unscored if GRAMMAR in self.task(cell).spec.needs else None
+        return backend if self.options.grammar != "later" else None
 
     def check_applicable(self, cell: Cell) -> None:
         """Check that the model offers what the cell's method needs.

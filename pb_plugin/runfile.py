@@ -130,6 +130,7 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         data = bench.task(cell)
         spec, score_key = data.spec, bench.score_key(cell)
         keys = tuple(planned.decode_key for planned in bench.planned(cell))
+        unavailable = bench.unscorable(cell)
         n_planned = len(keys)
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
         unavailable = str(error)
@@ -215,5 +216,7 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
         records = [record for record in found if record is not None]
         decoded = [record for record in records if not record.failed]
         choices = random_tasks.choices(cell.result["task"], decoded)
-        cells.append(CellResult(**cell.result, records=records, choices=choices))
+        cells.append(
+            CellResult(**cell.result, unavailable=cell.unavailable, records=records, choices=choices)
+        )
     return aggregate(cells)

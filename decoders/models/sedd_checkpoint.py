@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from decoders.models.sedd_noise import Geometric, LogLinear, Noise
 from decoders.protocols import ModelRequest
 from decoders.self_tests import SelfTest, all_passed, rotary_tables
 from decoders.weights import load_weights
+
+LOGGER = logging.getLogger(__name__)
 
 PRESETS = MappingProxyType(
     {
@@ -77,8 +80,12 @@ class Sedd:
         return self.tokens - 1
 
     def check_length(self, length: int) -> None:
-        """Raise a ValueError for a canvas longer than the network was trained with."""
-        if length > self.max_length:
+        """Raise a ValueError for a canvas longer than the network was trained with.
+
+        Without a tokenizer any length is allowed: bytes are many more than tokens, and rotary positions have
+        no end; `load_sedd` has said so.
+        """
+        if length > self.max_length and not self.tokenizer.is_fallback:
             raise ValueError(
                 f"canvas of {self.name!r} must be at most {self.max_length} tokens long, got {length}; "
                 "use shorter prompts, fewer worked examples or a shorter generated region"
@@ -132,15 +139,18 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
         )
     tensors = load_weights(network, directory, rename=same_key, ties={}, dtype=torch.float32, device=device)
     rope = rotary_tables(network, ROTARY_THETA, hidden // heads)
+    tokenizer, max_length = _tokenizer(request, directory, tokens), config.integer("model.length")
+    if tokenizer.is_fallback:
+        LOGGER.warning("%r has no tokenizer: canvases above its %d bytes are taken", request.name, max_length)
     return Sedd(
         name=request.name,
         directory=directory,
         device=device,
         tokens=tokens,
-        max_length=config.integer("model.length"),
+        max_length=max_length,
         graph=config.values["graph.type"],
         noise=_noise(config),
-        tokenizer=_tokenizer(request, directory, tokens),
+        tokenizer=tokenizer,
         network=network,
         self_tests=(keys_test(tensors), *all_passed(request.name, (rope,))),
     )

@@ -41,6 +41,7 @@ class KLASS:
     the block is evaluated, and a quota larger than the masks left overwrites no visible token. Under
     `upstream_exact` the previous distributions start as zeros, everything persists across blocks for all
     masked positions, no position is ready in the first H - 1 forwards of a block, and tau must be exceeded.
+    The published code for Dream (src/model/dream_klass.py) has one block and follows the rule as it is here.
 
     Defaults: tau 0.9, eps 0.01, history 2, published with tau from 0.6 to 0.9 and eps from 0.001 to 0.015.
     Limits: eps -> 0 is top-k by confidence.

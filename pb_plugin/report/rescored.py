@@ -126,9 +126,8 @@ class Rescored:
             if task.left is not None:
                 lines.append(f"{task.task}: left as it was: {task.left}")
             if task.failures:
-                lines.append(
-                    f"{task.task}: no score for {_count(len(task.failures), 'result')}; first: {task.failures[0]}"
-                )
+                failed = _count(len(task.failures), "result")
+                lines.append(f"{task.task}: no score for {failed}; first: {task.failures[0]}")
         if self.after == self.before and not stored:
             return [*lines, "nothing was written"]
         return [*lines, f"{_count(stored, 'record')} stored in {self.store}; run {self.after.name}"]

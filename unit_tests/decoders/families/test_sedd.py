@@ -1,8 +1,11 @@
 """SEDD: its network, its mask predictor and its samplers."""
 
 import json
+import logging
 import math
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -199,16 +202,35 @@ def test_rows_that_the_sampler_cannot_decode_are_refused(samplers, make_row):
         ValueError, match="template_ids must be None for 'sedd', got a template in row 3; infilling"
     ):
         sampler.generate([make_row(3, [1], 2, template_ids=(255, 1))], {})
+
+
+def of_tokens(model):
+    """Return *model* as if its checkpoint had a tokenizer."""
+    tokenizer = SimpleNamespace(is_fallback=False)
+    return replace(model, checkpoint=replace(model.checkpoint, tokenizer=tokenizer))
+
+
+def test_a_canvas_longer_than_the_sampler_is_refused(samplers, make_row):
     with pytest.raises(
         ValueError, match="canvas of 'sedd' must be at most 64 tokens long, got 70; use shorter"
     ):
-        sampler.generate([make_row(0, [1] * 66, 4)], {})
+        of_tokens(samplers["absorb"]).generate([make_row(0, [1] * 66, 4)], {})
 
 
 def test_a_canvas_longer_than_the_mask_predictor_is_refused(model):
     canvas = torch.full((1, 65), MASK)
     with pytest.raises(ValueError, match="canvas of 'sedd' must be at most 64 tokens long, got 65"):
-        model(canvas, everywhere(canvas), torch.tensor([[0, 0]]), (None,))
+        of_tokens(model)(canvas, everywhere(canvas), torch.tensor([[0, 0]]), (None,))
+
+
+def test_any_canvas_is_taken_without_a_tokenizer_and_loading_says_so(tiny_sedd, make_row, caplog):
+    with caplog.at_level(logging.WARNING):
+        sampler = sedd_sampler.load(request(tiny_sedd["absorb"].folder))
+    assert [record.getMessage() for record in caplog.records] == [
+        "'sedd' has no tokenizer: canvases above its 64 bytes are taken"
+    ]
+    (found,) = sampler.generate([make_row(0, [1] * 66, 4)], {"steps": 2})
+    assert len(found.ids) == 4
 
 
 def test_a_closed_model_says_so(tiny_sedd, make_row):
