@@ -35,14 +35,13 @@ TARGET, TARGET_WITH_PROBABILITIES = 3.0, 6.0
 MASK, EOS, VISIBLE = HashDenoiser.mask_id, HashDenoiser.pad_id, 2
 
 
-def registered(table: Path) -> dict[str, UnmaskingMethod]:
-    """Return the first method of every default sweep; *table* is for those that ask for token counts."""
+def methods_of(names: Sequence[str], table: Path) -> dict[str, UnmaskingMethod]:
+    """Return the first method of the sweep of each name; *table* is for those that ask for token counts."""
     TokenCounts(total=9, counts={2: 4, 3: 5}).write(table)
     given = {"pc_sampler": f"pc_sampler:table={table}"}
     points = known(METHODS)
-    return {
-        name: variants_of(parse_method(given.get(name, name)), points)[0].method for name in BUILTIN[METHODS]
-    }
+    found = [variants_of(parse_method(given.get(name, name)), points)[0].method for name in names]
+    return {method.name: method for method in found}
 
 
 def batch(method: UnmaskingMethod, rows: int, canvas: int, vocabulary: int) -> Slots:
@@ -93,14 +92,16 @@ def seconds(works: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, fl
     return {name: statistics.median(measured) for name, measured in times.items()}
 
 
-def method_costs(rows: int, canvas: int, vocabulary: int, rounds: int) -> None:
+def method_costs(names: Sequence[str], rows: int, canvas: int, vocabulary: int, rounds: int) -> None:
     """Print the cost of a step of every method as a multiple of a plain softmax and argmax."""
     source = torch.Generator().manual_seed(0)
     logits = torch.randn(rows * canvas, vocabulary, generator=source)
     logits[:, MASK] = float("-inf")
     with tempfile.TemporaryDirectory() as folder:
-        methods = registered(Path(folder) / "counts.json")
-    print(f"{rows} rows x {canvas} positions x {vocabulary} tokens, {4 * logits.numel() / 1e9:.2f} GB of logits")
+        methods = methods_of(names, Path(folder) / "counts.json")
+    print(
+        f"{rows} rows x {canvas} positions x {vocabulary} tokens, {4 * logits.numel() / 1e9:.2f} GB of logits"
+    )
     for name, method in methods.items():
         fits = needs_of(Setting(method=method, k=2 if method.takes_k else None)).max_rows(canvas, vocabulary)
         n = min(rows, fits or rows)
@@ -115,7 +116,9 @@ def method_costs(rows: int, canvas: int, vocabulary: int, rounds: int) -> None:
             f"{1e3 * taken['plain']:7.1f} ms plain, {n} rows"
         )
     if any(SHADOW in method.needs for method in methods.values()):
-        taken = seconds({"plain": lambda: plain(logits), "verify": verification(rows, canvas, logits)}, rounds)
+        taken = seconds(
+            {"plain": lambda: plain(logits), "verify": verification(rows, canvas, logits)}, rounds
+        )
         print(f"judging {canvas} shadows per row {taken['verify'] / taken['plain']:5.2f} x, beside the step")
 
 
@@ -163,17 +166,21 @@ def forward_costs(folder: Path, rows: int, canvas: int, rounds: int) -> None:
 
 def main() -> None:
     """Run everything that the arguments allow."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=64, help="rows of a batch; 64 take 2 GB of logits")
     parser.add_argument("--canvas", type=int, default=64, help="generated positions of a row, all masked")
     parser.add_argument("--vocabulary", type=int, default=126_464, help="columns of the logits")
     parser.add_argument("--rounds", type=int, default=5, help="measured turns, of which the median counts")
     parser.add_argument("--llada", type=Path, help="folder of a LLaDA checkpoint, for the forward part")
+    parser.add_argument("--unmasking", action="append", help="a method; repeatable. Default: all registered")
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, 1 thread, median of {given.rounds}")
     with torch.inference_mode():
-        method_costs(given.rows, given.canvas, given.vocabulary, given.rounds)
+        names = given.unmasking or list(BUILTIN[METHODS])
+        method_costs(names, given.rows, given.canvas, given.vocabulary, given.rounds)
         if given.llada is not None:
             forward_costs(given.llada, given.rows, given.canvas, given.rounds)
 

@@ -1,7 +1,7 @@
 """Speed of grammar scores, measured by hand: ``python bench_tests/scoring_speed.py --languagetool DIR``.
 
-First texts per second, asked and known. Then the default run of all tasks with and without grammar in this one
-process: how much longer it takes, and how long it waits for scores with nothing left to decode.
+First texts per second, asked and known. Then the default run of all tasks with and without grammar in this
+one process: how much longer it takes, and how long it waits for scores with nothing left to decode.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def grammar_speed(folder: Path) -> None:
             known = statistics.median(rate(grammar, part) for part in parts)
         finally:
             server.close()
-    print(f"{backend.name} {backend.version}, {len(texts)} distinct texts; the server starts in {start_s:.1f} s")
+    print(
+        f"{backend.name} {backend.version}, {len(texts)} distinct texts; the server starts in {start_s:.1f} s"
+    )
     print(f"first {WARM_UP}: {first:.0f} texts/s; then {asked:.0f} texts/s; known: {known:.0f} texts/s")
 
 
@@ -113,7 +115,9 @@ def run_seconds(grammar: str, samples: int | None) -> tuple[float, float, int]:
     with tempfile.TemporaryDirectory() as directory:
         options = Options(store=Path(directory), samples=samples, grammar=grammar)
         cells = plan(options).cells
-        groups = [[cell for cell in cells if cell.task == task] for task in dict.fromkeys(c.task for c in cells)]
+        groups = [
+            [cell for cell in cells if cell.task == task] for task in dict.fromkeys(c.task for c in cells)
+        ]
         tools = Tools(grammar=grammar, bertscore=None, folder=options.store)
         store = Store(options.store)
         store.prepare()

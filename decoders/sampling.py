@@ -5,6 +5,9 @@ Legend: N = queried positions, C = columns of the logits (vocabulary or a row's 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -12,6 +15,9 @@ from decoders import draws
 
 TIE_TOLERANCE = 1e-6
 """Tokens within this log probability, and positions within this score, tie for a model with unbiased ties."""
+
+LOGITS_AT_ONCE = 2**18
+"""Logits that a processor looks at together: few enough that what is computed of them stays in its cache."""
 
 
 def greedy(
@@ -57,18 +63,43 @@ def sampled(
 def probability(logits: Tensor, columns: Tensor) -> Tensor:
     """Return the float32 softmax probability [N] of *columns* [N]; NaN where the logits are not usable."""
     chosen = logits.gather(1, columns.unsqueeze(1)).squeeze(1)
-    return torch.exp(chosen - torch.logsumexp(logits, dim=1))
+    return torch.exp(chosen - _log_total(logits))
 
 
 def margin(logits: Tensor) -> Tensor:
     """Return the difference of the two largest probabilities, float32 [N]."""
     if logits.shape[1] == 1:
         return torch.ones_like(logits[:, 0])
-    top = torch.exp(logits.topk(2, dim=1).values - torch.logsumexp(logits, dim=1, keepdim=True))
+    top = torch.exp(logits.topk(2, dim=1).values - _log_total(logits).unsqueeze(1))
     return top[:, 0] - top[:, 1]
 
 
 def neg_entropy(logits: Tensor) -> Tensor:
     """Return the negative Shannon entropy in nats, float32 [N]; impossible tokens add nothing."""
-    log_p = torch.log_softmax(logits, dim=1)
-    return (log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(dim=1)
+
+    def of_part(part: Tensor) -> Tensor:
+        log_p = torch.log_softmax(part, dim=1)
+        return log_p.exp().mul_(log_p.clamp_(min=torch.finfo(log_p.dtype).min)).sum(dim=1)
+
+    return _in_parts(of_part, logits)
+
+
+def _log_total(logits: Tensor) -> Tensor:
+    return _in_parts(partial(torch.logsumexp, dim=1), logits)
+
+
+def _in_parts(score: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
+    """Return *score* [N] of *logits* [N, C], computed part by part."""
+    found = [score(logits[part]) for part in parts(logits)]
+    return torch.cat(found) if found else logits.new_empty(0)
+
+
+def parts(logits: Tensor) -> list[slice]:
+    """Return slices of the rows of *logits* [N, C] that are best looked at together; one on a device.
+
+    To allocate the temporaries of a large vocabulary costs a processor more than to fill them.
+    """
+    n_rows, columns = logits.shape
+    on_processor = logits.device.type == "cpu"
+    at_once = max(1, LOGITS_AT_ONCE // columns if on_processor else n_rows)
+    return [slice(start, start + at_once) for start in range(0, n_rows, at_once)]

@@ -168,11 +168,17 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         if f.type == "Tensor"
     }
 
-    def scattered(score: Any) -> Tensor:
+    def queried() -> tuple[Tensor, Tensor]:
+        if everyone:  # without a copy of the logits
+            return found.query, found.logits
         flat = query_spans(slots, members)
-        row, position = found.query[flat].unbind(dim=1)
+        return found.query[flat], found.logits[flat]
+
+    def scattered(score: Any) -> Tensor:
+        query, logits = queried()
+        row, position = query.unbind(dim=1)
         dense = torch.zeros(whole.eligible.shape, dtype=torch.float32, device=device)
-        dense[row, position] = score(found.logits[flat])
+        dense[row, position] = score(logits)
         return dense[index]
 
     def asked() -> Tensor:
@@ -181,14 +187,15 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         return where[index]
 
     def dense() -> Tensor:
-        flat = query_spans(slots, members)
-        row, position = found.query[flat].unbind(dim=1)
+        query, logits = queried()
+        row, position = query.unbind(dim=1)
         local = torch.zeros(len(slots), dtype=torch.long, device=device)
         local[index] = torch.arange(len(members), device=device)
-        width = found.logits.shape[1]
+        width = logits.shape[1]
         columns = width if slots.support is None else slots.support.shape[1]
         probs = torch.zeros(len(members), slots.gen_length, columns, device=device)
-        probs[local[row], position, :width] = torch.softmax(found.logits[flat], dim=1)
+        for part in sampling.parts(logits):
+            probs[local[row[part]], position[part], :width] = torch.softmax(logits[part], dim=1)
         return probs
 
     def order_draws() -> Tensor:

@@ -138,7 +138,8 @@ def _broken_law(
         answers = bench.context(cell, sample, model)
         single = isinstance(answers, TokenAnswers) and len(answers.ids) == 1
         determined.append(single)
-        one_by_one = record.nfe == record.canvas_tokens and record.remasks == 0
+        steps = [step for step in record.commit_step or () if step >= 0]
+        one_by_one = len(set(steps)) == record.canvas_tokens and record.remasks == 0
         if (single or one_by_one) and not right(sample, record):
             why = "its answer is determined (C(Y|X) = 0)" if single else "it was decoded one token per step"
             where = sample.question.sample.id

@@ -1,4 +1,4 @@
-"""How long the reference answers of a text task are, and how much the references of a sample have in common."""
+"""How long the reference answers of a text task are, and how much those of one sample share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Encode = Callable[[str], Sequence[int]]
 
 
 def jaccard(first: Sequence[int], second: Sequence[int]) -> float:
-    """Return the distinct tokens that two texts share over all that either has: 1 for equal sets, 0 for apart.
+    """Return the distinct tokens that two texts share, over all that either has: 1 for equal sets.
 
     **Source**: Jaccard 1901, the coefficient of community of two sets.
     """

@@ -39,6 +39,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "pc_sampler": "decoders.unmasking.pc_sampler:PCSampler",
             "rcr": "decoders.unmasking.rcr:RCR",
             "remdm": "decoders.unmasking.remdm:ReMDM",
+            "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },
         MODELS: {
             "ideal": "decoders.models.ideal:load",

@@ -233,7 +233,7 @@ class Store:
             record = line.record
             key = record.decode_key
             if record.failed:
-                failed[key] = unscorable[key, ""] = record
+                failed[key] = unscorable[key, record.score_key] = record
                 continue
             entry = entries.setdefault(key, _Entry(first=line, latest=record))
             differs = entry.first.record.differences(record)

@@ -44,7 +44,12 @@ def numbers(store: Path) -> dict[str, Any]:
         "samples": {task: cells[task, METHODS[0], 1].n for task in TASKS},
         "bits": {task: round(bits[task], 4) for task in TASKS},
         "means": [
-            {"task": task, "score": score, "method": method, "percent": [_percent(cells[task, method, k], score) for k in KS]}
+            {
+                "task": task,
+                "score": score,
+                "method": method,
+                "percent": [_percent(cells[task, method, k], score) for k in KS],
+            }
             for task in TASKS
             for score in scores_of(task)
             for method in METHODS
@@ -53,11 +58,11 @@ def numbers(store: Path) -> dict[str, Any]:
 
 
 def _percent(cell: CellSummary, score: str) -> float:
-    found = cell.scores[score]
-    if cell.incomplete or found.mean is None:
+    found = cell.scores.get(score)
+    if cell.incomplete or found is None or found.mean is None:
+        problem = cell.incomplete or (found and found.reason) or "no such score"
         raise ValueError(
-            f"{cell.label} must be complete and have {score}, got {cell.incomplete or found.reason}; "
-            "run it again with LanguageTool"
+            f"{cell.label} must be complete and have {score}, got {problem}; run it again with LanguageTool"
         )
     return round(100 * found.mean, 4)
 
@@ -66,7 +71,9 @@ def _version(report: StoredReport) -> str:
     keys = {cell.score_key for cell in report.run.cells if cell.result["task"] in TASKS}
     versions = {match[1] for key in keys for match in re.finditer(r"/grammar=languagetool:([\w.]+)", key)}
     if len(versions) != 1:
-        raise ValueError(f"the run must be scored by one LanguageTool, got {sorted(versions)}; score it again")
+        raise ValueError(
+            f"the run must be scored by one LanguageTool, got {sorted(versions)}; score it again"
+        )
     return versions.pop()
 
 
@@ -76,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("store", type=Path)
     found = numbers(parser.parse_args(arguments).store)
     GOLDEN.parent.mkdir(exist_ok=True)
-    GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    rows = ",\n".join(json.dumps(row) for row in found.pop("means"))
+    head = "".join(f"{json.dumps(name)}: {json.dumps(value)},\n" for name, value in found.items())
+    GOLDEN.write_text(f'{{\n{head}"means": [\n{rows}\n]\n}}\n', encoding="utf-8")
     return 0
 
 

@@ -94,8 +94,7 @@ class KLASS:
     def step(self, view: StepView, memory: KLASSMemory) -> tuple[StepUpdate, KLASSMemory]:
         """Commit what is ready, or else the most confident."""
         now = view.probs
-        ratio = (now + LOG_FLOOR).log() - (memory.previous + LOG_FLOOR).log()
-        latest = (now * ratio).sum(dim=2)
+        latest = _divergence(now, memory.previous)
         step = view.step.unsqueeze(1)
         if not self.upstream_exact:
             latest = latest.masked_fill(step == 0, float("inf"))
@@ -121,3 +120,15 @@ class KLASS:
         if self.choose == "max_conf":
             return of_ready.by_confidence == 0
         return of_ready.rank(-divergence if self.choose == "min_kl" else view.draws) == 0
+
+
+def _divergence(now: Tensor, before: Tensor) -> Tensor:
+    """Return KL(now || before) [R, G] of distributions [R, G, C], a few positions at a time."""
+    from decoders.sampling import parts
+
+    p, q = now.flatten(0, 1), before.flatten(0, 1)
+    found = p.new_empty(len(p))
+    for part in parts(p):
+        ratio = (p[part] + LOG_FLOOR).log_().sub_((q[part] + LOG_FLOOR).log_())
+        found[part] = ratio.mul_(p[part]).sum(dim=1)
+    return found.reshape(now.shape[:2])

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from decoders.state import StepView
 
-FIRST_ALLOWANCE = 30
-"""What counts as the number accepted before the first step of a block."""
-
 LEAST, MOST = 5, 20
 """Bounds of the number of positions that one step may accept."""
 
@@ -38,7 +35,8 @@ class WINO:
     least likely first and fewer than the step before accepted. So m masks take at most m steps.
 
     Source: WINO (Hong et al., arXiv:2507.18578); Feng-Hong/WINO-DLLM LLaDA/decoding.py, decoding_wino.
-    Differs: equality with tau1 passes, ties go by position, and what a template fixed is never revoked.
+    Differs: equality with tau1 passes, ties go by position, and what a template fixed is never revoked. The
+    published allowance of 30 at block entry is left out: nothing is committed then that could be revoked.
 
     Defaults: tau1 0.6, tau2 0.9; published with tau1 from 0.5 to 0.8. Limits: tau2 = 0 revokes nothing.
 
@@ -74,9 +72,7 @@ class WINO:
 
     def step(self, view: StepView, memory: WINOMemory) -> tuple[StepUpdate, WINOMemory]:
         """Accept, and revoke from what stood before."""
-        entered = (view.step == 0).unsqueeze(1)
-        committed = memory.committed & ~entered
-        before = memory.accepted.unsqueeze(1).masked_fill(entered, FIRST_ALLOWANCE)
+        committed = memory.committed & (view.step > 0).unsqueeze(1)
         rank = view.by_confidence
         most = (view.remaining * 7 // 10).clamp(min=LEAST, max=MOST).unsqueeze(1)
         sure = view.eligible & (view.confidence >= self.tau1 - CONFIDENCE_TOLERANCE)
@@ -84,6 +80,6 @@ class WINO:
         n_accepted = accepted.sum(dim=1, keepdim=True)
         doubtful = committed & (view.verified < self.tau2 - CONFIDENCE_TOLERANCE)
         least_likely = replace(view, eligible=doubtful).rank(-view.verified)
-        revoked = doubtful & (least_likely < before - 1) & (n_accepted > 1)
+        revoked = doubtful & (least_likely < memory.accepted.unsqueeze(1) - 1) & (n_accepted > 1)
         after = WINOMemory(committed=(committed & ~revoked) | accepted, accepted=n_accepted.squeeze(1))
         return StepUpdate(unmask=accepted, tokens=view.proposals, remask=revoked), after

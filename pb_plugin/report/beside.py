@@ -1,4 +1,4 @@
-"""What stands beside the scores of PBx: every other score of the text tasks, and the choices of random tasks."""
+"""What stands beside the score of PBx: the other scores of text tasks, and the choices of random tasks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pb_plugin.report.terminal import MOST_SETTINGS, table
 from pb_plugin.score_mean import ScoreMean
 from pb_plugin.summary import CellSummary, Summary, setting_label
 
-TEXT_CATEGORY = "text_writing"
 TEXT_SCORES = ("grammar", "inclusion", "combined", "rougeL", "one_minus_bleu", "bertscore")
-"""The shown scores of a text task, in this order; JSON has all."""
+"""The shown scores, in this order; a task that has one of them is a text task. JSON has all scores."""
 
 CHOICE_EXPLANATION = (
-    "right: right answers; entropy: of the choices among them, over its maximum (1: even, 0: always the same);",
-    "even: the entropy that an even choice is expected to show with so few; p: chance of a choice as uneven.",
+    "right: right answers; entropy: of the choices among them, over its maximum (0: always the same); even:",
+    "the entropy that an even choice is expected to show with so few; p: its chance to be at least as uneven.",
 )
 
 
@@ -26,7 +25,7 @@ def text_lines(summary: Summary) -> list[str]:
     lines: list[str] = []
     reasons: dict[str, None] = {}
     for curve in summary.curves:
-        cells = [cell for cell in curve.cells if cell.category == TEXT_CATEGORY and cell.scores]
+        cells = [cell for cell in curve.cells if not cell.scores.keys().isdisjoint(TEXT_SCORES)]
         for task in dict.fromkeys(cell.task for cell in cells):
             of_task = [cell for cell in cells if cell.task == task]
             found = [(name, score) for cell in of_task for name, score in cell.scores.items()]

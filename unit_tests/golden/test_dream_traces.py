@@ -1,7 +1,6 @@
 """Decode traces of published Dream code, and of left-padded batches, stored as numbers, against our loop."""
 
 import json
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -9,16 +8,17 @@ import pytest
 import torch
 
 from decoders.batching import sweep
-from decoders.confidence import SCORES
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting, StepUpdate
+from decoders.state import Decoded, Row, Setting
+from decoders.unmasking.dream_schedule import DreamSchedule
 from decoders.unmasking.threshold import Threshold
-from decoders.unmasking.top_k import TopK, confidence
+from decoders.unmasking.top_k import confidence
 
 torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden"
 TRACES = GOLDEN / "traces"
+TOP_K_FILES = {"pb_dream_topk": 54, "dream_official": 72, "dream_official_eps": 36}
 TOP_K = {"maskgit_plus": "confidence", "topk_margin": "margin", "entropy": "entropy"}
 
 pytestmark = pytest.mark.skipif(
@@ -91,7 +91,7 @@ def dream_row(method_of):
         setting = Setting(
             method=method,
             max_steps=given["steps"] if method.takes_k else None,
-            block_length=given["block_length"],
+            block_length=given.get("block_length"),
         )
         return Row(
             key=case["id"],
@@ -120,49 +120,34 @@ def test_every_dream_threshold_decode_is_as_published(models):
     dream_threshold(models, cases)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scheduled(TopK):
-    """Top-k with the published number of tokens at each step of a block, also where it is 0."""
-
-    counts: tuple[int, ...]
-    upstream_exact: bool = True
-
-    def step(self, view, memory):
-        quota = torch.tensor(self.counts)[view.step]
-        rank = view.rank(SCORES[self.score](view))
-        return StepUpdate(unmask=rank < quota.unsqueeze(1), tokens=view.proposals), None
-
-
-def as_scheduled(case):
-    """Return the published method of *case*: its score, and the counts that Dream's timestep rule gave."""
+def scheduled(case):
+    """Return the published method of *case*; ParallelBench's own copy of the loop sets eps to 0."""
     given = case["params"]
-    steps = case["steps"] if "steps" in case else case["steps_per_row"][0]
-    per_block = given["steps"] * given.get("block_length", given["gen_length"]) // given["gen_length"]
-    counts = tuple(len(step["commit"]) for step in steps)
-    assert counts == counts[:per_block] * (len(counts) // per_block), "every block has the same counts"
-    return Scheduled(score=TOP_K[given["alg"]], counts=counts[:per_block])
+    return DreamSchedule(score=TOP_K[given["alg"]], eps=given.get("eps", 0.0))
 
 
 def dream_top_k(models, cases):
-    for case, outcome in check(models, "dream", cases, dream_row(as_scheduled)):
+    for case, outcome in check(models, "dream", cases, dream_row(scheduled)):
         assert_same_trace(case, outcome)
 
 
-def test_two_dream_top_k_decodes_are_as_published_under_published_counts(models):
-    dream_top_k(models, two_of(cases_of("pb_dream_topk")))
+@pytest.mark.parametrize("name", TOP_K_FILES)
+def test_two_dream_top_k_decodes_are_as_published(models, name):
+    dream_top_k(models, two_of(cases_of(name)))
 
 
 @pytest.mark.slow
-def test_every_dream_top_k_decode_is_as_published_under_published_counts(models):
-    cases = cases_of("pb_dream_topk")
-    assert len(cases) == 54
+@pytest.mark.parametrize(("name", "n_cases"), TOP_K_FILES.items())
+def test_every_dream_top_k_decode_is_as_published(models, name, n_cases):
+    cases = cases_of(name)
+    assert len(cases) == n_cases
     dream_top_k(models, cases)
 
 
-def test_no_published_dream_top_k_decode_has_the_even_steps_of_ours():
-    """Int truncation of the timestep rule moves counts: 2, 1, 2, 2 ... 3 where ours are all 2."""
+def test_the_published_steps_are_not_even():
+    """Cutting to whole numbers moves counts: 2, 1, 2, 2 ... 3 where ours are all 2."""
     for case in cases_of("pb_dream_topk"):
-        counts = as_scheduled(case).counts
+        counts = [len(step["commit"]) for step in case["steps"]]
         assert set(counts) - {sum(counts) // len(counts)}, case["id"]
 
 
@@ -192,7 +177,7 @@ def test_left_padded_batches_of_llada_are_as_published(models):
         assert_same_batch(case, decode(models["llada", case["mask_logit"]], batch_rows(case, setting)))
 
 
-def test_left_padded_batches_of_dream_are_as_published_under_published_counts(models):
+def test_left_padded_batches_of_dream_are_as_published(models):
     for case in cases_of("dream_batch_left_padded"):
-        setting = Setting(method=as_scheduled(case), max_steps=case["params"]["steps"])
+        setting = Setting(method=scheduled(case), max_steps=case["params"]["steps"])
         assert_same_batch(case, decode(models["dream", case["mask_logit"]], batch_rows(case, setting)))

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 import sys
 import tomllib
 from importlib import metadata
@@ -160,8 +161,12 @@ def test_without_torch_it_says_so_and_exits_with_1(pb, monkeypatch):
 
 
 def test_a_wrong_answer_of_the_default_model_is_no_working_run(pb_json, monkeypatch):
-    record = SimpleNamespace(failed=False, scores={"accuracy": 0.0}, error=None, text="nonsense", nfe=1)
-    monkeypatch.setattr(doctor.Bench, "sweep", lambda self, wanted: iter([record]))
+    real = doctor.Bench.sweep
+    monkeypatch.setattr(
+        doctor.Bench,
+        "sweep",
+        lambda self, wanted: (replace(record, text="nonsense") for record in real(self, wanted)),
+    )
     monkeypatch.setattr(doctor, "_java", lambda: None)
     found = pb_json(code=1)
     assert found["ok"] is False

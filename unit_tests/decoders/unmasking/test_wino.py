@@ -78,10 +78,10 @@ def test_equality_with_tau2_holds(make_view):
     assert stepped(make_view, [*SEEN, 0.9, 0.8], [0.9, 0.9 - 1e-4, 1.0, 1.0, 0.0, 0.0], accepted=20)[1] == [1]
 
 
-def test_an_entry_allows_29_revocations_whatever_was_before(make_view):
-    """The allowance of a block's first step is 30; nothing is committed in it yet, so nothing is revoked."""
+def test_what_an_earlier_block_committed_is_forgotten_at_block_entry(make_view):
+    """The published allowance of a block's first step is 30, but nothing is committed in it yet."""
     view = make_view([[0.9] * 8], verified=[[0.0] * 8])
-    memory = WINOMemory(committed=torch.ones(1, 8, dtype=torch.bool), accepted=torch.tensor([1]))
+    memory = WINOMemory(committed=torch.ones(1, 8, dtype=torch.bool), accepted=torch.tensor([20]))
     update, after = WINO().step(view, memory)
     assert not update.remask.any()
     assert torch.equal(after.committed, update.unmask)
