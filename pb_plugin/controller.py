@@ -60,10 +60,22 @@ class Controller:
             self._publish(gate, passed, message)
         return result
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add what a worker found out about batches; one that crashed has nothing to say."""
+        from pb_plugin.batch_check import BatchOutcome
+
+        found = getattr(node, "workeroutput", {}).get("pb_batch_check")
+        if found is not None:
+            self._session.batch_outcome += BatchOutcome(**found)
+
     def _conclude(self, *, judge_gates: bool) -> None:
+        from pb_plugin.batch_check import save
+
         try:
             self._conclusion = self._session.conclude(judge_gates=judge_gates)
             self._problem = self._conclusion.problem
+            save(self._session.batch_outcome, self._session.options.store, self._conclusion.path)
         except (ValueError, OSError) as error:
             self._problem = str(error)
 

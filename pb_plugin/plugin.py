@@ -137,6 +137,10 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     except ValueError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     yield session
+    if request.session.exitstatus != pytest.ExitCode.INTERRUPTED:
+        session.batch_outcome = session.bench.check_batches()
+        if hasattr(request.config, "workeroutput"):
+            request.config.workeroutput["pb_batch_check"] = asdict(session.batch_outcome)
     session.bench.close()
 
 

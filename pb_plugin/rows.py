@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pb_plugin.cell import Cell
 from pb_plugin.record import Parts, Record, token_counts
 from pb_plugin.samples import Question
 from task_specs.sample import Enumerated
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 class NotApplicable(ValueError):
     """The model cannot answer this task, which is no fault: its items are skipped with the reason."""
+
+
+def setting_of(cell: Cell) -> Setting:
+    """Return how the rows of *cell* are decoded."""
+    from decoders.state import Setting
+
+    return Setting(method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature)
 
 
 def lacking(model: Any, setting: Setting) -> str | None:

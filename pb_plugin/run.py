@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pb_plugin.batch_check import N_ROWS, BatchCheck, BatchOutcome
 from pb_plugin.cell import Cell
 from pb_plugin.measure import GRAMMAR, Tools
 from pb_plugin.models import ModelHandle
@@ -13,14 +14,13 @@ from pb_plugin.options import Options
 from pb_plugin.parts import Planned, plan_samples
 from pb_plugin.progress import Watch
 from pb_plugin.record import Record
-from pb_plugin.rows import NotApplicable, answer_context, build_row, lacking, record_of_row
+from pb_plugin.rows import NotApplicable, answer_context, build_row, lacking, record_of_row, setting_of
 from pb_plugin.samples import TaskData, vocabulary_of
 from pb_plugin.scoring import Decoded, Scoring, score_key
 from pb_plugin.store import Store, StoreIndex
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
-    from decoders.state import Setting
 
 
 class Bench:
@@ -31,15 +31,22 @@ class Bench:
         store: Where records go and come from.
         tools: What scorers ask beside the text; None for none.
         watch: Who is told of progress.
+        checked_rows: How many rows of each network model are decoded again alone.
     """
 
     def __init__(
-        self, options: Options, store: Store, tools: Tools | None = None, watch: Watch | None = None
+        self,
+        options: Options,
+        store: Store,
+        tools: Tools | None = None,
+        watch: Watch | None = None,
+        checked_rows: int = N_ROWS,
     ) -> None:
         self.options = options
         self.store = store
         self.tools = tools or Tools(grammar="none", bertscore=None, folder=store.directory)
         self.watch = watch or Watch()
+        self.batch_check = BatchCheck(seed=options.seed, n_rows=0 if options.batch == 1 else checked_rows)
         self._index: StoreIndex | None = None
         self._records: dict[str, Record] = {}
         self._attempted: set[str] = set()
@@ -80,8 +87,15 @@ class Bench:
         """
         for other in self._models.values():
             if other is not handle and other.loaded:
+                self.check_batches(other)
                 other.close()
         return handle.get()
+
+    def check_batches(self, *handles: ModelHandle) -> BatchOutcome:
+        """Decode some rows of the models still loaded, or of *handles*, alone; return all counts so far."""
+        for handle in handles or self._models.values():
+            self.batch_check.run(handle, lambda rows: self.sweep(rows, lambda n_rows: None))
+        return self.batch_check.outcome
 
     def task(self, cell: Cell) -> TaskData:
         """Return the task of the cell; its samples are read at their first use."""
@@ -167,7 +181,7 @@ class Bench:
         """
         offered = [cell for cell in cells if not self.missing(cell) or self._lacking(cell) is None]
         wanted = [(cell, planned) for cell in offered for planned in self.missing(cell)]
-        sample_of = {planned.decode_key: planned.question.sample for _, planned in wanted}
+        asked = {planned.decode_key: (cell, planned) for cell, planned in wanted}
         data = self.task(cells[0])
         with Scoring(data, self.tools) as scoring:
             for decoded in (decoded for cell in cells for decoded in self.unscored(cell)):
@@ -178,7 +192,9 @@ class Bench:
                     if record.failed:
                         self.keep(record)
                     else:
-                        decoded = Decoded(record=record, sample=sample_of[record.decode_key])
+                        cell, planned = asked[record.decode_key]
+                        self.batch_check.note(self.model(cell), cell, planned, record)
+                        decoded = Decoded(record=record, sample=planned.question.sample)
                         for kept in scoring.begin(decoded):
                             self.keep(kept)
                     for scored in scoring.ready():
@@ -213,7 +229,7 @@ class Bench:
                 index,
                 planned.question,
                 self.task(cell).spec,
-                _setting(cell),
+                setting_of(cell),
                 cell.seed,
                 model,
                 self.context(cell, planned, model),
@@ -253,7 +269,7 @@ class Bench:
             raise NotApplicable(reason)
 
     def _lacking(self, cell: Cell) -> str | None:
-        return lacking(self.loaded(self.model(cell)), _setting(cell))
+        return lacking(self.loaded(self.model(cell)), setting_of(cell))
 
     def context(self, cell: Cell, planned: Planned, model: Denoiser) -> Any:
         """Return what the model needs beside the prompt: for an exact model the tokenised answer set.
@@ -278,9 +294,3 @@ class Bench:
         for handle in self._models.values():
             handle.close()
         self.store.close()
-
-
-def _setting(cell: Cell) -> Setting:
-    from decoders.state import Setting
-
-    return Setting(method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature)

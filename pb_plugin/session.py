@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.cell import Cell
 from pb_plugin.gate import Verdict, judge, parse_gate
 from pb_plugin.groups import cell_id_of, label_items
@@ -54,6 +55,7 @@ class BenchSession:
     ) -> None:
         self.options = options
         self.watch = Watch()
+        self.batch_outcome = BatchOutcome()
         self._worker = worker
         self._n_workers = n_workers
         self._grammar = None if grammar is None else Backend(**grammar)
@@ -124,7 +126,8 @@ class BenchSession:
             ValueError: The store can not be written.
         """
         self.store.prepare()
-        return Bench(self.options, self.store, self.tools, self.watch)
+        share = -(-N_ROWS // self._n_workers)
+        return Bench(self.options, self.store, self.tools, self.watch, checked_rows=share)
 
     @property
     def floors(self) -> dict[str, float]:

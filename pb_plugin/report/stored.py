@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pb_plugin import batch_check
+from pb_plugin.batch_check import BatchOutcome
 from pb_plugin.report.beside import choice_lines, text_lines
 from pb_plugin.report.terminal import pbx_lines, score_lines
 from pb_plugin.runfile import Run, load, summarise
@@ -24,6 +26,7 @@ class StoredReport:
     run: Run
     index: StoreIndex
     summary: Summary
+    batch_check: BatchOutcome | None
 
     @property
     def created(self) -> str | None:
@@ -62,6 +65,7 @@ class StoredReport:
                 },
                 "unavailable": self.unavailable,
                 "conflicts": self.conflicts,
+                "batch_check": None if self.batch_check is None else asdict(self.batch_check),
             },
             "summary": self.summary.to_json(),
             "missing_tasks": list(self.run.missing_tasks),
@@ -79,6 +83,7 @@ class StoredReport:
         lines += [*score_lines(self.summary), *choice_lines(self.summary)]
         lines += [f"not run, {n} item{'s' * (n > 1)}: {reason}" for reason, n in self.unavailable.items()]
         lines += [f"conflict: {message}" for message in self.conflicts]
+        lines += [] if self.batch_check is None else [self.batch_check.line]
         lines += self.run.notes
         if self.run.missing_tasks:
             lines.append(f"no spec in this version: {', '.join(self.run.missing_tasks)}")
@@ -97,4 +102,11 @@ def read_report(store: Path, name: str | None) -> StoredReport:
     """
     run, path = load(store, name)
     index = Store(store).index()
-    return StoredReport(store=store, path=path, run=run, index=index, summary=summarise(run, index.find))
+    return StoredReport(
+        store=store,
+        path=path,
+        run=run,
+        index=index,
+        summary=summarise(run, index.find),
+        batch_check=batch_check.load(store, path),
+    )

@@ -111,6 +111,8 @@ def closing_lines(
         lines.append(
             f"items of {', '.join(others)} assert completeness and floors only; the laws hold for ideal"
         )
+    if session.batch_outcome.checked:
+        lines.append(session.batch_outcome.line)
     if found is None or not found.verdicts:
         lines.append("no gate was judged" if session.gates else "nothing was gated (--pb-gate)")
     lines += (

@@ -11,6 +11,7 @@ from decoders.batching import sweep
 from decoders.protocols import ModelRequest
 from decoders.state import Decoded, Row, Setting
 from decoders.unmasking.dream_schedule import DreamSchedule
+from decoders.unmasking.factor import Factor
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
 
@@ -118,6 +119,23 @@ def test_every_dream_threshold_decode_is_as_published(models):
     cases = cases_of("pb_dream_threshold")
     assert len(cases) == 36
     dream_threshold(models, cases)
+
+
+def dream_factor(models, cases):
+    method_of = dream_row(lambda case: Factor(f=case["params"]["factor"], upstream_exact=True))
+    for case, outcome in check(models, "dream", cases, method_of):
+        assert_same_trace(case, outcome)
+
+
+def test_two_dream_factor_decodes_are_as_published(models):
+    dream_factor(models, two_of(cases_of("pb_dream_factor")))
+
+
+@pytest.mark.slow
+def test_every_dream_factor_decode_is_as_published(models):
+    cases = cases_of("pb_dream_factor")
+    assert len(cases) == 36
+    dream_factor(models, cases)
 
 
 def scheduled(case):

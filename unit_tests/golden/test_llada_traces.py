@@ -171,3 +171,18 @@ def test_empty_published_steps_are_left_out_by_default(models):
         useful = [step for step in commits(case) if step]
         assert our_commits(found[case["id"]]) == useful
         assert len(useful) < case["nfe"]
+
+
+@pytest.mark.slow
+def test_the_top_k_rules_of_klass_are_reproduced_but_for_the_sign_of_its_entropy(models):
+    """Its code unmasks the least certain positions first where entropy is asked for."""
+    rules = {"default": confidence, "topk_margin": margin, "entropy": entropy}
+    cases = cases_of("klass_repo_topk")
+    found = decoded(models, cases, lambda case: rules[case["params"]["alg"]]())
+    assert len(cases) == 36
+    for case in cases:
+        if case["params"]["alg"] == "entropy":
+            assert case["flags"] == ["entropy sign fault"]
+            assert our_commits(found[case["id"]]) != commits(case)
+        else:
+            assert_same_trace(case, found[case["id"]])
