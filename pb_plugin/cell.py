@@ -30,6 +30,7 @@ class Cell:
         k: Tokens per step, None for a method without k.
         block_length: None means the canvas.
         temperature: 0 is greedy.
+        cache: ``none``, ``prefix`` or ``dual``.
         samples: How many samples are asked for, None for all.
         seed: The run's seed.
         data: The checkout of released data, or None for the project's own.
@@ -45,6 +46,7 @@ class Cell:
     k: int | None
     block_length: int | None
     temperature: float
+    cache: str = "none"
     samples: int | None
     seed: int
     data: Path | None
@@ -57,7 +59,8 @@ class Cell:
         """The item's id: ``shuffle-llada-confidence-k8``, ``shuffle-llada-threshold-0.9``.
 
         Several parameters, or one that is no number, carry their names (``wino-tau1_0.7-tau2_0.9``); the
-        block appears when it is not the canvas (``-b16``), the temperature when it is not 0 (``-t1``).
+        block appears when it is not the canvas (``-b16``), the temperature when it is not 0 (``-t1``),
+        the cache when there is one.
         """
         parts = [self.task, self.model.name, self.unmasking]
         if len(self.params) == 1 and type(self.params[0][1]) in (int, float):
@@ -70,6 +73,8 @@ class Cell:
             parts.append(f"b{self.block_length}")
         if self.temperature:
             parts.append(f"t{value_text(self.temperature).removesuffix('.0')}")
+        if self.cache != "none":
+            parts.append(self.cache)
         return _NOT_IN_IDS.sub("_", "-".join(parts))
 
     @property
@@ -104,6 +109,7 @@ class Cell:
             "k": self.k,
             "block_length": self.block_length,
             "temperature": value_text(self.temperature).removesuffix(".0"),
+            "cache": self.cache,
         }
 
     @property
@@ -113,7 +119,7 @@ class Cell:
         return (
             f"task {self.task} of {self.spec.base_id}, model {self.model.text}, {self.unmasking}({written}) "
             f"of {type(self.method).__module__}, k={self.k}, block_length={self.block_length}, "
-            f"temperature={self.temperature}"
+            f"temperature={self.temperature}, cache={self.cache}"
         )
 
 

@@ -124,6 +124,14 @@ TABLE: tuple[OptionRow, ...] = (
         help="Sampling temperature, 0 is greedy; several give several curves. Default: 0.",
     ),
     OptionRow(
+        field="cache",
+        kind="text",
+        metavar="CACHE",
+        choices=("none", "prefix", "dual"),
+        help="Reuse keys and values inside a block: prefix recomputes from the block on, dual the block only."
+        " Default: none.",
+    ),
+    OptionRow(
         field="store",
         kind="path",
         metavar="DIR",

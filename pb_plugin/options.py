@@ -49,6 +49,7 @@ class Options:
     samples: int | None = None
     seed: int = 0
     temperature: tuple[float, ...] = (0.0,)
+    cache: str = "none"
     store: Path = Path(".pb")
     fresh: bool = False
     data: Path | None = None

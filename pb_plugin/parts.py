@@ -13,9 +13,6 @@ from pb_plugin.native import params_of
 from pb_plugin.record import Parts, decode_key_of
 from pb_plugin.samples import Question, TaskData
 
-DECODE_CACHE = "none"
-"""Cache mode of every record of this version."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
@@ -50,7 +47,7 @@ def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Plann
         "canvas": data.spec.canvas,
         "temperature": cell.temperature,
         "seed": cell.seed,
-        "cache": DECODE_CACHE,
+        "cache": cell.cache,
         "decode_code": handle.code,
     }
     return tuple(_plan_sample(fixed, question) for question in data.questions)

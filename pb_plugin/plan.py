@@ -250,6 +250,7 @@ def _cells(
             k=k,
             block_length=place.block_length,
             temperature=temperature,
+            cache=options.cache,
             samples=options.samples,
             seed=options.seed,
             data=options.data,

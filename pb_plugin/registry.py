@@ -39,6 +39,9 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "pc_sampler": "decoders.unmasking.pc_sampler:PCSampler",
             "rcr": "decoders.unmasking.rcr:RCR",
             "remdm": "decoders.unmasking.remdm:ReMDM",
+            "klass": "decoders.unmasking.klass:KLASS",
+            "wino": "decoders.unmasking.wino:WINO",
+            "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },
         MODELS: {

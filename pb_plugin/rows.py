@@ -24,7 +24,13 @@ def setting_of(cell: Cell) -> Setting:
     """Return how the rows of *cell* are decoded."""
     from decoders.state import Setting
 
-    return Setting(method=cell.method, k=cell.k, block_length=cell.block_length, temperature=cell.temperature)
+    return Setting(
+        method=cell.method,
+        k=cell.k,
+        block_length=cell.block_length,
+        temperature=cell.temperature,
+        cache=cell.cache,
+    )
 
 
 def lacking(model: Any, setting: Setting) -> str | None:

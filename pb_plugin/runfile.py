@@ -21,7 +21,6 @@ from pb_plugin.cell_result import CellResult
 from pb_plugin.choices import RandomTasks
 from pb_plugin.models import ModelUnavailable
 from pb_plugin.native import params_of
-from pb_plugin.parts import DECODE_CACHE
 from pb_plugin.record import Record
 from pb_plugin.run import Bench
 from pb_plugin.summary import Summary
@@ -156,7 +155,7 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         "block_length": cell.block_length,
         "own_block": bool(getattr(cell.method, "blocks", ())),
         "temperature": cell.temperature,
-        "cache": DECODE_CACHE,
+        "cache": cell.cache,
         "upstream_exact": bool(getattr(cell.method, "upstream_exact", False)),
     }
     return RunCell(result=result, keys=keys, score_key=score_key, unavailable=unavailable)

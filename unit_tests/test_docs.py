@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from decoders.frequencies import TokenCounts
 from pb_plugin.cli import main
 from pb_plugin.gate import parse_gate
 from pb_plugin.grammar import parse_method
@@ -115,18 +116,35 @@ def test_every_option_of_ours_that_is_mentioned_exists():
     )
 
 
-def test_the_methods_are_those_of_the_registry_with_their_family():
+@pytest.fixture
+def default_variants(tmp_path):
+    """Return a function that gives the default sweep of a method, with a table for the one that needs it."""
+    table = tmp_path / "counts.json"
+    TokenCounts(total=1, counts={2: 1}).write(table)
+    given = {"pc_sampler": f"pc_sampler:table={table}"}
+    return lambda name: variants_of(parse_method(given.get(name, name)), known(METHODS))
+
+
+def test_the_methods_are_those_of_the_registry_with_their_family_and_whether_they_mask_again(
+    default_variants,
+):
     table = rows_of("Unmasking methods")
     assert list(table) == list(BUILTIN[METHODS])
-    for name, (_, _, family) in table.items():
-        assert family == variants_of(parse_method(name), known(METHODS))[0].method.family, name
+    for name, (_, _, family, _, _, nfe, remasks) in table.items():
+        method = default_variants(name)[0].method
+        assert family == method.family, name
+        assert remasks == ("yes" if method.may_remask else "no"), name
+        assert (nfe.startswith("m / k")) == method.takes_k, name
 
 
 @pytest.mark.parametrize("name", list(BUILTIN[METHODS]))
-def test_the_default_sweep_of_a_method_is_written_down(name):
+def test_the_default_sweep_of_a_method_is_written_down(name, default_variants):
     sweep = rows_of("Unmasking methods")[name][1]
-    variants = variants_of(parse_method(name), known(METHODS))
-    if variants[0].method.takes_k:
+    variants = default_variants(name)
+    blocks = getattr(variants[0].method, "blocks", ())
+    if blocks:
+        assert sweep == f"block_length = {', '.join(map(str, blocks))}"
+    elif variants[0].method.takes_k:
         written = f"k = {', '.join(map(str, DEFAULT_KS))}"
         assert sweep in ("k", written)
         assert rows_of("Unmasking methods")["random"][1] == written

@@ -86,6 +86,7 @@ def test_the_mark_has_all_fields_as_values_that_m_can_compare():
         "k": None,
         "block_length": None,
         "temperature": "0",
+        "cache": "none",
     }
     assert all(isinstance(value, str | int | None) for value in cell(temperature=0.5).mark.values())
     assert cell(temperature=0.5).mark["temperature"] == "0.5"

@@ -89,6 +89,7 @@ def test_json_has_the_run_and_the_summary(pb, store):
         "skipped_lines": {"other_schema": 0, "torn": 0},
         "unavailable": {},
         "conflicts": [],
+        "batch_check": None,
     }
     assert (found["missing_tasks"], found["notes"]) == (["sudoku"], ["samples=2: a note"])
 

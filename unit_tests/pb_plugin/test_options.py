@@ -66,7 +66,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--samples", "10", "--seed", "3", "--pb-store", "s", "--pb-fresh", "--pb-data", "../d"],
         *["--pb-gate", "PB80>=4", "--pb-gate", "lo(PB80)>=2", "--pb-floor", "copy=0.9"],
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
-        *["--pb-grammar", "none", "--pb-bertscore", "x@3", "--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3", "--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),
@@ -85,6 +85,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         batch=1,
         sweep="isolated",
         timing=True,
+        cache="dual",
         grammar="none",
         bertscore="x@3",
         dtype="bfloat16",
@@ -110,6 +111,7 @@ pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
 pb_timing = true
+pb_cache = "prefix"
 pb_grammar = "later"
 pb_bertscore = "roberta-large"
 pb_dtype = "float32"
@@ -133,6 +135,7 @@ pb_device = "cpu"
         batch=2,
         sweep="isolated",
         timing=True,
+        cache="prefix",
         grammar="later",
         bertscore="roberta-large",
         dtype="float32",

@@ -1,0 +1,89 @@
+"""The traces that README.md counts for every method are those that are there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from unit_tests.readme_text import sections
+
+TRACES = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "traces"
+
+pytestmark = pytest.mark.skipif(
+    not (TRACES / "klass.json").is_file(), reason="the golden traces are development data not present here"
+)
+
+
+def everything(case):
+    return True
+
+
+def without_truncation(case):
+    return "suffix truncation active" not in case.get("flags", [])
+
+
+def with_threshold(case):
+    return case["params"]["threshold"] is not None
+
+
+def without_threshold(case):
+    return not with_threshold(case)
+
+
+def asking(name):
+    return lambda case: case["params"]["alg"] == name
+
+
+FILES_OF = {
+    "confidence": {
+        "llada_low_confidence": everything,
+        "fastdllm_topk": everything,
+        "llada_batch_left_padded": everything,
+        "klass_repo_topk": asking("default"),
+        "fastdllm_prefix_cache": without_threshold,
+        "fastdllm_dual_cache": without_threshold,
+    },
+    "margin": {"topk_margin": everything, "klass_repo_topk": asking("topk_margin")},
+    "entropy": {"topk_entropy": everything},
+    "threshold": {
+        "fastdllm_threshold": everything,
+        "pb_dream_threshold": everything,
+        "fastdllm_prefix_cache": with_threshold,
+        "fastdllm_dual_cache": with_threshold,
+    },
+    "factor": {"fastdllm_factor": everything, "pb_dream_factor": everything},
+    "dus": {"dus": everything},
+    "slowfast": {"slowfast": without_truncation},
+    "eb": {"eb_bits_blocks": everything, "eb_nats": everything},
+    "pc_sampler": {"pc_sampler": everything},
+    "rcr": {"rcr": everything},
+    "remdm": {"remdm": everything},
+    "klass": {"klass": everything, "klass_dream": everything},
+    "wino": {"wino": everything},
+    "dream_schedule": {
+        "pb_dream_topk": everything,
+        "dream_official": everything,
+        "dream_official_eps": everything,
+        "dream_batch_left_padded": everything,
+    },
+}
+"""Which of the cases in which file the golden tests decode with a method."""
+
+N_OTHERWISE = {"klass": 4, "pc_sampler": 6}
+"""Cases that are known to part, for the reasons that the golden tests check."""
+
+
+def counted():
+    lines = [line for line in sections()["Unmasking methods"].splitlines() if line.startswith("|")][2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: row[4] for row in cells}
+
+
+@pytest.mark.parametrize("name", list(counted()))
+def test_the_traces_of_a_method_are_counted(name):
+    total = 0
+    for file, belongs in FILES_OF.get(name, {}).items():
+        cases = json.loads((TRACES / f"{file}.json").read_text(encoding="utf-8"))["cases"]
+        total += sum(map(belongs, cases))
+    expected = f"{total - N_OTHERWISE.get(name, 0)}/{total}" if total else "-"
+    assert counted()[name] == expected
