@@ -1,7 +1,7 @@
 """Peak memory of loading a checkpoint, measured by hand: ``python bench_tests/load_memory.py``.
 
-A LLaDA checkpoint of about 500 MB is written to a folder that is removed again, and loaded in a process of its
-own, on Linux. The bound holds for what loading adds to a process that has imported torch and transformers.
+A LLaDA checkpoint of about 500 MB is written to a folder that is removed again, and loaded in a process of
+its own, on Linux. The bound holds for what loading adds to a process that has imported its libraries.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def measure(dtype: str, n_shards: int, as_dtype: str) -> bool:
     print(
         f"{dtype}, {n_shards} file{'s' * (n_shards > 1)}, loaded as {as_dtype}: {size / MB:.0f} MB on disk, "
         f"{found['parameters'] / MB:.0f} MB of weights in memory, loading adds {found['added'] / MB:.0f} MB "
-        f"at its peak (whole process {found['peak'] / MB:.0f} MB), allowed {limit / MB:.0f} MB ({ALLOWED}): {'kept' if kept else 'BROKEN'}"
+        f"at its peak (whole process {found['peak'] / MB:.0f} MB), "
+        f"allowed {limit / MB:.0f} MB ({ALLOWED}): {'kept' if kept else 'BROKEN'}"
     )
     return kept
 

@@ -89,8 +89,8 @@ def _summarise(cell: CellResult) -> CellSummary:
     scores, unscored = _scores(cell, decoded)
     missing = cell.n_planned - len(cell.records)
     incomplete = None
-    if cell.unavailable is not None and not cell.records:
-        unscored = cell.unavailable
+    if cell.unscored is not None and not cell.records:
+        unscored = cell.unscored
     elif missing or errors:
         failures = ", ".join(f"{number} {name}" for name, number in sorted(errors.items()))
         incomplete = (

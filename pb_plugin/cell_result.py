@@ -40,7 +40,7 @@ class CellResult:
         cache: Cache mode.
         temperature: Sampling temperature.
         upstream_exact: Whether the method follows a published deviation.
-        unavailable: Why nothing could be asked for, or None.
+        unscored: Why the task was not decoded for want of a scoring tool, or None.
         choices: How the right answers of a random task spread over the choices; None for other tasks.
 
     Raises:
@@ -67,7 +67,7 @@ class CellResult:
     cache: str = "none"
     temperature: float = 0.0
     upstream_exact: bool = False
-    unavailable: str | None = None
+    unscored: str | None = None
     choices: ChoiceDistribution | None = None
 
     def __post_init__(self) -> None:

@@ -193,7 +193,7 @@ TABLE: tuple[OptionRow, ...] = (
         field="dtype",
         kind="text",
         metavar="DTYPE",
-        choices=("float32", "bfloat16", "float16"),
+        choices=("float32", "bfloat16"),
         help="Number type of the model's weights. Default: what the model family asks for.",
     ),
     OptionRow(

@@ -34,7 +34,8 @@ FOLDER = "runs"
 class RunCell:
     """One planned cell: the fields of a `CellResult` without records, the keys asked for, the score's key.
 
-    ``unavailable`` says why there are no keys (a model or data file that cannot be read), else None.
+    ``unavailable`` says why there are no keys (a model or data file that cannot be read), or why their samples
+    are not decoded (no tool for the score), else None.
     """
 
     result: Mapping[str, Any]
@@ -216,6 +217,11 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
         decoded = [record for record in records if not record.failed]
         choices = random_tasks.choices(cell.result["task"], decoded)
         cells.append(
-            CellResult(**cell.result, unavailable=cell.unavailable, records=records, choices=choices)
+            CellResult(
+                **cell.result,
+                unscored=cell.unavailable if cell.keys else None,
+                records=records,
+                choices=choices,
+            )
         )
     return aggregate(cells)

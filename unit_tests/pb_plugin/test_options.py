@@ -168,7 +168,7 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (["--pb-temperature", "-1"], r"--pb-temperature must be a number of at least 0, got '-1'"),
         (["--pb-floor", "copy=2"], r"--pb-floor copy must be a number in \[0, 1\], got '2'"),
         (["--pb-sweep", "all"], r"--pb-sweep must be one of group, isolated, got 'all'; leave it out"),
-        (["--pb-dtype", "int8"], r"--pb-dtype must be one of float32, bfloat16, float16, got 'int8'"),
+        (["--pb-dtype", "int8"], r"--pb-dtype must be one of float32, bfloat16, got 'int8'"),
         (["--pb-device", " "], r"--pb-device must be not empty, got ' '; leave the option out"),
         (["--pb-store", ""], r"--pb-store must be not empty, got ''"),
         (["--pb-gate", ""], r"--pb-gate must be not empty, got ''"),
@@ -197,3 +197,10 @@ def test_the_help_shows_every_option_and_its_default(pytester):
         assert re.search(rf"^\s+{row.flag}\b", output, re.MULTILINE), row.flag
         assert row.kind in {"flag", "lines"} or "Default:" in row.help, row.flag
         assert row.ini in output
+
+
+def test_the_number_types_offered_are_those_that_loading_takes():
+    from decoders.loading import DTYPES
+
+    (row,) = [row for row in TABLE if row.field == "dtype"]
+    assert row.choices == tuple(DTYPES)

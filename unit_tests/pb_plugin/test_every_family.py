@@ -1,0 +1,89 @@
+"""Every family of models runs through the plugin on a small genuine checkpoint, from collection to records."""
+
+from pathlib import Path
+
+import pytest
+
+from decoders.fingerprint import checkpoint_hash
+from pb_plugin.grammar import parse_model
+from pb_plugin.models import ModelHandle
+from pb_plugin.registry import BUILTIN, GENERATORS, MODELS
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKPOINTS = ROOT / ".." / "shared" / "golden" / "checkpoints"
+
+DENOISERS = {
+    "llada": "llada",
+    "dream": "dream",
+    "llada-moe": "llada_moe",
+    "llada2": "llada2",
+    "sdar": "sdar",
+    "sedd": "sedd_absorb",
+}
+OWNERS = {
+    "sedd-absorb": ("sedd_absorb", "native:steps=4,8"),
+    "sedd-uniform": ("sedd_uniform", "native:steps=4;predictor=euler"),
+    "llada2.1": ("llada2", "native:threshold=0.5,0.9"),
+}
+
+needs_checkpoints = pytest.mark.skipif(
+    not CHECKPOINTS.is_dir(), reason="the golden checkpoints are development data not present here"
+)
+
+
+def selected(model, folder):
+    chosen = (str(ROOT / "bench_tests"), "-k", "copy or shuffle", "--samples", "2")
+    return (*chosen, "--model", f"{model}={CHECKPOINTS / folder}")
+
+
+def test_no_family_is_left_out():
+    ours = {point for group in (MODELS, GENERATORS) for point in BUILTIN[group].values()}
+    named = {**BUILTIN[MODELS], **BUILTIN[GENERATORS]}
+    tested = {named[model] for model in (*DENOISERS, *OWNERS)}
+    elsewhere = {"decoders.models.ideal:load", "decoders.models.autoregressive:load"}
+    assert ours - tested == elsewhere, "these have no golden checkpoint"
+
+
+@needs_checkpoints
+@pytest.mark.slow
+@pytest.mark.parametrize("model", DENOISERS)
+def test_a_family_of_denoisers_runs_to_the_end(suite, model):
+    result = suite.run(*selected(model, DENOISERS[model]), "--k", "8,32")
+    result.assert_outcomes(passed=24, deselected=180)
+    result.stdout.fnmatch_lines(["batch check: 0 of 8 rows differ when decoded alone"])
+    records = suite.records()
+    assert len(records) == 48
+    for record in records:
+        assert not record.failed
+        assert record.canvas_tokens == len(record.ids) == 32
+        assert len(record.commit_step) == 32
+        assert min(record.commit_step) == 0
+
+
+@needs_checkpoints
+@pytest.mark.slow
+@pytest.mark.parametrize("model", OWNERS)
+def test_a_family_that_owns_its_loop_runs_to_the_end(suite, model):
+    folder, native = OWNERS[model]
+    n_settings = native.count(",") + 1
+    result = suite.run(*selected(model, folder), "--unmasking", native)
+    result.assert_outcomes(passed=2 * n_settings, deselected=15 * n_settings)
+    result.stdout.no_fnmatch_line("batch check: *")
+    records = suite.records()
+    assert len(records) == 4 * n_settings
+    assert not [record.error for record in records if record.failed]
+    assert {record.parts["method"] for record in records} == {"native"}
+
+
+@needs_checkpoints
+@pytest.mark.parametrize(
+    ("model", "folder"), [*DENOISERS.items(), *((model, folder) for model, (folder, _) in OWNERS.items())]
+)
+def test_the_fingerprint_of_a_family_is_that_of_its_files_and_loads_nothing(model, folder):
+    source = CHECKPOINTS / folder
+    handle = ModelHandle(
+        parse_model(f"{model}={source}"), dtype=None, device=None, vocabulary=(), max_rows=None
+    )
+    assert handle.fingerprint == checkpoint_hash(source)
+    assert len(handle.code) == 64
+    assert not handle.loaded
