@@ -81,14 +81,14 @@ def plain(logits: torch.Tensor) -> Any:
 
 
 def seconds(works: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of every work, taken in turns after one unmeasured turn."""
+    """Return the median processor seconds of every work, taken in turns after one unmeasured turn."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(rounds + 1):
         for name, work in works.items():
-            started = time.perf_counter()
+            started = time.process_time()
             work()
             if turn:
-                times[name].append(time.perf_counter() - started)
+                times[name].append(time.process_time() - started)
     return {name: statistics.median(measured) for name, measured in times.items()}
 
 

@@ -12,7 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from decoders.exact_law import correct_probability, permutation_correct_probability
+from decoders.exact_law import correct_probability_of, permutation_correct_probability
+from decoders.joint import Joint, joint_of
 from decoders.protocols import Tokenizer
 
 
@@ -31,6 +32,11 @@ class TokenAnswers:
     def local(self) -> Tensor:
         """Index into ``support`` of every answer token, int64 [A, G]."""
         return torch.searchsorted(self.support, self.ids)
+
+    @cached_property
+    def joint(self) -> Joint:
+        """The distribution of the answers, as the theory reads it."""
+        return joint_of(self.local.numpy(), self.weights.numpy())
 
     def onehot(self) -> Tensor:
         """Return float32 [A, G * C]: 1 where answer a has token c at position g."""
@@ -199,4 +205,4 @@ def chance_correct(
         )
     if len(answers.ids) == 1:
         return 1.0
-    return correct_probability(answers.ids.numpy(), answers.weights.numpy(), list(commit_step), temperature)
+    return correct_probability_of(answers.joint, list(commit_step), temperature)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from decoders.block_grid import grid_of
 from decoders.loop import advance, settle
 from decoders.needs import Needs, check_offered, needs_of, widest
 from decoders.protocols import Denoiser, UnmaskingMethod
@@ -76,6 +77,7 @@ def sweep(
     buckets: dict[tuple[int, int], dict[Needs, deque[Row]]] = {}
     for row in rows:
         check_offered(denoiser, row.setting)
+        grid_of(denoiser, row)
         width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
         same_shape = buckets.setdefault((row.gen_length, width), {})
         same_shape.setdefault(needs_of(row.setting), deque()).append(row)
@@ -178,7 +180,7 @@ def decode(
         gen_length: Positions to generate.
         k: Tokens per step, for methods that take k.
         max_steps: Step budget instead of k.
-        block_length: Divides *gen_length*; None is one block.
+        block_length: Divides *gen_length*; None is one block, or the block the model was trained with.
         temperature: 0 is greedy.
         seed: Keys every random draw together with the prompt's index.
         cache: none, prefix or dual, see `Setting`.

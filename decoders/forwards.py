@@ -86,12 +86,9 @@ def interpret(slots: Slots, heard: Heard, *, unbiased: bool) -> Proposals:
 
 
 def _shadowed(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int]) -> Heard:
-    lengths = [row.setting.block_length or row.gen_length for row in slots.rows]
+    lengths = [end - start for start, end in slots.block_bounds]
     first = slots.canvas.shape[1] - slots.gen_length
-    blocks = [
-        (first + start, first + start + length)
-        for start, length in zip(slots.start_of_block, lengths, strict=True)
-    ]
+    blocks = [(first + start, first + end) for start, end in slots.block_bounds]
     visible = block_positions(slots) & ~eligible_positions(slots, denoiser.mask_id)
     judged = flat_query(visible, sum(lengths) - sum(slots.eligible_count))
     logits, judged_logits = cast(HasShadow, denoiser).with_shadows(
@@ -156,11 +153,12 @@ def _cached(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int
 def _window(slots: Slots, index: int, margin: int) -> tuple[int, int]:
     """Return the columns that a row within its block must evaluate."""
     row, columns = slots.rows[index], slots.canvas.shape[1]
-    block = columns - row.gen_length + slots.start_of_block[index]
-    start = max(columns - row.gen_length - len(row.prompt_ids), block - margin)
+    first = columns - row.gen_length
+    block, end = slots.block_bounds[index]
+    start = max(first - len(row.prompt_ids), first + block - margin)
     if row.setting.cache == "prefix":
         return start, columns
-    return start, block + (row.setting.block_length or row.gen_length)
+    return start, first + end
 
 
 def _in_canvas(slots: Slots, pairs: Tensor) -> Tensor:

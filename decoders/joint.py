@@ -68,15 +68,21 @@ def joint_of(answers: ArrayLike, weights: ArrayLike) -> Joint:
 
 def _group(answers: IntArray, positions: Sequence[int] | IntArray, span: int) -> IntArray:
     """Return [A] labels 0, 1, ...: equal exactly where two answers agree at all *positions*."""
-    labels = np.zeros(len(answers), dtype=np.int64)
-    for position in positions:
-        labels = refine(labels, answers[:, position], span)
-    return labels
+    return refine(np.zeros(len(answers), dtype=np.int64), answers[:, positions], span)
 
 
-def refine(labels: IntArray, column: IntArray, span: int) -> IntArray:
-    """Split the groups *labels* [A] by the tokens of *column* [A], which are below *span*."""
-    refined: IntArray = np.unique(labels * span + column, return_inverse=True)[1].reshape(-1)
+def refine(labels: IntArray, columns: IntArray, span: int) -> IntArray:
+    """Split the groups *labels* [A] by the tokens of *columns* [A, P], which are below *span*.
+
+    As many columns as fit into 62 bits are told apart by one sort.
+    """
+    codes, bound = labels, int(labels.max()) + 1
+    for column in columns.T:
+        if bound > 2**62 // span:
+            codes = np.unique(codes, return_inverse=True)[1].reshape(-1)
+            bound = int(codes.max()) + 1
+        codes, bound = codes * span + column, bound * span
+    refined: IntArray = np.unique(codes, return_inverse=True)[1].reshape(-1)
     return refined
 
 

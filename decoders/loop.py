@@ -22,6 +22,7 @@ from decoders.state import Decoded, DecodeError, Failed, StepUpdate, StepView
 from decoders.view import (
     asked_positions,
     batch_view,
+    block_bounds,
     eligible_positions,
     masked_positions,
     method_view,
@@ -204,7 +205,8 @@ def _settle(
     done = ~masked.any(dim=1) & (may_leave | fresh)
     entering = fresh | ((left_in_block == 0) & may_leave)
     first_masked = masked.byte().argmax(dim=1)
-    start = torch.where(entering, first_masked // slots.block_length * slots.block_length, slots.block_start)
+    length, offset = slots.block_length, slots.block_offset
+    start = torch.where(entering, (first_masked + offset) // length * length - offset, slots.block_start)
     moved = replace(
         slots, block_start=start, step=torch.where(entering, torch.zeros_like(slots.step), slots.step)
     )
@@ -212,8 +214,9 @@ def _settle(
     masks = torch.where(entering, left, slots.masks_at_entry)
     steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
     asked = asked_positions(moved, denoiser.mask_id).sum(dim=1)
-    told = torch.stack([broken, done.long(), left, asked, start, entering.long()])
-    rules, ends, counts, queries, starts, entries = told.tolist()  # the one transfer of a step
+    bounds = block_bounds(moved)
+    told = torch.stack([broken, done.long(), left, asked, *bounds, entering.long()])
+    rules, ends, counts, queries, first, last, entries = told.tolist()  # the one transfer of a step
     errors = dict(failed or {})
     for index, rule in enumerate(rules):
         if rule and index not in errors:
@@ -224,7 +227,7 @@ def _settle(
         steps=steps,
         eligible_count=tuple(counts),
         query_count=tuple(queries),
-        start_of_block=tuple(starts),
+        block_bounds=tuple(zip(first, last, strict=True)),
         at_entry=tuple(map(bool, entries)),
     )
     ended = [index for index, is_done in enumerate(ends) if is_done and index not in errors]
@@ -236,7 +239,7 @@ def _settle(
 def _rule_error(slots: Slots, index: int, rule: int, denoiser: Denoiser) -> DecodeError:
     kind, text = BROKEN_RULES[rule]
     row = slots.rows[index]
-    block = int(slots.block_start[index] // slots.block_length[index])
+    block = int((slots.block_start[index] + slots.block_offset[index]) // slots.block_length[index])
     step = int(slots.step[index]) - 1
     who = f"model {denoiser.name}, method {row.setting.method.name}, row {row.key!r}"
     return DecodeError(f"{who}, block {block}, step {step}: {text}", kind=kind)

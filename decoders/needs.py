@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from decoders.block_grid import check_block_length
 from decoders.protocols import Denoiser, HasAttention, HasCache, HasShadow, HasSupport
 from decoders.state import NotSupported, Row, Setting
 
@@ -63,8 +64,10 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
 
     Raises:
         ValueError: The loop does not know a need.
-        NotSupported: The denoiser lacks one, or two of them exclude each other.
+        NotSupported: The denoiser lacks one, two of them exclude each other, or the blocks asked for are not
+            those of the model.
     """
+    check_block_length(denoiser, setting.block_length)
     method, needs = setting.method, setting.method.needs
     if not needs <= {PROBABILITIES, SHADOW, ATTENTION}:
         raise ValueError(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from decoders import draws
+from decoders.block_grid import grid_of
 from decoders.needs import evaluates_everything
 from decoders.protocols import Denoiser, HasSupport, UnmaskingMethod
 from decoders.state import Row
@@ -42,7 +43,8 @@ class Slots:
     may_idle: Tensor  # bool [B]
     asks_all: Tensor  # bool [B], all masked positions are evaluated, not only those of the block
     stay: Tensor  # bool [B], held in its block by the last update
-    block_start: Tensor  # int64 [B]
+    block_offset: Tensor  # int64 [B], positions of the first block that the prompt takes
+    block_start: Tensor  # int64 [B], negative where the prompt takes a part of the block
     step: Tensor  # int64 [B]
     steps: Tensor  # int64 [B], scheduled steps of this block, 0 for adaptive methods
     masks_at_entry: Tensor  # int64 [B]
@@ -50,7 +52,7 @@ class Slots:
     rows: tuple[Row, ...]
     eligible_count: tuple[int, ...]
     query_count: tuple[int, ...]
-    start_of_block: tuple[int, ...]
+    block_bounds: tuple[tuple[int, int], ...]  # first generated position of the block, one after the last
     at_entry: tuple[bool, ...]
     evaluated: tuple[int, ...]  # canvas positions computed so far
     cache: Any | None
@@ -77,7 +79,7 @@ class Slots:
         return found
 
 
-ON_HOST = ("rows", "eligible_count", "query_count", "start_of_block", "at_entry", "evaluated")
+ON_HOST = ("rows", "eligible_count", "query_count", "block_bounds", "at_entry", "evaluated")
 """What a batch knows about each row without asking the device."""
 
 
@@ -188,7 +190,7 @@ def admit(
         return torch.tensor(values, dtype=torch.long, device=device)
 
     settings = [row.setting for row in rows]
-    blocks = [s.block_length or gen_length for s in settings]
+    grids = [grid_of(denoiser, row) for row in rows]
     zeros = per_row([0] * len(rows))
     support = None
     if isinstance(denoiser, HasSupport):
@@ -204,9 +206,10 @@ def admit(
         row_key=per_row([draws.row_key(row.seed, row.sample_id) for row in rows]),
         temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float64, device=device),
         k=per_row([s.k or 0 for s in settings]),
-        block_length=per_row(blocks),
+        block_length=per_row([grid.length for grid in grids]),
+        block_offset=per_row([grid.offset for grid in grids]),
         steps_per_block=per_row(
-            [(s.max_steps or 0) * b // gen_length for s, b in zip(settings, blocks, strict=True)]
+            [(s.max_steps or 0) // grid.n_blocks for s, grid in zip(settings, grids, strict=True)]
         ),
         may_idle=torch.tensor([s.method.may_idle for s in settings], device=device),
         asks_all=torch.tensor([evaluates_everything(s) for s in settings], device=device),
@@ -219,7 +222,7 @@ def admit(
         rows=tuple(rows),
         eligible_count=(0,) * len(rows),
         query_count=(0,) * len(rows),
-        start_of_block=(0,) * len(rows),
+        block_bounds=((0, 0),) * len(rows),
         at_entry=(True,) * len(rows),
         evaluated=(0,) * len(rows),
         cache=None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 MASK_ID, EOS_ID, FIRST_BYTE = 0, 1, 2
 
@@ -29,10 +30,7 @@ class PieceTokenizer:
             raise ValueError(f"pieces must be distinct and not empty, got {twice!r}; remove it")
         self._pieces = tuple(piece for piece in pieces if len(piece.encode()) > 1)
         self._ids = {piece: FIRST_BYTE + 256 + i for i, piece in enumerate(self._pieces)}
-        lengths: dict[str, set[int]] = {}
-        for piece in self._pieces:
-            lengths.setdefault(piece[0], set()).add(len(piece))
-        self._lengths = {start: sorted(found, reverse=True) for start, found in lengths.items()}
+        self._pattern = re.compile(f"{_longest_of(self._pieces)}|[\\s\\S]" if self._pieces else r"[\s\S]")
 
     def __len__(self) -> int:
         return FIRST_BYTE + 256 + len(self._pieces)
@@ -40,14 +38,9 @@ class PieceTokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the ids of *text*."""
         ids: list[int] = []
-        at = 0
-        while at < len(text):
-            lengths = self._lengths.get(text[at], ())
-            length = next((n for n in lengths if text[at : at + n] in self._ids), 1)
-            part = text[at : at + length]
+        for part in self._pattern.findall(text):
             known = self._ids.get(part)
             ids += [known] if known is not None else [FIRST_BYTE + byte for byte in part.encode()]
-            at += length
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -59,3 +52,18 @@ class PieceTokenizer:
             elif token >= FIRST_BYTE:
                 out += bytes([token - FIRST_BYTE])
         return out.decode("utf-8", errors="replace")
+
+
+def _longest_of(texts: Iterable[str]) -> str:
+    """Return a pattern that matches the longest of *texts*: a tree of what they share from the start."""
+    branches: dict[str, list[str]] = {}
+    ends = False
+    for text in texts:
+        if text:
+            branches.setdefault(text[0], []).append(text[1:])
+        else:
+            ends = True
+    if not branches:
+        return ""
+    inner = "|".join(re.escape(first) + _longest_of(rest) for first, rest in branches.items())
+    return f"(?:{inner}){'?' if ends else ''}"

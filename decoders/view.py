@@ -42,11 +42,17 @@ def masked_positions(slots: Slots, mask_id: int) -> Tensor:
     return (slots.generated == mask_id) & (slots.commit_step < 0)
 
 
+def block_bounds(slots: Slots) -> tuple[Tensor, Tensor]:
+    """Return int64 [B] twice: the first generated position of each current block, one after the last."""
+    start = slots.block_start
+    return start.clamp(min=0), (start + slots.block_length).clamp(max=slots.gen_length)
+
+
 def block_positions(slots: Slots) -> Tensor:
     """Return bool [B, G]: all positions of each row's current block."""
     position = torch.arange(slots.gen_length, device=slots.canvas.device)
-    start = slots.block_start.unsqueeze(1)
-    return (position >= start) & (position < start + slots.block_length.unsqueeze(1))
+    start, end = block_bounds(slots)
+    return (position >= start.unsqueeze(1)) & (position < end.unsqueeze(1))
 
 
 def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
@@ -141,13 +147,14 @@ def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bo
         tie_order = draws.uniform(key)
     else:
         tie_order = position.double().expand(eligible.shape)
+    block_start, block_end = block_bounds(slots)
     return StepView(
         tokens=slots.generated,
         eligible=eligible,
         proposals=found.tokens,
         confidence=found.confidence,
-        block_start=slots.block_start,
-        block_end=slots.block_start + slots.block_length,
+        block_start=block_start,
+        block_end=block_end,
         step=slots.step,
         quota=quota(slots),
         remaining=eligible.sum(dim=1),

@@ -34,14 +34,15 @@ FOLDER = "runs"
 class RunCell:
     """One planned cell: the fields of a `CellResult` without records, the keys asked for, the score's key.
 
-    ``unavailable`` says why there are no keys (a model or data file that cannot be read), or why their samples
-    are not decoded (no tool for the score), else None.
+    ``unavailable`` says why there are no keys (a model or data file that cannot be read), ``unscored`` why the
+    samples are not decoded (no tool for the score), else None.
     """
 
     result: Mapping[str, Any]
     keys: tuple[str, ...]
     score_key: str
     unavailable: str | None = None
+    unscored: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +96,7 @@ class Run:
                 keys=tuple(cell["keys"]),
                 score_key=cell["score_key"],
                 unavailable=cell["unavailable"],
+                unscored=cell["unscored"],
             )
             for cell in values["cells"]
         ]
@@ -123,15 +125,16 @@ def describe(
 
 def _describe(bench: Bench, cell: Cell) -> RunCell:
     keys: tuple[str, ...] = ()
-    unavailable = None
+    unavailable = unscored = None
     spec, score_key = cell.spec, ""
     n_planned = min(cell.samples or spec.n_samples, spec.n_samples)
     try:
         data = bench.task(cell)
         spec, score_key = data.spec, bench.score_key(cell)
-        keys = tuple(planned.decode_key for planned in bench.planned(cell))
-        unavailable = bench.unscorable(cell)
-        n_planned = len(keys)
+        unscored = bench.unscorable(cell)
+        if unscored is None:
+            keys = tuple(planned.decode_key for planned in bench.planned(cell))
+            n_planned = len(keys)
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
         unavailable = str(error)
     values = params_of(cell.method)
@@ -159,7 +162,7 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         "cache": cell.cache,
         "upstream_exact": bool(getattr(cell.method, "upstream_exact", False)),
     }
-    return RunCell(result=result, keys=keys, score_key=score_key, unavailable=unavailable)
+    return RunCell(result=result, keys=keys, score_key=score_key, unavailable=unavailable, unscored=unscored)
 
 
 def save(run: Run, store: Path) -> Path:
@@ -219,7 +222,7 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
         cells.append(
             CellResult(
                 **cell.result,
-                unscored=cell.unavailable if cell.keys else None,
+                unscored=cell.unscored,
                 records=records,
                 choices=choices,
             )

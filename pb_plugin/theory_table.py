@@ -38,8 +38,8 @@ TEXT_CATEGORY = "text_writing"
 
 REFERENCES_EXPLANATION = (
     "tokens: mean length of a reference; overlap: distinct tokens that two references of a sample share,",
-    "over those that either has (mean over pairs, then samples); C: as above. All three describe the references",
-    "of these data and say nothing about the tasks: a sentence has far more right answers than are listed.",
+    "over those that either has (mean over pairs, then samples); C: as above. All three describe the",
+    "references of these data and say nothing about the tasks: a sentence has far more right answers.",
 )
 
 STEPS_EXPLANATION = (

@@ -80,28 +80,34 @@ class DUS:
         return self.upstream_exact
 
     def init(self, view: StepView) -> DUSMemory:
-        """Lay out the levels, the same in every block of a row."""
-        length = (view.block_end - view.block_start).unsqueeze(1)
-        offset = (view.tokens.new_ones(view.tokens.shape).cumsum(dim=1) - 1) % length
-        level = _dilated(offset, length, self.base) if self.order == "dilated" else _binary(offset, length)
-        return DUSMemory(level=_merge_small_last(level, length), done=view.step - 1)
+        """Lay out the levels of the first block."""
+        return DUSMemory(level=self._levels(view), done=view.step - 1)
 
     def step(self, view: StepView, memory: DUSMemory) -> tuple[StepUpdate, DUSMemory]:
         """Reveal the next level that has masks, and what was deferred before."""
         done = memory.done.masked_fill(view.step == 0, -1).unsqueeze(1)
-        ahead = view.eligible & (memory.level > done)
-        nowhere = memory.level.shape[1]
-        current = memory.level.masked_fill(~ahead, nowhere).amin(dim=1, keepdim=True)
-        is_last = ~(ahead & (memory.level > current)).any(dim=1, keepdim=True)
-        revealed = view.eligible & (memory.level <= current)
+        level = self._levels(view).where((view.step == 0).unsqueeze(1), memory.level)
+        ahead = view.eligible & (level > done)
+        nowhere = level.shape[1]
+        current = level.masked_fill(~ahead, nowhere).amin(dim=1, keepdim=True)
+        is_last = ~(ahead & (level > current)).any(dim=1, keepdim=True)
+        revealed = view.eligible & (level <= current)
         sure = is_last | (view.confidence >= self.tau - CONFIDENCE_TOLERANCE)
-        after = replace(memory, done=current.squeeze(1))
+        after = DUSMemory(level=level, done=current.squeeze(1))
         if self.upstream_exact:
             return StepUpdate(unmask=revealed, tokens=view.proposals.where(sure, view.tokens)), after
         best = replace(view, eligible=revealed).rank(view.confidence) == 0
         kept = revealed & sure
         none_kept = ~kept.any(dim=1, keepdim=True)
         return StepUpdate(unmask=kept | (best & none_kept), tokens=view.proposals), after
+
+    def _levels(self, view: StepView) -> Tensor:
+        """Return the level [R, G] of every position in the current block, repeated over the row."""
+        length = (view.block_end - view.block_start).unsqueeze(1)
+        position = view.tokens.new_ones(view.tokens.shape).cumsum(dim=1) - 1
+        offset = (position - view.block_start.unsqueeze(1)) % length
+        level = _dilated(offset, length, self.base) if self.order == "dilated" else _binary(offset, length)
+        return _merge_small_last(level, length)
 
 
 def _dilated(offset: Tensor, length: Tensor, base: int) -> Tensor:

@@ -13,7 +13,7 @@ TEXT_SCORES = ("grammar", "inclusion", "combined", "rougeL", "one_minus_bleu", "
 
 CHOICE_EXPLANATION = (
     "right: right answers; entropy: of the choices among them, over its maximum (0: always the same); even:",
-    "the entropy that an even choice is expected to show with so few; p: its chance to be at least as uneven.",
+    "the entropy that an even choice is expected to show with so few; p: its chance to be as uneven.",
 )
 
 

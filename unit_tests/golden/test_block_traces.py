@@ -68,22 +68,10 @@ def our_commits(outcome, start):
     return steps
 
 
-def aligned_row(case, model, *, length, setting):
-    """Return a row whose generated region starts with the block that holds the end of the prompt.
-
-    Blocks of these models are counted from the first token of the prompt, those of our loop from the first
-    generated position: a template holds the rest of the prompt in place.
-    """
-    prompt, block = case["prompt"], model.block_length
-    start = len(prompt) // block * block
-    template = (*prompt[start:], *[model.mask_id] * (length - len(prompt)))
-    return Row(
-        key=case["id"],
-        prompt_ids=tuple(prompt[:start]),
-        gen_length=len(template),
-        template_ids=template,
-        setting=setting,
-    )
+def row_of(case, *, length, setting):
+    """Return the row of *case*; its blocks are those of the model, counted from the start of the prompt."""
+    prompt = case["prompt"]
+    return Row(key=case["id"], prompt_ids=tuple(prompt), gen_length=length - len(prompt), setting=setting)
 
 
 def assert_same_trace(case, outcome, *, steps=None):
@@ -105,8 +93,8 @@ def check(models, family, cases, row_of):
 
 def llada2_row(case, model):
     model.block_length = case["params"]["block_length"]
-    setting = Setting(method=Threshold(gamma=case["params"]["threshold"]), block_length=model.block_length)
-    return aligned_row(case, model, length=case["params"]["total_length"], setting=setting)
+    setting = Setting(method=Threshold(gamma=case["params"]["threshold"]))
+    return row_of(case, length=case["params"]["total_length"], setting=setting)
 
 
 def one_per_step(case):
@@ -136,8 +124,8 @@ def llada2_scheduled_row(case, model):
     counts = tuple(each + (step < more) for step in range(given["steps"]))
     method = AtLeast(score="confidence", gamma=given["threshold"], counts=counts)
     blocks = given["total_length"] // model.block_length - len(case["prompt"]) // model.block_length
-    setting = Setting(method=method, max_steps=given["steps"] * blocks, block_length=model.block_length)
-    return aligned_row(case, model, length=given["total_length"], setting=setting)
+    setting = Setting(method=method, max_steps=given["steps"] * blocks)
+    return row_of(case, length=given["total_length"], setting=setting)
 
 
 @pytest.mark.slow
@@ -216,8 +204,8 @@ def sdar_method(case):
 
 def sdar_row(case, model):
     method, k = sdar_method(case)
-    setting = Setting(method=method, k=k, block_length=model.block_length)
-    return aligned_row(case, model, length=len(case["final_ids"]), setting=setting)
+    setting = Setting(method=method, k=k)
+    return row_of(case, length=len(case["final_ids"]), setting=setting)
 
 
 def denoising(case):
