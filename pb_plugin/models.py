@@ -123,8 +123,10 @@ class ModelHandle:
         close: Any = getattr(self._model, "close", None)
         if close is not None:
             close()
+        held = self._model is not None and not self.is_exact
         self._model = None
-        gc.collect()
+        if held:
+            gc.collect()
 
     def _check_available(self) -> None:
         if self._failure is not None:

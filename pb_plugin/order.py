@@ -88,7 +88,7 @@ def _mean(vectors: Vectors, partner: Partner, correlation: Correlation) -> float
         unique, at_once = list(members), max(1, PAIRS_AT_ONCE // max(1, length) ** 2)
         for start in range(0, len(unique), at_once):
             part = unique[start : start + at_once]
-            x = np.array(part, dtype=np.int64)
+            x = np.array(part, dtype=np.int32)
             found.update(zip(part, correlation(x, partner(x)), strict=True))
     values = [value for vector in vectors if (value := found[vector]) is not None]
     return math.fsum(values) / len(values) if values else None
@@ -117,9 +117,10 @@ def kendall(x: NDArray[Any], y: NDArray[Any]) -> list[float | None]:
     import numpy as np
 
     first, second = np.triu_indices(x.shape[1], k=1)
-    step, partner = (np.sign(v[:, second] - v[:, first]) for v in (x, y))
-    balance = (step * partner).sum(axis=1)
-    untied = [np.abs(sign).sum(axis=1) for sign in (step, partner)]
+    columns = (np.ascontiguousarray(v.T) for v in (x, y))
+    step, partner = (np.sign(v[second] - v[first]) for v in columns)
+    balance = (step * partner).sum(axis=0)
+    untied = [np.abs(sign).sum(axis=0) for sign in (step, partner)]
     return _quotients(balance, *untied)
 
 
@@ -135,8 +136,14 @@ def spearman(x: NDArray[Any], y: NDArray[Any]) -> list[float | None]:
 
 def _centred_ranks(x: NDArray[Any]) -> NDArray[Any]:
     """Return twice the mean rank minus twice the middle rank, whole numbers: smaller minus larger values."""
-    larger, smaller = (x[:, :, None] > x[:, None, :]), (x[:, :, None] < x[:, None, :])
-    difference: NDArray[Any] = larger.sum(axis=2) - smaller.sum(axis=2)
+    import numpy as np
+
+    n_rows, length = x.shape
+    apart = x + np.arange(n_rows)[:, None] * (x.max(initial=0) - x.min(initial=0) + 1)
+    ordered = np.sort(apart, axis=None)
+    smaller, not_larger = (np.searchsorted(ordered, apart, side=side) for side in ("left", "right"))
+    first = np.arange(n_rows)[:, None] * length
+    difference: NDArray[Any] = (smaller - first) + (not_larger - first) - length
     return difference
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -201,10 +202,14 @@ class Record:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Record:
-        """Return the record of a parsed line; see `from_json`."""
-        names = {item.name for item in fields(cls)}
-        if set(values) != names | {"decode_key", "pair_key"}:
-            expected = names | {"decode_key", "pair_key"}
+        """Return the record of a parsed line; see `from_json`.
+
+        A written line is canonical, so its parts are hashed as they are. The pair key is not looked at: it is
+        computed from the parts where it is needed.
+        """
+        names = _FIELDS
+        expected = names | {"decode_key", "pair_key"}
+        if values.keys() != expected:
             raise ValueError(
                 f"a record must have exactly its {len(expected)} fields, got missing "
                 f"{sorted(expected - set(values))} and unknown {sorted(set(values) - expected)}; "
@@ -214,12 +219,17 @@ class Record:
         plain = {name: values[name] for name in names}
         plain |= {"ids": tuple(values["ids"]), "commit_step": None if steps is None else tuple(steps)}
         record = cls(**plain)
-        for name in ("decode_key", "pair_key"):
-            if getattr(record, name) != values[name]:
-                raise ValueError(
-                    f"{name} must be the hash of the parts, got {values[name]!r}; the line was edited"
-                )
+        text = json.dumps({"schema": SCHEMA, **record.parts}, sort_keys=True, separators=(",", ":"))
+        key = hashlib.sha256(text.encode("ascii")).hexdigest()
+        if key != values["decode_key"]:
+            raise ValueError(
+                f"decode_key must be the hash of the parts, got {values['decode_key']!r}; the line was edited"
+            )
+        record.__dict__["decode_key"] = key  # what the cached property would compute again
         return record
+
+
+_FIELDS = frozenset(item.name for item in fields(Record))
 
 
 def parse_line(line: str | bytes) -> Mapping[str, Any]:

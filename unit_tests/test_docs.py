@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
@@ -13,7 +14,7 @@ from pb_plugin.grammar import parse_method
 from pb_plugin.methods import variants_of
 from pb_plugin.options import TABLE, Options
 from pb_plugin.plan import DEFAULT_KS, plan
-from pb_plugin.registry import BUILTIN, METHODS, MODELS, OPTIONS, known
+from pb_plugin.registry import BUILTIN, GENERATORS, METHODS, MODELS, OPTIONS, known
 from pb_plugin.suites import SUITES
 from task_specs.catalogue import list_op_ids, task_ids
 from task_specs.spec import builtin_spec
@@ -154,7 +155,17 @@ def test_the_default_sweep_of_a_method_is_written_down(name, default_variants):
 
 
 def test_the_models_are_those_of_the_registry():
-    assert list(rows_of("Models")) == list(BUILTIN[MODELS])
+    """With the hub id that each fetches, and the trained block where the code knows it."""
+    rows = {names: cells for names, cells in rows_of("Models").items() if names != "ideal"}
+    listed = [name for names in rows for name in names.split(", ")]
+    assert ["ideal", *listed] == [*BUILTIN[MODELS], *BUILTIN[GENERATORS]]
+    for names, (checkpoints, _, block, _) in rows.items():
+        for name in names.split(", "):
+            reference = {**BUILTIN[MODELS], **BUILTIN[GENERATORS]}[name]
+            module = import_module(reference.partition(":")[0])
+            preset = module.PRESETS.get(name)
+            assert preset is None or preset.hub_id in checkpoints or "as `sedd`" in checkpoints, name
+            assert block == str(getattr(module, "BLOCK_LENGTH", block)), name
 
 
 def test_the_tasks_are_those_of_the_catalogue_with_samples_and_canvas():

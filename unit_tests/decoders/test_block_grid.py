@@ -113,15 +113,15 @@ def test_a_model_without_blocks_counts_from_the_generated_region():
         confidence(),
         DUS(),
         DUS(order="binary"),
-        EB(),
-        Factor(),
+        EB(gamma=0.5),
+        Factor(f=1.0),
         KLASS(),
         RCR(),
         ReMDM(),
         SlowFast(),
         Threshold(gamma=0.6),
     ],
-    ids=lambda method: method.name,
+    ids=str,
 )
 @pytest.mark.parametrize("prompt", [0, 1, 5, 7])
 def test_every_kind_of_method_fills_short_blocks(method, prompt):
@@ -132,7 +132,6 @@ def test_every_kind_of_method_fills_short_blocks(method, prompt):
 
 def test_a_block_of_dus_has_the_levels_of_its_own_length():
     (outcome,) = sweep(Trained(8), [row(DUS(tau=0.0), prompt=4, length=20)])
-    assert outcome.commit_step[:4] == (0, 0, 0, 0) or len(set(outcome.commit_step[:4])) > 1
     first, second, third = (outcome.commit_step[a:b] for a, b in ((0, 4), (4, 12), (12, 20)))
     offset = min(second)
     assert [step - offset for step in second] == [0, 2, 1, 2, 0, 2, 1, 2]

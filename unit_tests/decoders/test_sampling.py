@@ -8,7 +8,10 @@ import torch
 from scipy.stats import binom
 
 from decoders import draws, sampling
+from decoders.batching import sweep
+from decoders.state import Row, Setting
 from decoders.testing import HashDenoiser, example_slots, example_view
+from decoders.unmasking.klass import KLASS
 from decoders.unmasking.top_k import TopK
 from decoders.view import eligible_positions, flat_query, propose
 
@@ -166,3 +169,43 @@ def test_logits_that_are_no_distribution_show_as_nan(row):
     logits = torch.tensor([row])
     column = sampling.greedy(logits, *[torch.zeros(1, dtype=torch.long)] * 3, unbiased=True)
     assert sampling.probability(logits, column).isnan().all()
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 121])
+def test_scores_of_a_large_vocabulary_do_not_depend_on_the_parts_they_are_computed_in(monkeypatch, at_once):
+    """Of 40 columns: one row, one row, three rows at once; the last part is smaller."""
+    logits = 4.0 * torch.randn(11, 40, generator=torch.Generator().manual_seed(0))
+    logits[:, 3] = float("-inf")
+    columns = logits.argmax(dim=1)
+
+    def scores():
+        return sampling.probability(logits, columns), sampling.margin(logits), sampling.neg_entropy(logits)
+
+    whole = scores()
+    assert len(sampling.parts(logits)) == 1
+    monkeypatch.setattr(sampling, "LOGITS_AT_ONCE", at_once)
+    assert len(sampling.parts(logits)) == (4 if at_once == 121 else 11)
+    for together, apart in zip(whole, scores(), strict=True):
+        torch.testing.assert_close(together, apart)
+
+
+def test_no_logits_have_no_scores():
+    assert sampling.neg_entropy(torch.zeros(0, 5)).shape == (0,)
+
+
+def test_klass_decodes_the_same_in_parts(monkeypatch):
+    rows = [
+        Row(
+            key=i,
+            prompt_ids=(3, 4 + i),
+            gen_length=12,
+            setting=Setting(method=KLASS(tau=0.1, eps=0.6)),
+            sample_id=str(i),
+        )
+        for i in range(3)
+    ]
+    denoiser = HashDenoiser(sharpness=3.0)
+    whole = {outcome.key: outcome for outcome in sweep(denoiser, rows)}
+    monkeypatch.setattr(sampling, "LOGITS_AT_ONCE", 50)
+    assert {outcome.key: outcome for outcome in sweep(denoiser, rows)} == whole
+    assert all(3 < outcome.nfe < 12 for outcome in whole.values()), "some positions were ready"
