@@ -44,6 +44,7 @@ class Stopwatch:
         return getattr(self._model, name)
 
     def __call__(self, *arguments: Any) -> Any:
+        """Return what the model returns, on the clock."""
         started = time.perf_counter()
         logits = self._model(*arguments)
         self.seconds += time.perf_counter() - started
@@ -112,7 +113,8 @@ def decode_speed(name: str, model: Any, rows: Sequence[Row]) -> None:
         wall_s = statistics.median(wall for wall, _ in measured[batch])
         model_s = statistics.median(inside for _, inside in measured[batch])
         print(
-            f"{name}, batch {batch:2}: {len(rows) / wall_s:8.1f} rows/s, {alone_s / wall_s:5.2f} x one row at a time; "
+            f"{name}, batch {batch:2}: {len(rows) / wall_s:8.1f} rows/s, "
+            f"{alone_s / wall_s:5.2f} x one row at a time; "
             f"selection takes {(wall_s - model_s) / model_s:5.2f} x the time in the model"
         )
 
@@ -143,7 +145,8 @@ def collection_speed() -> None:
                 ["cells", "--task", EXACT_TASKS, "--unmasking", f"threshold:gamma={gammas}"], folder
             )
             print(
-                f"collection of {wanted // 12 * 12} items: {cells_s - empty_s:.2f} s above an empty session ({empty_s:.2f} s)"
+                f"collection of {wanted // 12 * 12} items: {cells_s - empty_s:.2f} s above an empty session "
+                f"({empty_s:.2f} s)"
             )
 
 

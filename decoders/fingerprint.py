@@ -99,7 +99,7 @@ def code_hash(module_name_or_path: str | os.PathLike[str]) -> str:
 
 @lru_cache
 def import_closure_hash(*modules: str) -> str:
-    """Return the sha256 of what *modules* mean: their source and that of every ``decoders`` module they import.
+    """Return the sha256 of what *modules* mean: their source and every ``decoders`` module they import.
 
     Raises:
         LookupError: A module is not found, or has no Python source.

@@ -34,8 +34,8 @@ FOLDER = "runs"
 class RunCell:
     """One planned cell: the fields of a `CellResult` without records, the keys asked for, the score's key.
 
-    ``unavailable`` says why there are no keys (a model or data file that cannot be read), ``unscored`` why the
-    samples are not decoded (no tool for the score), else None.
+    ``unavailable`` says why there are no keys (a model or data file that cannot be read), ``unscored`` why
+    the samples are not decoded (no tool for the score), else None.
     """
 
     result: Mapping[str, Any]

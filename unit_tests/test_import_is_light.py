@@ -34,7 +34,8 @@ def test_importing_the_plugin_loads_nothing_of_ours_but_the_options():
     assert run("-c", code).stdout.split() == [
         "pb_plugin",
         "pb_plugin.grammar",
-        "pb_plugin.option_table", "pb_plugin.options",
+        "pb_plugin.option_table",
+        "pb_plugin.options",
         "pb_plugin.plugin",
     ]
 

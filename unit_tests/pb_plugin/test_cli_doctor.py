@@ -2,9 +2,9 @@
 
 import json
 import subprocess
-from dataclasses import replace
 import sys
 import tomllib
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace

@@ -66,7 +66,8 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--samples", "10", "--seed", "3", "--pb-store", "s", "--pb-fresh", "--pb-data", "../d"],
         *["--pb-gate", "PB80>=4", "--pb-gate", "lo(PB80)>=2", "--pb-floor", "copy=0.9"],
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
-        *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3", "--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
+        *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),

@@ -251,7 +251,8 @@ def test_two_methods_of_one_name_are_told_apart_in_the_error(monkeypatch):
 
 def test_every_process_makes_the_same_plan():
     code = (
-        "from pb_plugin.options import Options; from pb_plugin.groups import groups; from pb_plugin.plan import plan; import sys\n"
+        "from pb_plugin.options import Options; from pb_plugin.groups import groups; import sys\n"
+        "from pb_plugin.plan import plan\n"
         "made = plan(Options()); print(*groups(made.cells, 8).items())\n"
         "assert not {'torch', 'pytest', 'transformers', 'xdist'} & set(sys.modules), 'not light'"
     )

@@ -81,7 +81,8 @@ def test_an_unknown_name_gets_the_nearest_and_all_known_names():
     )
     with pytest.raises(LookupError, match=expected):
         registry.resolve(registry.METHODS, "confidense")
-    with pytest.raises(LookupError, match=r"--model must be .*, got 'zzz'; Known: diffucoder, dream, .*, ideal, llada"):
+    expected = r"--model must be .*, got 'zzz'; Known: diffucoder, dream, .*, ideal, llada"
+    with pytest.raises(LookupError, match=expected):
         registry.resolve(registry.MODELS, "zzz")
     with pytest.raises(
         LookupError, match=r"--task must be .*, got 'shufle'; did you mean 'shuffle'\? Known: copy, "

@@ -62,5 +62,5 @@ def test_eps_is_a_time_before_the_first(eps):
 
 
 def test_a_score_must_be_known():
-    with pytest.raises(ValueError, match="score must be one of random, .*, got 'origin'; choose"):
+    with pytest.raises(ValueError, match=r"score must be one of random, .*, got 'origin'; choose"):
         DreamSchedule(score="origin")
