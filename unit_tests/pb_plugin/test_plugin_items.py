@@ -397,7 +397,7 @@ def test_a_task_without_reference_answers_is_an_unscored_skip_on_the_exact_model
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(
         [
-            "skipped, 2 items: Skipped: unscored: model ideal needs reference answers, and the data hold "
+            "skipped, 2 items: unscored: model ideal needs reference answers, and the data hold "
             "none for say/*"
         ]
     )
