@@ -98,6 +98,11 @@ class Tools:
         return found
 
     @property
+    def is_later(self) -> bool:
+        """Whether texts are decoded now and scored another time."""
+        return self._backend().kind == "later"
+
+    @property
     def unscored(self) -> str | None:
         """Why there is no grammar in this run, with the ways out; None where there is.
 

@@ -74,6 +74,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "ar": "decoders.models.autoregressive:load",
             "ar-qwen3": "decoders.models.autoregressive:load",
             "ar-llama": "decoders.models.autoregressive:load",
+            "apd": "decoders.models.apd:load",
         },
     }
 )

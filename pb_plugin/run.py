@@ -254,8 +254,9 @@ class Bench:
 
     def unscorable(self, cell: Cell) -> str | None:
         """Return why this run has no grammar for a task that needs it; such a task is not decoded."""
-        backend = self.tools.unscored if GRAMMAR in self.task(cell).spec.needs else None
-        return backend if self.options.grammar != "later" else None
+        if GRAMMAR not in self.task(cell).spec.needs or self.tools.is_later:
+            return None
+        return self.tools.unscored
 
     def check_applicable(self, cell: Cell) -> None:
         """Check that the model offers what the cell's method needs.
