@@ -31,6 +31,7 @@ class AllRight:
 
     version = "6.8"
     unscored = None
+    is_later = False
 
     def key(self, needs):
         return f"/grammar=languagetool:{self.version}"

@@ -396,9 +396,6 @@ def test_a_task_without_reference_answers_is_an_unscored_skip_on_the_exact_model
     result = suite.run("--task", "say.yaml", "--unmasking", "random", "--k", "1,8")
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(
-        [
-            "skipped, 2 items: unscored: model ideal needs reference answers, and the data hold "
-            "none for say/*"
-        ]
+        ["skipped, 2 items: unscored: model ideal needs reference answers, and the data hold none for say/*"]
     )
     assert not suite.records()
