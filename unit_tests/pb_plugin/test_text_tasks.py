@@ -232,7 +232,10 @@ def test_ctrl_c_while_texts_are_judged_ends_the_run_soon(suite, task, stand_in):
 
     server = stand_in(slow)
     options = ("--task", task, *ONE, "--pb-grammar", server.url)
-    command = [sys.executable, "-m", "pytest", *suite.arguments(*options)]
+    # a shell's background job ignores SIGINT, and so would its child
+    listening = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"import signal, sys, pytest; {listening}; sys.exit(pytest.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *suite.arguments(*options)]
     with subprocess.Popen(command, cwd=suite.pytester.path, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60.0
         while not server.judged:
