@@ -132,8 +132,8 @@ def test_a_model_that_is_named_alone_knows_no_other_family(path):
     assert others <= {f"decoders.models.{name}" for name in VARIANT_OF.get(path.stem, ())}
 
 
-VARIANT_OF = {"llada21": ("llada2",), "sedd_sampler": ("sedd",)}
-"""Models that own their loop over the checkpoint of another family."""
+VARIANT_OF = {"apd": ("autoregressive", "dream"), "llada21": ("llada2",), "sedd_sampler": ("sedd",)}
+"""Models that own their loop over the checkpoints of other families."""
 
 
 def loads(path):
