@@ -58,9 +58,9 @@ class Cell:
     def id(self) -> str:
         """The item's id: ``shuffle-llada-confidence-k8``, ``shuffle-llada-threshold-0.9``.
 
-        Several parameters, one that is no number, and those of `native` carry their names (``wino-tau1_0.7-tau2_0.9``); the
-        block appears when it is not the canvas (``-b16``), the temperature when it is not 0 (``-t1``),
-        the cache when there is one.
+        Several parameters, one that is no number, and those of `native` carry their names
+        (``wino-tau1_0.7-tau2_0.9``); the block appears when it is not the canvas (``-b16``), the temperature
+        when it is not 0 (``-t1``), the cache when there is one.
         """
         parts = [self.task, self.model.name, self.unmasking]
         one_number = len(self.params) == 1 and type(self.params[0][1]) in (int, float)
