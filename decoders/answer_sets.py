@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from decoders.exact_law import correct_probability_of, permutation_correct_probability
-from decoders.joint import Joint, joint_of
+from decoders.exact_law import correct_probability, permutation_correct_probability
 from decoders.protocols import Tokenizer
 
 
@@ -34,9 +34,15 @@ class TokenAnswers:
         return torch.searchsorted(self.support, self.ids)
 
     @cached_property
-    def joint(self) -> Joint:
-        """The distribution of the answers, as the theory reads it."""
-        return joint_of(self.local.numpy(), self.weights.numpy())
+    def structure(self) -> tuple[bytes, bytes]:
+        """Which answers agree where, and their weights: equal for questions that differ only in their tokens.
+
+        At every position tokens are numbered in the order in which the answers first show them.
+        """
+        columns = self.local.numpy().T
+        found = (np.unique(column, return_index=True, return_inverse=True) for column in columns)
+        numbered = [first.argsort().argsort()[place.reshape(-1)] for _, first, place in found]
+        return np.stack(numbered, axis=1).astype(np.int64).tobytes(), self.weights.numpy().tobytes()
 
     def onehot(self) -> Tensor:
         """Return float32 [A, G * C]: 1 where answer a has token c at position g."""
@@ -205,4 +211,11 @@ def chance_correct(
         )
     if len(answers.ids) == 1:
         return 1.0
-    return correct_probability_of(answers.joint, list(commit_step), temperature)
+    return _chance(*answers.structure, tuple(commit_step), temperature)
+
+
+@lru_cache(maxsize=1024)
+def _chance(structure: bytes, weights: bytes, commit_step: tuple[int, ...], temperature: float) -> float:
+    """The law knows tokens only by where answers agree, so questions of one structure share it."""
+    answers = np.frombuffer(structure, dtype=np.int64).reshape(-1, len(commit_step))
+    return correct_probability(answers, np.frombuffer(weights, dtype=np.float32), commit_step, temperature)

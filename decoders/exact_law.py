@@ -16,7 +16,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import ArrayLike
 
-from decoders.joint import FloatArray, Joint, check_temperature, choice_probabilities, joint_of, refine
+from decoders.joint import FloatArray, check_temperature, choice_probabilities, joint_of, refine
 
 TIE_TOLERANCE = 1e-6
 """Tokens this close in natural log probability are tied, and a tie is broken at random."""
@@ -46,19 +46,8 @@ def correct_probability(
         ValueError: If the steps do not fit the answers, or the answers differ where a template fixed the
             token.
     """
-    return correct_probability_of(joint_of(answers, weights), steps, temperature, tolerance)
-
-
-def correct_probability_of(
-    joint: Joint, steps: ArrayLike, temperature: float = 0.0, tolerance: float = TIE_TOLERANCE
-) -> float:
-    """Return `correct_probability` of answers that were put together before.
-
-    Raises:
-        ValueError: If the steps do not fit the answers, or the answers differ where a template fixed the
-            token.
-    """
     check_temperature(temperature, tolerance)
+    joint = joint_of(answers, weights)
     step_of = np.asarray(steps)
     if step_of.shape != (joint.n_positions,) or step_of.dtype.kind not in "iu" or step_of.min() < -1:
         raise ValueError(
