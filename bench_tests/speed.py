@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,19 +82,32 @@ def network_rows(folder: Path) -> tuple[Any, list[Row]]:
     from decoders.models import llada
 
     model = llada.load(ModelRequest(name="llada", source=str(folder)))
+    asked = [[{"role": "user", "content": f"Question {sample}?"}] for sample in range(64)]
+    return model, _rows(model, asked)
+
+
+def tiny_rows() -> tuple[Any, list[Row]]:
+    """Return the shipped model and 64 shuffle questions under two settings."""
+    from decoders.models import tiny
+
+    model = tiny.load(ModelRequest(name="tiny"))
+    data = TaskData(planned=builtin_spec("shuffle"), directory=None, n_samples=64)
+    return model, _rows(model, [question.messages for question in data.asked(tiny.PROMPT_STYLE)])
+
+
+def _rows(model: Any, asked: Sequence[Sequence[Mapping[str, str]]]) -> list[Row]:
     settings = [Setting(method=confidence(), k=2), Setting(method=Threshold(gamma=0.9))]
-    rows = [
+    return [
         Row(
             key=2 * sample + i,
-            prompt_ids=tuple(model.encode_prompt([{"role": "user", "content": f"Question {sample}?"}])),
+            prompt_ids=tuple(model.encode_prompt(messages)),
             gen_length=32,
             setting=setting,
             sample_id=str(sample),
         )
-        for sample in range(64)
+        for sample, messages in enumerate(asked)
         for i, setting in enumerate(settings)
     ]
-    return model, rows
 
 
 def decode_speed(name: str, model: Any, rows: Sequence[Row]) -> None:
@@ -164,6 +177,7 @@ def main(measure: Callable[[str, Any, Sequence[Row]], None] = decode_speed) -> N
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, 1 thread, median of {ROUNDS} rounds")
     measure("ideal", *exact_rows())
+    measure("tiny", *tiny_rows())
     if folder is not None:
         measure("llada", *network_rows(folder))
     collection_speed()

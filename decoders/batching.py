@@ -183,7 +183,7 @@ def decode(
         block_length: Divides *gen_length*; None is one block, or the block the model was trained with.
         temperature: 0 is greedy.
         seed: Keys every random draw together with the prompt's index.
-        cache: none, prefix or dual, see `Setting`.
+        cache: none, prefix, dual or block, see `Setting`.
         templates: For infilling, *gen_length* ids per prompt with ``mask_id`` where something is filled in.
         contexts: One opaque object per prompt for the denoiser.
         budget: Size of a forward.

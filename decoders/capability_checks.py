@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoders.block_grid import trained_block
 from decoders.protocols import Denoiser, HasAttention, HasCache, HasShadow
 
 
@@ -47,6 +48,9 @@ def check_capabilities(
         _check_attention(denoiser, canvas, attend, query, list(contexts), plain, tolerance)
     if isinstance(denoiser, HasCache) and "cache" not in lacks:
         _check_cache(denoiser, canvas, attend, query, list(contexts), plain, tolerance)
+        block = trained_block(denoiser)
+        if block is not None:
+            _check_block_cache(denoiser, canvas, attend, list(contexts), first, block, tolerance)
 
 
 def _check_attention(
@@ -138,6 +142,47 @@ def _check_cache(
         canvas[last], attend[last], part, contexts[-1:], cache, last, [(first, length)]
     )
     assert _close(alone, plain[mine], tolerance), "a row finds its own part of the cache"
+
+
+def _check_block_cache(
+    denoiser: Any,
+    canvas: Tensor,
+    attend: Tensor,
+    contexts: list[Any],
+    first: int,
+    block: int,
+    tolerance: float,
+) -> None:
+    """Check what a block cache leaves out, at the last border of blocks in rows longer by one block."""
+    extra = (len(canvas), block)
+    canvas = torch.cat([canvas, canvas.new_full(extra, denoiser.mask_id)], dim=1)
+    attend = torch.cat([attend, attend.new_ones(extra)], dim=1)
+    rows, length = torch.arange(len(canvas), device=canvas.device), canvas.shape[1]
+    cache = denoiser.new_cache(len(canvas), length)
+
+    def check(asked: list[tuple[int, int]], window: list[tuple[int, int]], law: str) -> None:
+        pairs = [(row, column) for row, bounds in enumerate(asked) for column in range(*bounds)]
+        query = torch.tensor(pairs, device=canvas.device)
+        found = denoiser.with_cache(canvas, attend, query, contexts, cache, rows, window)
+        assert _close(found, denoiser(canvas, attend, query, contexts), tolerance), law
+
+    starts = [int((~mine).sum()) for mine in attend]
+    borders = [start + (length - start - 1) // block * block for start in starts]
+    begins = [border - block for border in borders]
+    for row, begin in enumerate(begins):
+        canvas[row, first:begin] = min(denoiser.eos_ids)
+    check(
+        [(max(first, begin), border) for begin, border in zip(begins, borders, strict=True)],
+        list(zip(starts, borders, strict=True)),
+        "columns to the right of a block change no logit in it",
+    )
+    for row, border in enumerate(borders):
+        canvas[row, first:border] = min(denoiser.eos_ids)
+    check(
+        [(border, length) for border in borders],
+        [(begin, length) for begin in begins],
+        "keys and values of finished blocks stay as they are",
+    )
 
 
 def _close(found: Tensor, expected: Tensor, tolerance: float) -> bool:

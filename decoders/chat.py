@@ -24,12 +24,14 @@ class ChatFormat:
         markers: Special tokens that *render* writes; a tokenizer must hold each as one token.
         end_of_turn: Tokens that end an answer besides the EOS of config.json, where the tokenizer holds them.
         mask: The mask token as the tokenizer writes it; empty for a model without one.
+        arrange: Puts the ids of a prompt where the model expects them; None leaves them as they are.
     """
 
     render: Callable[[Sequence[Message]], str]
     markers: tuple[str, ...]
     end_of_turn: tuple[str, ...]
     mask: str = ""
+    arrange: Callable[[Sequence[int], HFTokenizer], list[int]] | None = None
 
 
 def check_messages(messages: Sequence[Message]) -> None:
@@ -183,7 +185,8 @@ def encode(
             f"tokenizer {tokenizer.name!r} must hold the chat markers of {name!r}, got none of "
             f"{', '.join(missing)}; use the tokenizer.json published with the checkpoint"
         )
-    return tokenizer.encode(form.render(messages))
+    ids = tokenizer.encode(form.render(messages))
+    return ids if form.arrange is None else form.arrange(ids, tokenizer)
 
 
 def answer_ids(ids: Sequence[int], eos_ids: Collection[int]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +64,21 @@ def checkpoint_hash(directory: str | os.PathLike[str]) -> str:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
+    return digest.hexdigest()
+
+
+def source_files(directory: Path) -> dict[str, bytes]:
+    """Return the code that a checkpoint brings along: its ``*.py`` files and config.json, by name, sorted."""
+    paths = [directory / "config.json", *directory.glob("*.py")]
+    return {path.name: path.read_bytes() for path in sorted(paths) if path.is_file()}
+
+
+def source_hash(files: Mapping[str, bytes]) -> str:
+    """Return the sha256 over names, sizes and contents of *files* from `source_files`."""
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
     return digest.hexdigest()
 
 

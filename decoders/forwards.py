@@ -111,16 +111,21 @@ def _shadowed(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[i
 
 
 def _cached(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int]) -> Heard:
-    """Evaluate all columns of the rows that enter a block, and the window of the others, in two forwards."""
+    """Evaluate the window of each row, or all its columns, in two forwards: the wide ones and the others.
+
+    Wide are the rows that enter a block, which evaluate all columns; of a block cache those without keys.
+    """
     cacher = cast(HasCache, denoiser)
     known = 0 if slots.cache is None else memory_rows(slots.cache)
     cache = slots.cache
     if known < len(slots):
         cache = join_memory(cache, cacher.new_cache(len(slots) - known, slots.canvas.shape[1]))
     evaluated, parts = list(whole), []
-    entering = [index for index, is_new in enumerate(slots.at_entry) if is_new]
-    staying = [index for index, is_new in enumerate(slots.at_entry) if not is_new]
-    for members, is_full in ((entering, True), (staying, False)):
+    by_block = slots.rows[0].setting.cache == "block"
+    is_wide = tuple(index >= known for index in range(len(slots))) if by_block else slots.at_entry
+    wide = [index for index, is_so in enumerate(is_wide) if is_so]
+    narrow = [index for index, is_so in enumerate(is_wide) if not is_so]
+    for members, is_full in ((wide, not by_block), (narrow, False)):
         if not members:
             continue
         window = None if is_full else [_window(slots, index, cacher.window_margin) for index in members]
@@ -151,10 +156,17 @@ def _cached(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int
 
 
 def _window(slots: Slots, index: int, margin: int) -> tuple[int, int]:
-    """Return the columns that a row within its block must evaluate."""
+    """Return the columns that a row must evaluate within its block, and with a block cache at entry too.
+
+    Under block-causal attention the keys of a finished block never change, and nothing looks to the right of
+    its block. So a block cache evaluates what comes since the block of the forward before, whose keys were
+    made while it had masks; before a row's first forward nothing is stored, and it starts with the prompt.
+    """
     row, columns = slots.rows[index], slots.canvas.shape[1]
     first = columns - row.gen_length
     block, end = slots.block_bounds[index]
+    if row.setting.cache == "block":
+        block = slots.stored_until[index]
     start = max(first - len(row.prompt_ids), first + block - margin)
     if row.setting.cache == "prefix":
         return start, columns

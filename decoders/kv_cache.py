@@ -57,8 +57,8 @@ def window_of(bounds: Sequence[tuple[int, int]], length: int, device: torch.devi
 class CacheUpdate:
     """What the layers of transformers call: it stores new keys and values and returns those of all columns.
 
-    Source: Fast-dLLM (arXiv:2505.22618), prefix and dual cache. Differs: keys are stored rotated, because a
-    column keeps its position.
+    Source: Fast-dLLM (arXiv:2505.22618), prefix and dual cache; SDAR (arXiv:2510.06303), cache of finished
+    blocks. Differs from the former: keys are stored rotated, because a column keeps its position.
 
     Args:
         cache: Written in place.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,16 +12,17 @@ from typing import Any
 
 import torch
 
+from decoders.allowed_code import HUB_ID, OPTION
 from decoders.chat import ChatFormat
 from decoders.fingerprint import TOKENIZER_FILES
 from decoders.protocols import ModelRequest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 MODEL_OF = MappingProxyType(
     {
         "LLaDAModelLM": "llada",
+        "TinyModelLM": "tiny",
         "DreamModel": "dream",
         "LLaDAMoEModelLM": "llada-moe",
         "LLaDA2MoeModelLM": "llada2",
@@ -33,6 +33,16 @@ MODEL_OF = MappingProxyType(
     }
 )
 """Architectures that run here, with a model name that loads each."""
+
+OTHER_CONVENTION = MappingProxyType(
+    {
+        "Dream": "its row i - 1 predicts token i",
+        "Fast_dLLM": "its row i - 1 predicts token i, in blocks",
+        "SDAR": "its attention is in blocks",
+        "LLaDA2": "its attention is in blocks",
+    }
+)
+"""Starts of published architectures whose own code does not follow the one convention of ``remote``."""
 
 
 class LoadError(ValueError):
@@ -113,10 +123,13 @@ def need_packages(*names: str) -> None:
         )
 
 
-def find_checkpoint(request: ModelRequest, presets: Mapping[str, Preset]) -> Path:
+def find_checkpoint(
+    request: ModelRequest, presets: Mapping[str, Preset], *, more: Sequence[str] = ()
+) -> Path:
     """Return the folder of the checkpoint that *request* names, fetched from the hub if it names a hub id.
 
-    No source means the hub id of the preset called ``request.name``.
+    No source means the hub id of the preset called ``request.name``. Config, safetensors and tokenizer are
+    fetched, and what the patterns *more* name.
     """
     if request.source is None:
         if request.name not in presets:
@@ -125,7 +138,7 @@ def find_checkpoint(request: ModelRequest, presets: Mapping[str, Preset]) -> Pat
                 f"give a folder or hub id (--model {request.name}=DIR)"
             )
         preset = presets[request.name]
-        return _fetch(request.name, preset.hub_id, request.revision or preset.revision)
+        return _fetch(request.name, preset.hub_id, request.revision or preset.revision, more)
     folder = Path(request.source).expanduser()
     if folder.is_dir():
         if request.revision is not None:
@@ -139,13 +152,13 @@ def find_checkpoint(request: ModelRequest, presets: Mapping[str, Preset]) -> Pat
             f"source must be an existing folder or a hub id OWNER/NAME, got {request.source!r}; "
             f"give the folder that holds config.json (--model {request.name}=DIR)"
         )
-    return _fetch(request.name, request.source, request.revision)
+    return _fetch(request.name, request.source, request.revision, more)
 
 
-def _fetch(name: str, hub_id: str, revision: str | None) -> Path:
+def _fetch(name: str, hub_id: str, revision: str | None, more: Sequence[str]) -> Path:
     import huggingface_hub
 
-    patterns = ["*.json", "*.safetensors", *TOKENIZER_FILES]
+    patterns = ["*.json", "*.safetensors", *TOKENIZER_FILES, *more]
     try:
         return Path(huggingface_hub.snapshot_download(hub_id, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError) as error:
@@ -194,8 +207,21 @@ def _cure(config: Config, architecture: Any) -> str:
     if architecture in tuple(MODEL_OF):
         name = MODEL_OF[architecture]
         return f"choose the model name of that architecture (--model {name}={config.path.parent})"
-    own_code = "its own code (auto_map) is never run here; " if config.has("auto_map") else ""
-    return f"{own_code}choose a checkpoint of a supported architecture: {', '.join(MODEL_OF)}"
+    supported = f"choose a checkpoint of a supported architecture: {', '.join(MODEL_OF)}"
+    if not config.has("auto_map"):
+        return supported
+    convention = other_convention(str(architecture))
+    if convention is not None:
+        return f"its own code (auto_map) is not run here ({convention}); {supported}"
+    return (
+        f"{supported}; its own code (auto_map) is not run unless you have read it and allow it: --model "
+        f"remote=DIR or remote=OWNER/NAME@COMMIT, with the {OPTION} which that asks for"
+    )
+
+
+def other_convention(architecture: str) -> str | None:
+    """Return how the network of *architecture* differs from what ``remote`` assumes; None if not known."""
+    return next((rule for start, rule in OTHER_CONVENTION.items() if architecture.startswith(start)), None)
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -215,8 +215,8 @@ def _settle(
     steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
     asked = asked_positions(moved, denoiser.mask_id).sum(dim=1)
     bounds = block_bounds(moved)
-    told = torch.stack([broken, done.long(), left, asked, *bounds, entering.long()])
-    rules, ends, counts, queries, first, last, entries = told.tolist()  # the one transfer of a step
+    told = torch.stack([broken, done.long(), left, asked, *bounds, entering.long(), slots.block_start])
+    rules, ends, counts, queries, first, last, entries, before = told.tolist()  # the one transfer of a step
     errors = dict(failed or {})
     for index, rule in enumerate(rules):
         if rule and index not in errors:
@@ -229,6 +229,10 @@ def _settle(
         query_count=tuple(queries),
         block_bounds=tuple(zip(first, last, strict=True)),
         at_entry=tuple(map(bool, entries)),
+        stored_until=tuple(
+            start if seen else -len(row.prompt_ids)
+            for row, seen, start in zip(slots.rows, slots.evaluated, before, strict=True)
+        ),
     )
     ended = [index for index, is_done in enumerate(ends) if is_done and index not in errors]
     going = [index for index, is_done in enumerate(ends) if not is_done and index not in errors]

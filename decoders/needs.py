@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from decoders.block_grid import check_block_length
+from decoders.block_grid import check_block_length, trained_block
 from decoders.protocols import Denoiser, HasAttention, HasCache, HasShadow, HasSupport
 from decoders.state import NotSupported, Row, Setting
 
@@ -89,6 +89,11 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
         raise NotSupported(
             f"model must offer a cache for cache={setting.cache}, got {denoiser.name!r} without one; "
             "use cache=none"
+        )
+    if setting.cache == "block" and trained_block(denoiser) is None:
+        raise NotSupported(
+            f"model must have block-causal attention for cache=block, got {denoiser.name!r} with full "
+            "attention; use cache=none, prefix or dual"
         )
     wide = {SHADOW, ATTENTION} & needs or evaluates_everything(setting) or method.may_remask
     if wide:

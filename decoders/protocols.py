@@ -31,6 +31,7 @@ class ModelRequest:
         dtype: ``float32``, ``bfloat16`` or None for the family's default.
         device: Torch device, or None for the best one present.
         vocabulary: Text pieces that must be one token each in a tokenizer of our own (names of the tasks).
+        allow_code: Own code that may run: ``OWNER/NAME@COMMIT``, ``FOLDER@HASH`` (`decoders.allowed_code`).
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelRequest:
     dtype: str | None = None
     device: str | None = None
     vocabulary: tuple[str, ...] = field(default=(), repr=False)
+    allow_code: tuple[str, ...] = ()
 
 
 class Tokenizer(Protocol):
@@ -146,7 +148,9 @@ class HasCache(Protocol):
     """Optional: a denoiser that can evaluate some columns and take the others from an earlier forward.
 
     A cache is a frozen dataclass of tensors with rows as dimension 0; the loop slices and joins it and does
-    not look inside.
+    not look inside. A denoiser with block-causal attention (one with a ``block_length``, see
+    `decoders.block_grid`) must do without columns to the right of the block of the query: under
+    ``cache="block"`` none of its forwards has stored them.
     """
 
     @property

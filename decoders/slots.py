@@ -54,6 +54,7 @@ class Slots:
     query_count: tuple[int, ...]
     block_bounds: tuple[tuple[int, int], ...]  # first generated position of the block, one after the last
     at_entry: tuple[bool, ...]
+    stored_until: tuple[int, ...]  # where the block cache's final keys end, from the first generated position
     evaluated: tuple[int, ...]  # canvas positions computed so far
     cache: Any | None
     memory: dict[UnmaskingMethod, Any]
@@ -79,7 +80,7 @@ class Slots:
         return found
 
 
-ON_HOST = ("rows", "eligible_count", "query_count", "block_bounds", "at_entry", "evaluated")
+ON_HOST = ("rows", "eligible_count", "query_count", "block_bounds", "at_entry", "stored_until", "evaluated")
 """What a batch knows about each row without asking the device."""
 
 
@@ -224,6 +225,7 @@ def admit(
         query_count=(0,) * len(rows),
         block_bounds=((0, 0),) * len(rows),
         at_entry=(True,) * len(rows),
+        stored_until=(0,) * len(rows),
         evaluated=(0,) * len(rows),
         cache=None,
         memory={},

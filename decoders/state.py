@@ -37,8 +37,10 @@ class NotSupported(ValueError):
     """The model lacks something that the method or the cache of a setting needs; nothing was decoded."""
 
 
-CACHES = ("none", "prefix", "dual")
-"""What a forward may leave out: nothing, the columns before the block, all columns but the block."""
+CACHES = ("none", "prefix", "dual", "block")
+"""What a forward may leave out: nothing, the columns before the block, all columns but the block, or those
+of finished blocks and of blocks to come.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +54,8 @@ class Setting:
             blocks.
         block_length: Divides the generated length; None means one block (any order).
         temperature: 0 is greedy; above 0 tokens are drawn from ``softmax(logits / temperature)``.
-        cache: One of `CACHES`; approximate, because keys and values are renewed at block entry only.
+        cache: One of `CACHES`. ``prefix`` and ``dual`` are approximate, because keys and values are renewed
+            at block entry only; ``block`` is exact, and asks for a model with block-causal attention.
     """
 
     method: UnmaskingMethod

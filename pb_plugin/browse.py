@@ -123,7 +123,9 @@ def one_task(text: str, index: int | None, directory: Path | None) -> dict[str, 
             f"--index must be from 0 to {len(questions) - 1}, the samples of {task.spec.id}, got {index!r}; "
             "leave it out for the first"
         )
-    return {"task": _facts(task), "sample": _sample(questions[place], place)}
+    has_compact = directory is None and task.spec.prompt_compact is not None
+    compact = task.compact_questions[place].messages[0]["content"] if has_compact else None
+    return {"task": _facts(task), "sample": _sample(questions[place], place, compact)}
 
 
 def task_lines(data: Mapping[str, Any]) -> list[str]:
@@ -156,6 +158,8 @@ def sample_lines(data: Mapping[str, Any]) -> list[str]:
     lines = [f"{header}: {sample['id']}, length {sample['length']}"]
     for message in sample["messages"]:
         lines += [f"[{message['role']}]", *_indented(message["content"])]
+    if sample["compact"] is not None:
+        lines += ["[compact prompt, for a model such as tiny]", *_indented(sample["compact"])]
     if sample["template"] is not None:
         lines += ["[template]", *_indented(sample["template"])]
     n_answers = sample["n_answers"]
@@ -210,13 +214,14 @@ def _answers(questions: Sequence[Question]) -> dict[str, int] | None:
     return range_of(answer_count(question.sample.answers) for question in questions)
 
 
-def _sample(question: Question, index: int) -> dict[str, Any]:
+def _sample(question: Question, index: int, compact: str | None) -> dict[str, Any]:
     sample = question.sample
     return {
         "index": index,
         "id": sample.id,
         "length": sample.length,
         "messages": [dict(message) for message in question.messages],
+        "compact": compact,
         "template": sample.template,
         "n_answers": answer_count(sample.answers),
         "example": sample.example,

@@ -30,7 +30,7 @@ class Cell:
         k: Tokens per step, None for a method without k.
         block_length: None means the canvas.
         temperature: 0 is greedy.
-        cache: ``none``, ``prefix`` or ``dual``.
+        cache: ``none``, ``prefix``, ``dual`` or ``block``.
         samples: How many samples are asked for, None for all.
         seed: The run's seed.
         data: The checkout of released data, or None for the project's own.

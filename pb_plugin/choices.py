@@ -43,13 +43,14 @@ class RandomTasks:
         if data is None:
             return None
         try:
-            asked = {question.sample.id: question for question in data.questions}
+            styles = {record.parts["prompt_style"] for record in decoded}
+            asked = {(s, question.sample.id): question for s in styles for question in data.asked(s)}
             checksum = data.checksum
         except (ValueError, LookupError, OSError) as error:
             return _unknown(f"the samples of {task} cannot be read: {error}")
         outputs = []
         for record in decoded:
-            question = asked.get(record.parts["sample_id"])
+            question = asked.get((record.parts["prompt_style"], record.parts["sample_id"]))
             parts = (record.parts["input_hash"], record.parts["data_checksum"])
             if question is None or parts != (question.input_hash, checksum):
                 return _unknown(f"the samples of {task} are others today; run the suite again")

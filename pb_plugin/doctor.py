@@ -5,13 +5,14 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
 from packaging.specifiers import SpecifierSet  # comes with pytest
 
+from decoders.allowed_code import OPTION, allowed_text
 from pb_plugin.grammar import parse_model
 from pb_plugin.models import ModelHandle, ModelUnavailable
 from pb_plugin.options import Options
@@ -50,19 +51,21 @@ PACKAGES = (
 )
 
 
-def examine(model: str | None) -> dict[str, Any]:
+def examine(model: str | None, allow_code: Sequence[str] = ()) -> dict[str, Any]:
     """Return what is installed, what works, and what is missing with the command that gets it.
 
     Args:
         model: A model as ``--model`` takes it, which is loaded; None for none.
+        allow_code: Whose own code may run, as ``--pb-allow-remote-code`` takes it.
 
     Raises:
         LookupError: There is no such model.
-        ValueError: *model* is not written like one.
+        ValueError: *model* or *allow_code* is not written like one.
     """
     present = task_ids()
+    allowed = tuple(allowed_text(text, name=OPTION) for text in allow_code)
     default_run = _default_run()
-    loaded = None if model is None else _load(model)
+    loaded = None if model is None else _load(model, allowed)
     return {
         "ok": default_run["works"] and (loaded is None or loaded["loads"]),
         "python": platform.python_version(),
@@ -115,6 +118,7 @@ def _model_lines(model: Mapping[str, Any]) -> list[str]:
     if not model["loads"]:
         return [f"CANNOT BE LOADED: {model['reason']}"]
     lines = [f"model {model['model']}: loads on {model['device']} in {model['dtype']}"]
+    lines += [] if model["remote_code"] is None else [f"  remote code was run: {model['remote_code']}"]
     for test in model["self_tests"]:
         lines.append(
             f"  self-test {test['name']}: {'passed' if test['passed'] else 'FAILED'} ({test['detail']})"
@@ -200,11 +204,19 @@ def _default_run() -> dict[str, Any]:
     }
 
 
-def _load(text: str) -> dict[str, Any]:
+def _load(text: str, allow_code: tuple[str, ...]) -> dict[str, Any]:
     """Return how loading the model *text* went, with its own checks."""
-    handle = ModelHandle(parse_model(text), dtype=None, device=None, vocabulary=vocabulary(), max_rows=None)
+    handle = ModelHandle(
+        parse_model(text),
+        dtype=None,
+        device=None,
+        vocabulary=vocabulary(),
+        max_rows=None,
+        allow_code=allow_code,
+    )
     try:
         model: Any = handle.get()
+        code = handle.remote_code
     except ModelUnavailable as error:
         return {"model": text, "loads": False, "reason": str(error), "self_tests": []}
     tests = [
@@ -217,6 +229,7 @@ def _load(text: str) -> dict[str, Any]:
         "reason": None,
         "device": str(getattr(model, "device", "unknown device")),
         "dtype": str(getattr(model, "dtype", "its own number type")),
+        "remote_code": code,
         "self_tests": tests,
     }
     handle.close()

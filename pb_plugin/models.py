@@ -13,6 +13,7 @@ from decoders.protocols import ModelRequest
 from pb_plugin import registry
 from pb_plugin.canonical import digest
 from pb_plugin.grammar import ModelChoice
+from task_specs.prompt import STYLES, PromptStyle
 
 if TYPE_CHECKING:
     from decoders.batching import Budget
@@ -32,6 +33,7 @@ class ModelHandle:
         device: Device asked for, or None.
         vocabulary: Text pieces for a tokenizer of our own.
         max_rows: Rows in one forward at the most, or None.
+        allow_code: Whose own code may run, as ``--pb-allow-remote-code`` takes it.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class ModelHandle:
         device: str | None,
         vocabulary: tuple[str, ...],
         max_rows: int | None,
+        allow_code: tuple[str, ...] = (),
     ) -> None:
         self.choice = choice
         self.name = choice.name
@@ -53,6 +56,7 @@ class ModelHandle:
             dtype=dtype,
             device=device,
             vocabulary=vocabulary,
+            allow_code=allow_code,
         )
         self._max_rows = max_rows
         self._model: Denoiser | None = None
@@ -71,15 +75,47 @@ class ModelHandle:
         Raises:
             ModelUnavailable: The checkpoint cannot be found or read; later calls do not try again.
         """
+        of_files = self._ask_module("fingerprint")
+        _ = self.remote_code  # asked for while the checkpoint is the one of the fingerprint
+        request = self._request
+        return of_files or digest([request.name, request.source, request.revision, list(request.vocabulary)])
+
+    @cached_property
+    def remote_code(self) -> str | None:
+        """The checkpoint's own code that runs, as REPO@REVISION (the module's ``remote_code``), or None.
+
+        Raises:
+            ModelUnavailable: It is not allowed, or the checkpoint cannot be found or read.
+        """
+        return self._ask_module("remote_code")
+
+    def _ask_module(self, function: str) -> str | None:
+        """Return what *function* of the model's module says of the request; None if it has none."""
         self._check_available()
         try:
-            of_files = getattr(import_module(self._entry.module), "fingerprint", None)
-            if of_files is not None:
-                return str(of_files(self._request))
+            found = getattr(import_module(self._entry.module), function, None)
+            return None if found is None else str(found(self._request))
         except Exception as error:  # the boundary to a model that may be anybody's
             raise self._unavailable(error) from error
-        request = self._request
-        return digest([request.name, request.source, request.revision, list(request.vocabulary)])
+
+    @cached_property
+    def prompt_style(self) -> PromptStyle:
+        """Which prompts the model reads: what its module says as ``PROMPT_STYLE``, else ``natural``.
+
+        Raises:
+            ModelUnavailable: The module cannot be imported, or says something else.
+        """
+        self._check_available()
+        try:
+            style = getattr(import_module(self._entry.module), "PROMPT_STYLE", "natural")
+            if style not in STYLES:
+                raise ValueError(
+                    f"PROMPT_STYLE of {self._entry.module} must be one of {', '.join(STYLES)}, "
+                    f"got {style!r}; correct it or leave it out for natural"
+                )
+        except Exception as error:  # the boundary to a model that may be anybody's
+            raise self._unavailable(error) from error
+        return "compact" if style == "compact" else "natural"
 
     @cached_property
     def code(self) -> str:
@@ -108,6 +144,8 @@ class ModelHandle:
         """
         self._check_available()
         if self._model is None:
+            if not self.is_exact:
+                gc.collect()  # an earlier load that failed may have left parts that refer to each other
             try:
                 self._model = _loaded(registry.load(self._entry), self._request)
             except Exception as error:  # the boundary to a loader that may be anybody's

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from decoders.allowed_code import allowed_text
 from pb_plugin.grammar import parse_float, parse_floor, parse_int
 
 Kind = Literal["items", "lines", "int", "path", "flag", "text"]
@@ -127,9 +128,10 @@ TABLE: tuple[OptionRow, ...] = (
         field="cache",
         kind="text",
         metavar="CACHE",
-        choices=("none", "prefix", "dual"),
-        help="Reuse keys and values inside a block: prefix recomputes from the block on, dual the block only."
-        " Default: none.",
+        choices=("none", "prefix", "dual", "block"),
+        help="Reuse keys and values: inside a block, prefix recomputes from the block on, dual the block "
+        "only; block, for models with trained blocks, computes finished blocks once and is exact. "
+        "Default: none.",
     ),
     OptionRow(
         field="store",
@@ -201,5 +203,13 @@ TABLE: tuple[OptionRow, ...] = (
         kind="text",
         metavar="DEVICE",
         help="Torch device (cpu, cuda, cuda:1). Default: the best one present.",
+    ),
+    OptionRow(
+        field="allow_remote_code",
+        kind="lines",
+        metavar="REPO@REVISION",
+        parse=allowed_text,
+        help="Run a checkpoint's own code for --model remote=REPO: OWNER/NAME@COMMIT, or FOLDER@HASH with the"
+        " sha256 of its code; repeatable. Read the code first: it can do whatever you can.",
     ),
 )

@@ -62,6 +62,7 @@ class Options:
     timing: bool = False
     dtype: str | None = None
     device: str | None = None
+    allow_remote_code: tuple[str, ...] = ()
 
 
 def add_options(parser: pytest.Parser) -> None:

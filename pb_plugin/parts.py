@@ -28,6 +28,7 @@ def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Plann
 
     Raises:
         ModelUnavailable: The checkpoint cannot be read.
+        NotApplicable: The task has no prompt that the model reads.
         ValueError: The task's data cannot be read.
     """
     fixed = {
@@ -37,6 +38,7 @@ def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Plann
         "spec_version": data.spec.version,
         "model": handle.name,
         "model_fingerprint": handle.fingerprint,
+        "prompt_style": handle.prompt_style,
         "dtype": handle.dtype,
         "method": cell.method.name,
         "method_params": params_of(cell.method),
@@ -50,7 +52,7 @@ def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Plann
         "cache": cell.cache,
         "decode_code": handle.code,
     }
-    return tuple(_plan_sample(fixed, question) for question in data.questions)
+    return tuple(_plan_sample(fixed, question) for question in data.asked(handle.prompt_style))
 
 
 def _plan_sample(fixed: Mapping[str, Any], question: Question) -> Planned:

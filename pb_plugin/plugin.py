@@ -154,7 +154,7 @@ def pb_model(pb_cell: Cell, pb_session: BenchSession) -> ModelHandle:
 @pytest.fixture
 def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) -> Callable[[Cell], None]:
     """Decode what is missing of a cell with its group; a model that cannot be loaded is an error here."""
-    from pb_plugin.rows import NotApplicable
+    from pb_plugin.samples import NotApplicable
 
     with _named_errors():
         pb_session.begin(pb_cell)
@@ -176,7 +176,7 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
 def _named_errors() -> Generator[None]:
     """Turn an error whose message says everything into a failure without a traceback."""
     from pb_plugin.models import ModelUnavailable
-    from pb_plugin.rows import NotApplicable
+    from pb_plugin.samples import NotApplicable
 
     try:
         yield

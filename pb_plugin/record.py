@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
 from pb_plugin.canonical import canonical_json, digest
+from task_specs.prompt import PromptStyle
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever the meaning of a field moves; part of ``decode_key``."""
 
 ERROR_CLASSES = ("oom", "timeout", "worker_crash", "model_error", "method_error", "scorer_error")
@@ -23,7 +24,8 @@ class Parts(TypedDict):
 
     ``data_source`` is own, released or user; ``data_checksum`` belongs to the task's data file;
     ``method_params`` are all parameters of the method; ``method_code`` and ``decode_code`` are code hashes;
-    ``model`` is the name and ``model_fingerprint`` its revision or checkpoint hash.
+    ``model`` is the name and ``model_fingerprint`` its revision or checkpoint hash; ``prompt_style`` is the
+    kind of prompt it reads (`task_specs.prompt`).
     """
 
     data_source: str
@@ -34,6 +36,7 @@ class Parts(TypedDict):
     input_hash: str
     model: str
     model_fingerprint: str
+    prompt_style: PromptStyle
     dtype: str
     method: str
     method_params: Mapping[str, Any]

@@ -46,6 +46,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         MODELS: {
             "ideal": "decoders.models.ideal:load",
+            "tiny": "decoders.models.tiny:load",
             "llada": "decoders.models.llada:load",
             "llada-8b": "decoders.models.llada:load",
             "dream": "decoders.models.dream:load",
@@ -63,6 +64,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "trado-4b": "decoders.models.sdar:load",
             "sedd": "decoders.models.sedd:load",
             "sedd-medium": "decoders.models.sedd:load",
+            "remote": "decoders.models.remote:load",
         },
         TASKS: {},
         GENERATORS: {

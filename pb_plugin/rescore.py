@@ -17,6 +17,7 @@ from pb_plugin.samples import Question, TaskData
 from pb_plugin.scoring import Decoded, Scoring, score_key
 from pb_plugin.store import Store, StoreIndex
 from pb_plugin.summary import setting_label
+from task_specs.prompt import PromptStyle
 from task_specs.spec import TaskSpec
 
 CURE = "run the suite again"
@@ -105,16 +106,17 @@ def _rescore_task(data: TaskData, cells: Sequence[RunCell], index: StoreIndex, t
     same = RescoredTask(task=data.spec.id, results=len(found), key_before=key, key_after=key)
     if not found:
         return same
-    question_of = {question.sample.id: question for question in data.questions}
+    styles = {record.parts["prompt_style"] for record in found.values()}
+    question_of = {(s, question.sample.id): question for s in styles for question in data.asked(s)}
     for cell in cells:
         _check_text_rule(data, cell)
     for record in found.values():
-        _check_sample(data, record, question_of)
+        _check_sample(data, record, question_of.get(_asked_as(record)))
     if GRAMMAR in data.spec.needs and tools.unscored is not None:
         return replace(same, left=tools.unscored)
     with Scoring(data, tools) as scoring:
         for record in found.values():
-            scoring.add(Decoded(record=record, sample=question_of[record.parts["sample_id"]].sample))
+            scoring.add(Decoded(record=record, sample=question_of[_asked_as(record)].sample))
         scored = list(scoring.rest())
     compared = list(_compared(scored, cells, index))
     loss = _loss(data, compared)
@@ -147,11 +149,14 @@ def _check_text_rule(data: TaskData, cell: RunCell) -> None:
         )
 
 
-def _check_sample(data: TaskData, record: Record, question_of: Mapping[str, Question]) -> None:
+def _asked_as(record: Record) -> tuple[PromptStyle, str]:
+    return record.parts["prompt_style"], record.parts["sample_id"]
+
+
+def _check_sample(data: TaskData, record: Record, question: Question | None) -> None:
     """Refuse a record of other samples than the task has today: its scores would be of another sample."""
     parts = record.parts
     sample = parts["sample_id"]
-    question = question_of.get(sample)
     today = {
         "data_source": data.source,
         "data_checksum": data.checksum,

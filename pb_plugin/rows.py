@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pb_plugin.cell import Cell
 from pb_plugin.record import Parts, Record, token_counts
-from pb_plugin.samples import Question
+from pb_plugin.samples import NotApplicable, Question
 from task_specs.sample import Enumerated
 from task_specs.spec import TaskSpec
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
     from decoders.state import Decoded, Failed, Row, Setting
-
-
-class NotApplicable(ValueError):
-    """The model cannot answer this task, which is no fault: its items are skipped with the reason."""
 
 
 def setting_of(cell: Cell) -> Setting:

@@ -14,8 +14,8 @@ from pb_plugin.options import Options
 from pb_plugin.parts import Planned, plan_samples
 from pb_plugin.progress import Watch
 from pb_plugin.record import Record
-from pb_plugin.rows import NotApplicable, answer_context, build_row, lacking, record_of_row, setting_of
-from pb_plugin.samples import TaskData, vocabulary_of
+from pb_plugin.rows import answer_context, build_row, lacking, record_of_row, setting_of
+from pb_plugin.samples import NotApplicable, TaskData, vocabulary_of
 from pb_plugin.scoring import Decoded, Scoring, score_key
 from pb_plugin.store import Store, StoreIndex
 
@@ -75,6 +75,7 @@ class Bench:
                 device=options.device,
                 vocabulary=vocabulary_of(options.data),
                 max_rows=options.batch,
+                allow_code=options.allow_remote_code,
             )
             self._models[cell.model.text] = handle
         return handle

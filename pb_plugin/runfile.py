@@ -62,12 +62,18 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """The plan of one session."""
+    """The plan of one session. ``remote_code`` has REPO@REVISION and the name of the model that runs it."""
 
     asked: Asked
     cells: tuple[RunCell, ...]
     missing_tasks: tuple[str, ...]
     notes: tuple[str, ...]
+    remote_code: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def remote_code_lines(self) -> list[str]:
+        """A line for every model that ran its checkpoint's own code."""
+        return [f"remote code was run: {code} (model {model})" for code, model in self.remote_code]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; see `Run.from_json`."""
@@ -77,6 +83,7 @@ class Run:
             "cells": [asdict(cell) for cell in self.cells],
             "missing_tasks": list(self.missing_tasks),
             "notes": list(self.notes),
+            **({"remote_code": [list(pair) for pair in self.remote_code]} if self.remote_code else {}),
         }
 
     @classmethod
@@ -106,6 +113,7 @@ class Run:
             cells=tuple(cells),
             missing_tasks=tuple(values["missing_tasks"]),
             notes=tuple(values["notes"]),
+            remote_code=tuple((code, model) for code, model in values.get("remote_code", ())),
         )
 
 
@@ -113,14 +121,23 @@ def describe(
     bench: Bench, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]
 ) -> Run:
     """Return the run of *cells* under the data and checkpoints that *bench* finds; nothing is decoded."""
-    described = [_describe(bench, cell) for cell in sorted(cells, key=lambda cell: cell.position)]
+    ordered = sorted(cells, key=lambda cell: cell.position)
+    described = [_describe(bench, cell) for cell in ordered]
+    running = [cell for cell, found in zip(ordered, described, strict=True) if found.keys]
+    codes = [(bench.model(cell).remote_code, cell.model.name) for cell in running]
     options = bench.options
     asked = Asked(
         task=options.task or task_ids(),
         data=None if options.data is None else str(options.data),
         samples=options.samples,
     )
-    return Run(asked=asked, cells=tuple(described), missing_tasks=tuple(missing_tasks), notes=tuple(notes))
+    return Run(
+        asked=asked,
+        cells=tuple(described),
+        missing_tasks=tuple(missing_tasks),
+        notes=tuple(notes),
+        remote_code=tuple(dict.fromkeys((code, model) for code, model in codes if code is not None)),
+    )
 
 
 def _describe(bench: Bench, cell: Cell) -> RunCell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from pb_plugin.canonical import digest
 from task_specs import released
 from task_specs.choose import choose
 from task_specs.load import data_checksum, load_samples
-from task_specs.prompt import messages
+from task_specs.prompt import PromptStyle, messages
 from task_specs.sample import Sample
 from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer
 from task_specs.spec import OWN_IDS, TaskSpec
@@ -39,6 +39,10 @@ def vocabulary_of(directory: Path | None) -> tuple[str, ...]:
             for match in _PERSON.finditer(file.read_text(encoding="utf-8", errors="replace")):
                 pieces |= dict.fromkeys(match.groups())
     return tuple(pieces)
+
+
+class NotApplicable(ValueError):
+    """The model cannot answer this task, which is no fault: its items are skipped with the reason."""
 
 
 class ScorerFailed(RuntimeError):
@@ -93,13 +97,39 @@ class TaskData:
         return data_checksum(self.planned)
 
     @cached_property
-    def questions(self) -> tuple[Question, ...]:
-        """The questions, in file order or, for a subset, in the fixed stratified order."""
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples, in file order or, for a subset, in the fixed stratified order."""
         if self.directory is not None:
-            samples = released.load_released(self.planned, self.directory)
+            found = released.load_released(self.planned, self.directory)
         else:
-            samples = load_samples(self.planned)
-        return tuple(self._question(sample) for sample in choose(samples, self.n_samples, CHOICE_SEED))
+            found = load_samples(self.planned)
+        return tuple(choose(found, self.n_samples, CHOICE_SEED))
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """The samples with their natural prompts."""
+        ask: Any = messages if self.directory is None else released.released_messages
+        return tuple(_question(sample, ask(self.spec, sample)) for sample in self.samples)
+
+    @cached_property
+    def compact_questions(self) -> tuple[Question, ...]:
+        """The samples with their compact prompts.
+
+        Raises:
+            NotApplicable: The task has none.
+        """
+        if self.directory is not None or self.spec.prompt_compact is None:
+            what = "released data" if self.directory is not None else f"task {self.spec.id}"
+            raise NotApplicable(f"the model reads compact prompts only, and there are none for {what}")
+        return tuple(_question(sample, messages(self.spec, sample, "compact")) for sample in self.samples)
+
+    def asked(self, style: PromptStyle) -> tuple[Question, ...]:
+        """Return the questions as a model that reads prompts of *style* is asked them.
+
+        Raises:
+            NotApplicable: The task has no prompts of that style.
+        """
+        return self.questions if style == "natural" else self.compact_questions
 
     @cached_property
     def score_key(self) -> str:
@@ -153,8 +183,7 @@ class TaskData:
         values = {score: None if value is None else float(value) for score, value in found.values.items()}
         return Scored(values=values, reasons=found.reasons)
 
-    def _question(self, sample: Sample) -> Question:
-        ask: Any = messages if self.directory is None else released.released_messages
-        chat = tuple(ask(self.spec, sample))
-        input_hash = digest({"messages": list(chat), "template": sample.template})
-        return Question(sample=sample, messages=chat, input_hash=input_hash)
+
+def _question(sample: Sample, chat: Sequence[dict[str, str]]) -> Question:
+    input_hash = digest({"messages": list(chat), "template": sample.template})
+    return Question(sample=sample, messages=tuple(chat), input_hash=input_hash)

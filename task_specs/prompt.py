@@ -1,15 +1,24 @@
-"""Spec and sample -> chat messages: the only place where a template is filled."""
+"""Spec and sample -> chat messages: the only place where a template is filled.
+
+A question has a natural prompt, in prose and with worked examples, and perhaps a compact one: a task word,
+the arguments and the input, for a small model that was made for these tasks alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from task_specs.sample import Sample
 
 if TYPE_CHECKING:
     from task_specs.spec import TaskSpec
+
+
+PromptStyle = Literal["natural", "compact"]
+
+STYLES: tuple[PromptStyle, ...] = ("natural", "compact")
 
 
 def fill(template: str, fields: Mapping[str, Any]) -> str:
@@ -51,12 +60,21 @@ def field_names(template: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def messages(spec: TaskSpec, sample: Sample) -> list[dict[str, str]]:
+def messages(spec: TaskSpec, sample: Sample, style: PromptStyle = "natural") -> list[dict[str, str]]:
     """Return the chat: for every shot the same question and its answer, then the question itself.
 
+    A compact prompt is one message without shots.
+
     Raises:
-        LookupError: The prompt names a field that the sample or a shot lacks.
+        LookupError: The prompt names a field that the sample or a shot lacks, or there is no compact prompt.
     """
+    if style == "compact":
+        if spec.prompt_compact is None:
+            raise LookupError(
+                f"prompt_compact of task {spec.id} must be given for a model that reads compact prompts, got "
+                "none; add the key to the task file or choose another model"
+            )
+        return [{"role": "user", "content": fill(spec.prompt_compact, sample.fields)}]
     chat = []
     for shot in sample.shots:
         chat.append({"role": "user", "content": fill(spec.prompt, shot.fields)})

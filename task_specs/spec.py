@@ -29,6 +29,7 @@ class TaskSpec:
         category: The group whose average it enters.
         version: Raised whenever a score may move.
         prompt: Template of a question (`task_specs.prompt`).
+        prompt_compact: The same question for a model that reads no prose, or None.
         shots: Worked examples before the question.
         canvas: Generated positions; the token budget of a model that writes left to right.
         positions: Positions a row generates: the canvas, or the masks of the template for infilling.
@@ -65,6 +66,7 @@ class TaskSpec:
     scorer: str
     score: str
     n_samples: int
+    prompt_compact: str | None = None
     infilling: bool = False
     text_rule: str = "first_eos"
     answers: str = "stored"
@@ -220,6 +222,8 @@ def _count_lines(document: Document, file: Traversable) -> int:
 
 def _check_prompt(document: Document, values: dict[str, Any]) -> None:
     prompts = {"prompt": values["prompt"]}
+    if values["prompt_compact"] is not None:
+        prompts["prompt_compact"] = values["prompt_compact"]
     if values["cot"] is not None:
         values["cot"] = document.checked(spec_schema.COT, "cot")
         prompts["cot.prompt"] = values["cot"]["prompt"]

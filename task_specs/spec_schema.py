@@ -93,6 +93,9 @@ SPEC: Mapping[str, Rule] = MappingProxyType(
         "prompt": Rule(
             text="a text", accepts=is_text, cure="write the question with {fields}", required=True
         ),
+        "prompt_compact": Rule(
+            text="a text", accepts=is_text, cure="write task word and {fields}, or leave it out"
+        ),
         "shots": number(0, 8, "say how many worked examples come first", default=0),
         "canvas": number(1, 4096, "say how many positions are generated", required=True),
         "infilling": Rule(

@@ -44,6 +44,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
         "id": "".join([values["id"], *(f"_{_suffix(name, value)}" for name, value in changes.items())]),
         "base_id": values["id"],
         "prompt": values["prompt"] if cot is None else cot["prompt"],
+        "prompt_compact": values["prompt_compact"] if cot is None else None,
         "canvas": canvas,
         "positions": _positions(values, parameters, canvas),
         "n_samples": changes.get("samples", values["samples"]),

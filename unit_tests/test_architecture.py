@@ -1,17 +1,19 @@
 """The shape of the code: who may import whom, how long a module may be, and what every module begins with."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("pb_plugin", "decoders", "task_specs")
+PACKAGES = ("pb_plugin", "decoders", "task_specs", "tiny_training")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MAY_NOT_IMPORT = {
-    "decoders": {"pb_plugin", "task_specs", "bench_tests", "unit_tests", "pytest"},
+    "decoders": {"pb_plugin", "task_specs", "tiny_training", "bench_tests", "unit_tests", "pytest"},
     "pb_plugin": {"bench_tests", "unit_tests", "torch", "transformers"},
-    "task_specs": {"pb_plugin", "decoders", "bench_tests", "unit_tests", "pytest"},
+    "task_specs": {"pb_plugin", "decoders", "tiny_training", "bench_tests", "unit_tests", "pytest"},
+    "tiny_training": {"pb_plugin", "bench_tests", "unit_tests", "pytest"},
 }
 LONGEST = 300
 DRAWERS = {"utils.py", "common.py", "helpers.py", "base.py", "misc.py"}
@@ -75,6 +77,12 @@ def test_imports_point_downwards(path):
     assert not roots(everywhere(path)) & MAY_NOT_IMPORT[path.relative_to(ROOT).parts[0]]
 
 
+@pytest.mark.parametrize("path", [p for p in MODULES if name_of(p).startswith("pb_plugin/")], ids=name_of)
+def test_a_run_does_not_import_what_only_training_needs(path):
+    """The command that trains imports it in the function that does so."""
+    assert "tiny_training" not in roots(on_import(path))
+
+
 @every_module
 def test_a_module_is_short_and_says_what_it_is_for(path):
     text = path.read_text(encoding="utf-8")
@@ -132,13 +140,27 @@ def test_a_model_that_is_named_alone_knows_no_other_family(path):
     assert others <= {f"decoders.models.{name}" for name in VARIANT_OF.get(path.stem, ())}
 
 
-VARIANT_OF = {"apd": ("autoregressive", "dream"), "llada21": ("llada2",), "sedd_sampler": ("sedd",)}
-"""Models that own their loop over the checkpoints of other families."""
+VARIANT_OF = {
+    "apd": ("autoregressive", "dream"),
+    "llada21": ("llada2",),
+    "sedd_sampler": ("sedd",),
+    "tiny": ("llada",),
+}
+"""Models that own their loop over the checkpoints of other families, and one of another's architecture."""
 
 
 def loads(path):
     body = ast.parse(path.read_text(encoding="utf-8")).body
     return any(isinstance(node, ast.FunctionDef) and node.name == "load" for node in body)
+
+
+def test_code_of_a_checkpoint_has_one_door():
+    doors = [
+        name_of(path)
+        for path in MODULES
+        if re.search(r"dynamic_module|trust_remote_code", path.read_text(encoding="utf-8"))
+    ]
+    assert doors == ["decoders/remote_code.py"]
 
 
 def test_the_canvas_of_the_loop_has_one_writer():

@@ -106,9 +106,9 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     directory = find_checkpoint(request, family.presets)
     config = read_config(directory, family.architecture)
     plan = family.plan(config)
-    preset = family.presets.get(request.name, next(iter(family.presets.values())))
-    form = preset.chat or family.chat
-    dtype = choose_dtype(request.dtype, config, preset.dtype)
+    preset = family.presets.get(request.name, next(iter(family.presets.values()), None))
+    form = family.chat if preset is None else preset.chat or family.chat
+    dtype = choose_dtype(request.dtype, config, "float32" if preset is None else preset.dtype)
     device = choose_device(request.device)
     tokenizer = read_tokenizer(directory, request.name, plan.rows, family.backend)
     network, tensors = build_network(

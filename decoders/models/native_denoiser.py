@@ -74,7 +74,7 @@ class NativeDenoiser:
                 only logged, once: bytes are many more than tokens, and rotary positions have no end.
             RuntimeError: The model was closed.
         """
-        self._check_length(canvas.shape[1])
+        self._check_length(attend)
         return self._suppress(self.raw_logits(canvas, attend, self._network_rows(attend, query)))
 
     def with_attention(
@@ -85,7 +85,7 @@ class NativeDenoiser:
         Raises:
             ValueError: The canvas is longer than ``max_length``.
         """
-        self._check_length(canvas.shape[1])
+        self._check_length(attend)
         maps = attention_maps.AttentionMaps(first=first, n_layers=self.network.config.num_hidden_layers)
         rows = self._network_rows(attend, query)
         logits = self.raw_logits(canvas, attend, rows, attention_maps=maps)
@@ -111,7 +111,7 @@ class NativeDenoiser:
         Raises:
             ValueError: The canvas is longer than ``max_length``.
         """
-        self._check_length(canvas.shape[1])
+        self._check_length(attend)
         attend = attend.to(self.device)
         mask, positions = attention_maps.with_twins(
             self._mask(attend), attention.position_ids(attend), blocks
@@ -149,7 +149,7 @@ class NativeDenoiser:
         Raises:
             ValueError: The canvas is longer than ``max_length``.
         """
-        self._check_length(canvas.shape[1])
+        self._check_length(attend)
         attend, canvas = attend.to(self.device), canvas.to(self.device)
         ask = self._network_rows(attend, query).to(self.device)
         mask, positions = self._mask(attend), attention.position_ids(attend)
@@ -221,7 +221,10 @@ class NativeDenoiser:
             [query[:, 0], torch.where(attend[query[:, 0], before], before, query[:, 1])], dim=1
         )
 
-    def _check_length(self, length: int) -> None:
+    def _check_length(self, attend: Tensor) -> None:
+        if attend.shape[1] <= self.max_length:
+            return
+        length = int(attend.sum(dim=1).max())  # padding takes no position
         if length <= self.max_length:
             return
         message = (

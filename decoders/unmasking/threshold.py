@@ -1,4 +1,4 @@
-"""Threshold unmasking: every position that is sure enough, and at least the best one."""
+"""Threshold unmasking: every position that is sure enough, and at least the best one or the best few."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Threshold:
-    """Commit every eligible position whose score reaches *gamma*, and always the single best.
+    """Commit every eligible position whose score reaches *gamma*, and always the *at_least* best.
 
     Source: Fast-dLLM (arXiv:2505.22618), confidence-aware parallel decoding; llada/generate.py,
-        get_transfer_index.
-    Differs: ties for the single best go by position.
+        get_transfer_index. With *at_least* = block length / denoising steps: LLaDA2.0, generate, and SDAR
+        (arXiv:2510.06303), low_confidence_dynamic.
+    Differs: ties for the best go by position; *at_least* is the same at every step of a block.
 
     Args:
         gamma: In (0, 1]; equality passes (within 1e-6). With ``confidence="entropy"`` the score is a negative
             entropy, so gamma is a bound on it in nats, at most 0.
         confidence: The score compared with gamma: confidence, margin, entropy or random.
+        at_least: Positions per step if fewer reach gamma, at least 1; the rest of a block may be fewer.
     """
 
     name: ClassVar[str] = "threshold"
@@ -39,6 +41,7 @@ class Threshold:
 
     gamma: float
     confidence: str = "confidence"
+    at_least: int = 1
 
     def __post_init__(self) -> None:
         scores = [name for name in SCORES if name != "left_to_right"]
@@ -56,6 +59,8 @@ class Threshold:
                 f"gamma must be in (0, 1], got {self.gamma!r}; "
                 "for a fixed number per step use confidence with k"
             )
+        if self.at_least < 1:
+            raise ValueError(f"at_least must be at least 1, got {self.at_least!r}; 1 takes the single best")
 
     def init(self, view: StepView) -> None:
         """Nothing is remembered."""
@@ -63,5 +68,5 @@ class Threshold:
     def step(self, view: StepView, memory: None) -> tuple[StepUpdate, None]:
         """Commit what reaches gamma, and the best."""
         score = SCORES[self.confidence](view)
-        reached = (score >= self.gamma - CONFIDENCE_TOLERANCE) & view.eligible
-        return StepUpdate(unmask=reached | (view.rank(score) == 0), tokens=view.proposals), None
+        chosen = (score >= self.gamma - CONFIDENCE_TOLERANCE) | (view.rank(score) < self.at_least)
+        return StepUpdate(unmask=chosen & view.eligible, tokens=view.proposals), None

@@ -66,6 +66,7 @@ class StoredReport:
                 "unavailable": self.unavailable,
                 "conflicts": self.conflicts,
                 "batch_check": None if self.batch_check is None else asdict(self.batch_check),
+                "remote_code": [{"code": code, "model": model} for code, model in self.run.remote_code],
             },
             "summary": self.summary.to_json(),
             "missing_tasks": list(self.run.missing_tasks),
@@ -83,6 +84,7 @@ class StoredReport:
         lines += [*score_lines(self.summary), *choice_lines(self.summary)]
         lines += [f"not run, {n} item{'s' * (n > 1)}: {reason}" for reason, n in self.unavailable.items()]
         lines += [f"conflict: {message}" for message in self.conflicts]
+        lines += self.run.remote_code_lines
         lines += [] if self.batch_check is None else [self.batch_check.line]
         lines += self.run.notes
         if self.run.missing_tasks:

@@ -111,6 +111,7 @@ def closing_lines(
         lines.append(
             f"items of {', '.join(others)} assert completeness and floors only; the laws hold for ideal"
         )
+    lines += found.run.remote_code_lines if found else []
     if session.batch_outcome.checked:
         lines.append(session.batch_outcome.line)
     if found is None or not found.verdicts:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from decoders.testing import HashDenoiser, check_denoiser
+from unit_tests.block_hash import BlockHash
 
 
 class Offering(HashDenoiser):
@@ -72,3 +73,44 @@ def test_what_a_denoiser_says_it_lacks_is_not_checked():
     broken = Offering("shadow is nan")
     broken.lacks = frozenset({"shadow"})
     check_denoiser(broken)
+
+
+class OfferingBlocks(BlockHash):
+    """A block-causal denoiser whose cache breaks the rule called *fault*."""
+
+    def __init__(self, fault, **given):
+        super().__init__(4, **given)
+        self.fault = fault
+
+    def with_cache(self, canvas, attend, query, contexts, cache, rows, window):
+        stored = cache.contents.clone()
+        logits = super().with_cache(canvas, attend, query, contexts, cache, rows, window)
+        if self.fault == "first keys stay":
+            cache.contents[rows] = torch.where(stored[rows] == 0, cache.contents[rows], stored[rows])
+            return self.read(cache.contents[rows], attend, query)
+        return logits
+
+    def read(self, contents, attend, query):
+        if self.fault != "looks ahead":
+            return super().read(contents, attend, query)
+        trained, self.block_length = self.block_length, 1000
+        logits = super().read(contents, attend, query)
+        self.block_length = trained
+        return logits
+
+
+OFFERS_OF_BLOCKS = {
+    "looks ahead": "columns to the right of a block change no logit in it",
+    "first keys stay": "keys and values of finished blocks stay as they are",
+}
+
+
+@pytest.mark.parametrize("margin", [0, 1])
+def test_a_cache_of_finished_blocks_obeys_the_rules(margin):
+    check_denoiser(OfferingBlocks(None, margin=margin))
+
+
+@pytest.mark.parametrize("fault", OFFERS_OF_BLOCKS)
+def test_a_block_cache_that_breaks_a_law_is_told_which(fault):
+    with pytest.raises(AssertionError, match=OFFERS_OF_BLOCKS[fault]):
+        check_denoiser(OfferingBlocks(fault))

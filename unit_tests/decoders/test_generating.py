@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from decoders.batching import Budget
 from decoders.generating import generate
@@ -81,9 +82,36 @@ def test_a_batch_is_as_large_as_the_budget_allows():
     ],
     ids=["raises", "forgets"],
 )
-def test_a_batch_that_fails_fails_alone(model, message):
-    found, _ = run(model, rows((), ()), max_rows=1)
+def test_a_row_that_fails_fails_alone(model, message):
+    found, _ = run(model, rows((), ()))
     assert isinstance(found[0], Failed)
     assert str(found[0].error).startswith(message)
     assert found[0].error.kind == "model_error"
     assert isinstance(found[1], Failed if isinstance(model, Forgetful) else Decoded)
+
+
+@dataclass
+class Cramped(Scripted):
+    """Has room for so many rows at once."""
+
+    room: int = 2
+
+    def generate(self, rows, params):
+        if len(rows) > self.room:
+            raise torch.OutOfMemoryError("no room")
+        return super().generate(rows, params)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_later_ones_start_smaller():
+    model = Cramped()
+    budget = Budget(tokens=8 * 5)
+    found = list(generate(model, rows(*[()] * 16), lambda m: {}, budget=budget, on_step=lambda n: None))
+    assert [outcome.key for outcome in found] == list(range(16))
+    assert all(isinstance(outcome, Decoded) for outcome in found)
+    assert {len(keys) for keys, _ in model.calls} == {2}
+    assert budget.tokens == 2 * 5
+
+
+def test_a_row_that_does_not_fit_alone_is_out_of_memory():
+    found, _ = run(Cramped(room=0), rows((), ()))
+    assert [outcome.error.kind for outcome in found.values()] == ["oom", "oom"]

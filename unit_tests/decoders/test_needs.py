@@ -121,7 +121,9 @@ def test_a_method_that_looks_beyond_the_window_has_no_cache(method, cache):
 
 
 def test_a_cache_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="cache must be one of none, prefix, dual, got 'all'; choose one"):
+    with pytest.raises(
+        ValueError, match="cache must be one of none, prefix, dual, block, got 'all'; choose one"
+    ):
         Setting(method=confidence(), k=1, cache="all")
 
 

@@ -19,6 +19,7 @@ BUILT_IN = {
     **{score: TopK(score=score) for score in SCORES},
     "upstream_confidence": TopK(score="confidence", upstream_exact=True),
     "threshold": Threshold(gamma=0.9),
+    "threshold_few": Threshold(gamma=0.9, at_least=3),
     "threshold_margin": Threshold(gamma=0.2, confidence="margin"),
     "threshold_entropy": Threshold(gamma=-0.5, confidence="entropy"),
     "threshold_random": Threshold(gamma=0.5, confidence="random"),
@@ -93,6 +94,32 @@ def test_threshold_commits_the_best_when_none_is_sure_enough(make_view):
 
 def test_threshold_commits_everything_that_reaches_gamma(make_view):
     assert unmasked(Threshold(gamma=0.5), make_view([[0.5, 0.49, None, 0.9]])) == [0, 3]
+
+
+def test_threshold_commits_the_best_few_when_fewer_are_sure_enough(make_view):
+    """As published by LLaDA2.0 and SDAR: all above gamma if they are enough, otherwise the surest few."""
+    row = [[0.3, 0.95, None, 0.4, 0.8]]
+    assert unmasked(Threshold(gamma=0.9, at_least=1), make_view(row)) == [1]
+    assert unmasked(Threshold(gamma=0.9, at_least=2), make_view(row)) == [1, 4]
+    assert unmasked(Threshold(gamma=0.3, at_least=2), make_view(row)) == [0, 1, 3, 4]
+    assert unmasked(Threshold(gamma=0.99, at_least=3), make_view(row)) == [1, 3, 4]
+    assert unmasked(Threshold(gamma=0.99, at_least=9), make_view(row)) == [0, 1, 3, 4]
+    margins = {"margin": [[0.4, 0.1, 0.9, 0.3, 0.2]]}
+    assert unmasked(Threshold(gamma=1.0, confidence="margin", at_least=2), make_view(row, **margins)) == [
+        0,
+        3,
+    ]
+
+
+@given(data=st.data(), n=st.integers(1, 8))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_threshold_commits_what_reaches_gamma_or_a_number(make_view, data, n):
+    value = st.none() | st.sampled_from([0.1, 0.5, 0.6, 0.9])
+    row = data.draw(st.lists(value, min_size=6, max_size=6))
+    n_sure = sum(v is not None and v >= 0.5 for v in row)
+    found = unmasked(Threshold(gamma=0.5, at_least=n), make_view([row]))
+    assert len(found) == min(max(n, n_sure), sum(v is not None for v in row))
+    assert [row[at] for at in found if row[at] < 0.5] == [] or n_sure < n
 
 
 TOLERANCE_CASES = {
@@ -173,6 +200,8 @@ def test_limits_of_the_methods_agree():
         assert nfe_of(TopK(score=score), k=1) == {9}
     assert nfe_of(Threshold(gamma=1e-6)) == nfe_of(Factor(f=1e6)) == {1}
     assert nfe_of(Threshold(gamma=1.0)) == nfe_of(Factor(f=1e-6)) == {9}
+    assert nfe_of(Threshold(gamma=1.0, at_least=2)) == {5}
+    assert nfe_of(Threshold(gamma=1.0, at_least=9)) == nfe_of(Threshold(gamma=1.0, at_least=10)) == {1}
 
 
 def test_one_by_one_by_confidence_is_the_same_walk_for_every_method():
@@ -205,6 +234,10 @@ REFUSED = {
     "confidence": (
         lambda: Threshold(gamma=0.5, confidence="left_to_right"),
         r"confidence must be one of random, confidence, margin, entropy, got 'left_to_right'; choose",
+    ),
+    "at_least": (
+        lambda: Threshold(gamma=0.9, at_least=0),
+        r"at_least must be at least 1, got 0; 1 takes the single best",
     ),
     "f 0": (lambda: Factor(f=0.0), r"f must be above 0 and finite, got 0\.0; 1\.0 is the published default"),
     "f inf": (lambda: Factor(f=float("inf")), r"f must be above 0 and finite, got inf"),

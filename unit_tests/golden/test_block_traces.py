@@ -1,7 +1,7 @@
 """Decode traces of published block-causal models, stored as numbers, against our loop and our generator."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +12,9 @@ import torch
 from decoders.batching import sweep
 from decoders.models import llada21
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting, StepUpdate
+from decoders.state import Decoded, Row, Setting
 from decoders.unmasking.threshold import Threshold
-from decoders.unmasking.top_k import TopK, confidence, left_to_right
+from decoders.unmasking.top_k import confidence, left_to_right
 
 torch.set_num_threads(1)
 
@@ -91,65 +91,33 @@ def check(models, family, cases, row_of):
             yield case, found[case["id"]]
 
 
+def at_least(block_length, steps):
+    """Return what the published schedule asks for at a step: 8 / 3 is 3, 3, and the 2 that are left."""
+    return -(-block_length // steps)
+
+
 def llada2_row(case, model):
-    model.block_length = case["params"]["block_length"]
-    setting = Setting(method=Threshold(gamma=case["params"]["threshold"]))
-    return row_of(case, length=case["params"]["total_length"], setting=setting)
-
-
-def one_per_step(case):
-    """The published schedule asks for one token per step at least, as Threshold does."""
-    return case["params"]["steps"] == case["params"]["block_length"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AtLeast(TopK):
-    """The published rule: all that are surer than *gamma*, or the step's number if they are fewer."""
-
-    gamma: float
-    counts: tuple[int, ...]
-
-    def step(self, view, memory):
-        quota = torch.tensor(self.counts)[view.step].unsqueeze(1)
-        sure = (view.confidence > self.gamma) & view.eligible
-        enough = sure.sum(dim=1, keepdim=True) >= quota
-        unmask = torch.where(enough, sure, view.by_confidence < quota)
-        return StepUpdate(unmask=unmask, tokens=view.proposals), None
-
-
-def llada2_scheduled_row(case, model):
     given = case["params"]
     model.block_length = given["block_length"]
-    each, more = divmod(given["block_length"], given["steps"])
-    counts = tuple(each + (step < more) for step in range(given["steps"]))
-    method = AtLeast(score="confidence", gamma=given["threshold"], counts=counts)
-    blocks = given["total_length"] // model.block_length - len(case["prompt"]) // model.block_length
-    setting = Setting(method=method, max_steps=given["steps"] * blocks)
+    each = at_least(given["block_length"], given["steps"])
+    setting = Setting(method=Threshold(gamma=given["threshold"], at_least=each))
     return row_of(case, length=given["total_length"], setting=setting)
 
 
-@pytest.mark.slow
-def test_every_llada2_decode_is_as_published_under_the_published_rule(models):
-    cases = cases_of("llada2_generate")
-    assert len(cases) == 24
-    for case, outcome in check(models, "llada2", cases, llada2_scheduled_row):
-        assert_same_trace(case, outcome)
-
-
-def llada2_threshold(models, cases):
+def llada2(models, cases):
     for case, outcome in check(models, "llada2", cases, llada2_row):
         assert_same_trace(case, outcome)
 
 
 def test_two_llada2_decodes_are_as_published(models):
-    llada2_threshold(models, two_of([case for case in cases_of("llada2_generate") if one_per_step(case)]))
+    llada2(models, two_of(cases_of("llada2_generate")))
 
 
 @pytest.mark.slow
-def test_every_llada2_decode_with_one_token_per_step_at_least_is_as_published(models):
-    cases = [case for case in cases_of("llada2_generate") if one_per_step(case)]
-    assert len(cases) == 12
-    llada2_threshold(models, cases)
+def test_every_llada2_decode_is_as_published(models):
+    cases = cases_of("llada2_generate")
+    assert len(cases) == 24
+    llada2(models, cases)
 
 
 def edit(generator, case):
@@ -197,7 +165,8 @@ def test_every_edited_decode_is_as_published():
 def sdar_method(case):
     given = case["params"]
     if given["remasking_strategy"] == "low_confidence_dynamic":
-        return Threshold(gamma=given["confidence_threshold"]), None
+        each = at_least(given["block_length"], given["denoising_steps"])
+        return Threshold(gamma=given["confidence_threshold"], at_least=each), None
     method = left_to_right() if given["remasking_strategy"] == "sequential" else confidence()
     return method, given["block_length"] // given["denoising_steps"]
 
@@ -209,7 +178,7 @@ def sdar_row(case, model):
 
 
 def denoising(case):
-    """Return the commits of the forwards that denoise; the others fill the cache, which we do without."""
+    """Return the commits of the forwards that denoise; the others fill the cache, which ours do with it."""
     return [
         step["commit"] for step, kind in zip(case["steps"], case["kinds"], strict=True) if kind == "denoise"
     ]
@@ -229,3 +198,93 @@ def test_every_sdar_decode_but_those_that_overwrite_the_prompt_is_as_published(m
     cases = [case for case in cases_of("sdar_block_diffusion") if "flags" not in case]
     assert len(cases) == 28
     sdar(models, cases)
+
+
+class Compared:
+    """A denoiser whose cached logits are compared with those without a cache, at every forward.
+
+    It keeps the windows of a row, counted from the row's first token, under the row's context, and how many
+    rows each forward had.
+    """
+
+    def __init__(self, inner):
+        self.inner, self.name, self.block_length = inner, inner.name, inner.block_length
+        self.mask_id, self.pad_id, self.vocab_size = inner.mask_id, inner.pad_id, inner.vocab_size
+        self.window_margin, self.new_cache = inner.window_margin, inner.new_cache
+        self.windows, self.sizes = {}, []
+
+    def __call__(self, canvas, attend, query, contexts):
+        return self.inner(canvas, attend, query, contexts)
+
+    def with_cache(self, canvas, attend, query, contexts, cache, rows, window):
+        self.sizes.append(len(canvas))
+        for bounds, is_real, context in zip(window, attend, contexts, strict=True):
+            padding = int((~is_real).sum())
+            self.windows.setdefault(context, []).append([column - padding for column in bounds])
+        logits = self.inner.with_cache(canvas, attend, query, contexts, cache, rows, window)
+        plain = self.inner(canvas, attend, query, contexts)
+        torch.testing.assert_close(logits, plain, atol=1e-4, rtol=0.0)
+        return logits
+
+
+def check_block_cache(models, family, cases, row_of):
+    """Yield every case with its decode and its windows; all of them share one batch, whatever their length.
+
+    Rows shorter than the longest get more blocks to the right, which change nothing before them.
+    """
+    for kind in ("as_is", "neg_inf"):
+        chosen = [case for case in cases if case["mask_logit"] == kind]
+        longest = max(len(case["final_ids"]) - len(case["prompt"]) for case in chosen)
+        plain = [replace(row_of(case, models[family, kind]), gen_length=longest) for case in chosen]
+        cached = [replace(row, setting=replace(row.setting, cache="block"), context=row.key) for row in plain]
+        model = Compared(models[family, kind])
+        expected, found = decode(model, plain), decode(model, cached)
+        assert model.sizes[0] == len(chosen)
+        assert len({len(case["prompt"]) for case in chosen}) == 3
+        for case in chosen:
+            outcome, windows = found[case["id"]], model.windows[case["id"]]
+            evaluated = sum(end - start for start, end in windows)
+            assert outcome == replace(expected[case["id"]], evaluated_positions=evaluated)
+            assert len(windows) == outcome.nfe
+            shown = len(case["final_ids"]) - len(case["prompt"])
+            steps = outcome.commit_step[:shown]
+            yield (
+                case,
+                replace(outcome, ids=outcome.ids[:shown], commit_step=steps, nfe=max(steps) + 1),
+                windows,
+            )
+
+
+def fused(case):
+    """Return the published windows of the forwards that denoise, each with the storing ones before it."""
+    found, pending = [], None
+    for (start, end), kind in zip(case["windows"], case["kinds"], strict=True):
+        pending = start if pending is None else pending
+        if kind == "denoise":
+            found.append([pending, end])
+            pending = None
+    return found
+
+
+def test_every_sdar_decode_with_a_block_cache_is_as_published_in_fewer_forwards(models):
+    cases = [case for case in cases_of("sdar_block_diffusion") if "flags" not in case]
+    n_saved = []
+    for case, outcome, windows in check_block_cache(models, "sdar", cases, sdar_row):
+        assert_same_trace(case, outcome, steps=denoising(case))
+        assert windows[: outcome.nfe] == fused(case)
+        n_saved.append(case["nfe"] - outcome.nfe == case["kinds"].count("store"))
+    assert n_saved == [True] * 28
+
+
+def test_every_llada2_decode_with_a_block_cache_is_as_published_on_fewer_columns(models):
+    n_decoded = 0
+    for case, outcome, windows in check_block_cache(
+        models, "llada2", cases_of("llada2_generate"), llada2_row
+    ):
+        assert_same_trace(case, outcome)
+        ours = windows[: outcome.nfe]
+        assert [end for _, end in ours] == [end for _, end in case["windows"]]
+        block = case["params"]["block_length"]
+        assert all(end - start in (block, 2 * block) for start, end in ours[1:])
+        n_decoded += 1
+    assert n_decoded == 24

@@ -18,6 +18,7 @@ PARTS = {
     "input_hash": "i0",
     "model": "llada",
     "model_fingerprint": "f0",
+    "prompt_style": "natural",
     "dtype": "bfloat16",
     "method": "confidence",
     "method_params": {},

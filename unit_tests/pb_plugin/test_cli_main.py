@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pb_plugin.cli import HELP_WIDTH, main
+from pb_plugin.cli import main
+from pb_plugin.cli_arguments import HELP_WIDTH
 from pb_plugin.models import ModelUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("browse", "report", "points", "theory", "frequencies", "doctor")
+COMMANDS = ("browse", "report", "plot", "rescore", "points", "theory", "frequencies", "train-tiny", "doctor")
 
 
 def run_in_process(code, **settings):

@@ -90,6 +90,7 @@ def test_json_has_the_run_and_the_summary(pb, store):
         "unavailable": {},
         "conflicts": [],
         "batch_check": None,
+        "remote_code": [],
     }
     assert (found["missing_tasks"], found["notes"]) == (["sudoku"], ["samples=2: a note"])
 

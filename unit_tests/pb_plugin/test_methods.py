@@ -79,6 +79,7 @@ def test_without_parameters_the_default_sweep_is_taken():
 def test_given_parameters_replace_those_of_the_sweep():
     assert params("threshold:gamma=0.9") == [{"gamma": 0.9}]
     assert params("threshold:gamma=0.9,0.25") == [{"gamma": 0.9}, {"gamma": 0.25}]
+    assert params("threshold:gamma=0.9;at_least=4") == [{"gamma": 0.9, "at_least": 4}]
     assert params("acme_methods:Fake:tau=0.5") == [{"tau": 0.5, "history": 2}]
 
 
@@ -128,11 +129,12 @@ def test_text_is_converted_by_the_annotation(written, value):
     [
         (
             "threshold:foo=1",
-            r"--unmasking threshold:foo=1: parameter must be one of gamma, confidence, got 'foo'; ",
+            r"--unmasking threshold:foo=1: parameter must be one of gamma, confidence, at_least, got 'foo'",
         ),
         ("threshold:gamma=x", r"threshold:gamma=x: gamma must be a finite number, got 'x'; write digits"),
         ("threshold:gamma=nan", r"gamma must be a finite number, got 'nan'"),
         ("threshold:gamma=2", r"--unmasking threshold:gamma=2: gamma must be in \(0, 1\], got 2\.0"),
+        ("threshold:gamma=0.9;at_least=0", r"at_least must be at least 1, got 0; 1 takes the single best"),
         ("acme_methods:Fake:history=1.5", r"history must be a whole number, got '1\.5'"),
         ("acme_methods:Fake:exact=yes", r"exact must be true or false, got 'yes'; write it in lower case"),
         ("acme_methods:Fake:callback=x", r"callback must be float, int, bool or str to be set by text, got "),

@@ -163,3 +163,39 @@ def test_a_module_that_is_not_there_is_a_reason(monkeypatch):
     )
     with pytest.raises(ModelUnavailable, match=r"^model no_such_module:load: ModuleNotFoundError: "):
         _ = handle.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("model", "style"), [("tiny", "compact"), ("llada", "natural"), ("ideal", "natural")]
+)
+def test_a_model_says_which_prompts_it_reads(model, style):
+    handle = ModelHandle(parse_model(model), dtype=None, device=None, vocabulary=(), max_rows=None)
+    assert handle.prompt_style == style
+    assert not handle.loaded
+
+
+def test_a_model_of_the_users_reads_natural_prompts_unless_it_says_otherwise(handle_of):
+    handle = handle_of()
+    sys.modules["their_model"].PROMPT_STYLE = "compact"
+    assert handle.prompt_style == "compact"
+    assert handle_of().prompt_style == "natural"
+
+
+def test_a_style_that_does_not_exist_is_refused(handle_of):
+    handle = handle_of()
+    sys.modules["their_model"].PROMPT_STYLE = "haiku"
+    for _ in range(2):
+        with pytest.raises(
+            ModelUnavailable,
+            match=r"^model their_model:load: ValueError: PROMPT_STYLE of their_model must be one of natural, "
+            r"compact, got 'haiku'; correct it or leave it out for natural$",
+        ):
+            _ = handle.prompt_style
+
+
+def test_the_style_of_a_module_that_is_not_there_is_a_reason():
+    handle = ModelHandle(
+        parse_model("no_such_module:load"), dtype=None, device=None, vocabulary=(), max_rows=None
+    )
+    with pytest.raises(ModelUnavailable, match=r"^model no_such_module:load: ModuleNotFoundError: "):
+        _ = handle.prompt_style

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from decoders.state import CACHES
 from pb_plugin.options import TABLE, Options, add_options, read_options, read_value
 
 pytest_plugins = ["pytester"]
@@ -22,12 +23,17 @@ def pytest_report_header(config):
     return f"read: {read_options(config)!r}"
 """
 
+CODE = "owner/name@0123456789abcdef0123456789abcdef01234567"
 ROWS = {row.field: row for row in TABLE}
 
 
 @pytest.fixture(autouse=True)
 def _only_our_options_once(monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+def test_the_caches_are_those_of_the_loop():
+    assert ROWS["cache"].choices == CACHES
 
 
 @pytest.fixture
@@ -68,6 +74,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),
@@ -91,6 +98,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         bertscore="x@3",
         dtype="bfloat16",
         device="cuda:1",
+        allow_remote_code=(CODE, CODE),
     )
 
 
@@ -117,6 +125,7 @@ pb_grammar = "later"
 pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
+pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
 """
     options = read("--k", "8", "--samples", "20", toml=toml)
     assert options == Options(
@@ -141,6 +150,7 @@ pb_device = "cpu"
         bertscore="roberta-large",
         dtype="float32",
         device="cpu",
+        allow_remote_code=(CODE,),
     )
     assert len(toml.split("\n")) - 2 == len(TABLE)
 
@@ -173,6 +183,10 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (["--pb-device", " "], r"--pb-device must be not empty, got ' '; leave the option out"),
         (["--pb-store", ""], r"--pb-store must be not empty, got ''"),
         (["--pb-gate", ""], r"--pb-gate must be not empty, got ''"),
+        (
+            ["--pb-allow-remote-code", "owner/name@main"],
+            r"--pb-allow-remote-code must end in a full commit .*, got 'owner/name@main'; the code behind",
+        ),
         (["--model", "a,a"], r"--model must be a list without repetitions, got 'a' twice"),
     ],
 )

@@ -13,7 +13,17 @@ from pb_plugin.record import DECODE_PARTS, PAIR_PARTS, SCHEMA, Record, decode_ke
 EOS, PAD = 2, 3
 PAIRED = {
     *("data_source", "data_checksum", "task", "spec_version", "sample_id", "input_hash", "canvas", "model"),
-    *("method", "method_params", "k", "max_steps", "block_length", "temperature", "seed", "cache"),
+    *(
+        "prompt_style",
+        "method",
+        "method_params",
+        "k",
+        "max_steps",
+        "block_length",
+        "temperature",
+        "seed",
+        "cache",
+    ),
 }
 OTHER_VALUES = {
     "spec_version": 2,
@@ -49,8 +59,8 @@ def test_keys_depend_neither_on_the_result_nor_on_how_a_number_is_written(make_r
 def test_keys_are_those_of_earlier_runs(make_record):
     """A change here throws away every store: raise SCHEMA and say so in the README."""
     record = make_record()
-    assert record.decode_key == "2c230484c8b92cf7e1cc1e827e052019419ae4ee021dfba03c955fcda0f6727d"
-    assert record.pair_key == "c4fa219387cc70b7a7f318bb041273c1d5390eb7d712426a4643354575bd5769"
+    assert record.decode_key == "31862a48e40d6366cf25e71d2146c0eafbe1c9c2e213c2b475bf73b277691b34"
+    assert record.pair_key == "c38dce5330b1e672bdd2313d0ec04c777e9f25f52e7f03be6ab0d2b3fec94a17"
 
 
 def test_a_record_survives_its_line_of_json(make_record, make_failure):

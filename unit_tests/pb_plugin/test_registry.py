@@ -13,7 +13,7 @@ ENTRY_POINTS = """
 [pb.methods]
 slow = acme_pb:Slow
 [pb.models]
-tiny = acme_pb:load
+acme = acme_pb:load
 [pb.tasks]
 mine = acme_pb:MINE
 """
@@ -93,7 +93,7 @@ def test_an_unknown_name_gets_the_nearest_and_all_known_names():
 def test_an_installed_package_is_enough(acme):
     folder = acme()
     assert registry.resolve(registry.METHODS, "slow").__name__ == "Slow"
-    assert registry.resolve(registry.MODELS, "tiny").__name__ == "load"
+    assert registry.resolve(registry.MODELS, "acme").__name__ == "load"
     assert [(spec.id, spec.n_samples) for spec in specs("mine")] == [("mine", 2)]
     assert registry.known(registry.TASKS)["mine"].value == "acme_pb:MINE"
     assert folder.is_dir()

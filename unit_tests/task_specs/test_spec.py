@@ -188,6 +188,19 @@ BAD = {
         put(USER, "prompt", "'{a.b}'"),
         r"line 4: prompt must be a template of plain field names, got 'a.b'",
     ),
+    "compact": (
+        USER + "prompt_compact: [copy]\n",
+        r"task.yaml, line 9: prompt_compact must be a text, got \['copy'\]; write task word and "
+        r"\{fields\}, or leave it out",
+    ),
+    "compact_fields": (
+        USER + "prompt_compact: 'say {word!r}'\n",
+        r"task.yaml, line 9: prompt must be a template of plain field names, got 'word'",
+    ),
+    "compact_brace": (
+        USER + "prompt_compact: 'say {word'\n",
+        r"task.yaml, line 9: prompt must be a template with paired braces, got 'say \{word'",
+    ),
     "brace": (put(USER, "prompt", "'{a'"), r"line 4: prompt must be a template with paired braces, got '{a'"),
     "scorer": (
         put(USER, "scorer", "lists"),

@@ -81,8 +81,15 @@ def test_what_the_native_class_cannot_express_is_refused_with_file_and_key(
         (
             "dream",
             {"architectures": ["Fast_dLLM_QwenForCausalLM"], "auto_map": {"AutoModel": "x.Y"}},
-            r"'DreamModel', got .*; its own code \(auto_map\) is never run here; choose a checkpoint of a "
-            r"supported architecture: LLaDAModelLM, DreamModel, LLaDAMoEModelLM, LLaDA2MoeModelLM, SDAR",
+            r"'DreamModel', got .*; its own code \(auto_map\) is not run here \(its row i - 1 predicts "
+            r"token i, in blocks\); choose a checkpoint of a supported architecture: LLaDAModelLM, .*SDAR",
+        ),
+        (
+            "dream",
+            {"architectures": ["NobodyKnows"], "auto_map": {"AutoModel": "x.Y"}},
+            r"'DreamModel', got .*; choose a checkpoint of a supported .*; its own code \(auto_map\) is not "
+            r"run unless you have read it and allow it: --model remote=DIR or remote=OWNER/NAME@COMMIT, with "
+            r"the --pb-allow-remote-code which that asks for",
         ),
         (
             "dream",
