@@ -133,4 +133,5 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     write(fresh)
     with fresh.open("rb") as file:
         os.fsync(file.fileno())
+    fresh.chmod(0o644)  # safetensors writes for the owner alone
     fresh.replace(path)

@@ -16,7 +16,7 @@ from pb_plugin.options import TABLE
 from pb_plugin.suites import SUITES
 from task_specs.data_card import as_markdown
 from task_specs.findings import Finding, as_table
-from unit_tests import text_on_ideal
+from unit_tests import text_on_ideal, tiny_card
 from unit_tests.readme_text import README, text, with_tables
 
 GOLDEN = Path(__file__).parent / "task_specs" / "golden"
@@ -83,6 +83,69 @@ def text_on_ideal_table() -> str:
     return _markdown(["task", "C", "score", "method", *(f"k={k}" for k in text_on_ideal.KS)], rows)
 
 
+def tiny_scores_table() -> str:
+    """Return the scores of `tiny` at every k, with those of `ideal` behind them."""
+    return _tiny_settings([method for method in tiny_card.METHODS if method != "threshold"])
+
+
+def tiny_threshold_table() -> str:
+    """Return the scores of `tiny` at every threshold, with those of `ideal` behind them."""
+    return _tiny_settings(["threshold"])
+
+
+def _tiny_settings(methods: Sequence[str]) -> str:
+    card = _tiny()
+    rows, last = [], None
+    for row in (row for row in card["percent"] if row["method"] in methods):
+        first = row["task"] if row["task"] != last else ""
+        last = row["task"]
+        pairs = zip(row["tiny"], row["ideal"], strict=True)
+        rows.append([first, row["method"], *(f"{tiny:.0f} / {ideal:.0f}" for tiny, ideal in pairs)])
+    return _markdown(["task", "method", *card["settings"][methods[0]]], rows)
+
+
+def tiny_choices_table() -> str:
+    """Return how evenly both models choose among right answers, one token per step in random order."""
+    rows = []
+    for row in _tiny()["choices"]:
+        tiny, ideal = row["tiny"], row["ideal"]
+        numbers = (tiny["entropy_ratio"], tiny["p_value"], ideal["entropy_ratio"], ideal["p_value"])
+        rows.append([row["task"], *map(_two_digits, (*numbers, ideal["entropy_ratio_unbiased"]))])
+    header = ["task", "entropy of tiny", "p of tiny", "entropy of ideal", "p of ideal", "an even choice"]
+    return _markdown(header, rows)
+
+
+def _two_digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}" if value >= 0.005 else "< 0.01"
+
+
+def tiny_pb80_table() -> str:
+    """Return PB80 of both models."""
+    rows = [
+        [row["suite"], row["method"], *(_two_digits(row[model]) for model in tiny_card.MODELS)]
+        for row in _tiny()["pb80"]
+    ]
+    return _markdown(["suite", "method", *tiny_card.MODELS], rows)
+
+
+def tiny_training_table() -> str:
+    """Return how the shipped model and one of another seed were trained and what they get right."""
+    cards = [json.loads(path.read_text(encoding="utf-8")) for path in tiny_card.TRAININGS]
+    header = ["", *(f"seed {card['recipe']['seed']}" for card in cards)]
+    facts = {"steps": "recipe", "minutes": None, "threads": None}
+    rows = [
+        [name, *(f"{card[place][name] if place else card[name]:,}" for card in cards)]
+        for name, place in facts.items()
+    ]
+    rows += [[task, *(f"{100 * card['accuracy'][task]:.1f}" for card in cards)] for task in SUITES["core"]]
+    return _markdown(header, rows)
+
+
+def _tiny() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(tiny_card.GOLDEN.read_text(encoding="utf-8"))
+    return found
+
+
 def tables() -> Mapping[str, str]:
     """Return every generated table by the name in its mark."""
     return {
@@ -91,6 +154,11 @@ def tables() -> Mapping[str, str]:
         "findings": findings_table(),
         "text_on_ideal": text_on_ideal_table(),
         "text_data": as_markdown(),
+        "tiny_training": tiny_training_table(),
+        "tiny_scores": tiny_scores_table(),
+        "tiny_threshold": tiny_threshold_table(),
+        "tiny_choices": tiny_choices_table(),
+        "tiny_pb80": tiny_pb80_table(),
     }
 
 

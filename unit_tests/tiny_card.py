@@ -18,6 +18,12 @@ from pb_plugin.summary import CellSummary, Summary, setting_label
 from task_specs.scoring.lists import RANDOM_OPERATIONS
 
 GOLDEN = Path(__file__).parent / "pb_plugin" / "golden" / "tiny_card.json"
+TRAININGS = (
+    Path(__file__).parents[1] / "decoders" / "checkpoints" / "tiny" / "card.json",
+    Path(__file__).parent / "pb_plugin" / "golden" / "tiny_seed_1.json",
+)
+"""What ``pb train-tiny`` wrote beside the shipped model, and beside one of another seed."""
+
 TASKS = SUITES["core"]
 MODELS = ("tiny", "ideal")
 METHODS = ("confidence", "left_to_right", "random", "threshold")

@@ -140,6 +140,21 @@ def test_a_published_name_leads_back_to_the_weight_it_names(network):
     assert len(set(published)) == len(names)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("embed_tokens", "wte"),
+        ("norm", "ln_f"),
+        ("layers.0.self_attn.o_proj", "blocks.0.attn_out"),
+        ("layers.1.mlp.gate_proj", "blocks.1.ff_proj"),
+        ("layers.4.mlp.up_proj", "blocks.4.up_proj"),
+        ("layers.12.mlp.down_proj", "blocks.12.ff_out"),
+    ],
+)
+def test_published_names_are_those_of_llada(ours, theirs):
+    assert published_key(f"model.{ours}.weight") == f"model.transformer.{theirs}.weight"
+
+
 def test_the_head_has_its_published_name_too():
     assert native_key(published_key("lm_head.weight")) == "lm_head.weight"
 

@@ -217,17 +217,25 @@ def test_a_training_of_another_recipe_is_refused(finished, other):
     assert (folder / STATE_FILE).read_bytes() == before
 
 
-def test_the_number_of_threads_is_put_back(tmp_path):
-    before, found = torch.get_num_threads(), []
+@pytest.fixture
+def two_threads():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_training_keeps_to_its_threads_and_puts_the_number_back(tmp_path):
+    found = []
 
     def tell(progress):
         found.append(torch.get_num_threads())
         raise Stopped
 
     with pytest.raises(Stopped):
-        train(tmp_path, Recipe(steps=1), threads=2, compiled=False, tell=tell)
-    assert found == [2]
-    assert torch.get_num_threads() == before
+        train(tmp_path, Recipe(steps=1), threads=1, compiled=False, tell=tell)
+    assert found == [1]
+    assert torch.get_num_threads() == 2
 
 
 def test_losses_per_task_are_means_over_hidden_names_alone():
@@ -243,9 +251,17 @@ def test_losses_per_task_are_means_over_hidden_names_alone():
 
 
 def test_errors_are_the_cross_entropy_of_the_targets_over_every_position():
-    """Against a plain forward in float32; the training computes in bfloat16."""
+    """Against a plain forward in float32; the training computes in bfloat16.
+
+    The weights are large enough for attention to matter: a causal mask moves the errors by 17 %, counting
+    positions without the gap before the tail by 4 %, and rounding by 0.3 %.
+    """
     batch, network = batch_of(1, 3), network_of()
+    source = torch.Generator().manual_seed(0)
     with torch.no_grad():
+        for layer in network.model.layers:
+            for weight in (layer.self_attn.v_proj.weight, layer.self_attn.o_proj.weight):
+                weight.normal_(std=128**-0.5, generator=source)
         errors = masked_errors(network.model, network.lm_head.weight, batch)
         length = batch.ids.shape[1]
         logits = network(
@@ -255,7 +271,7 @@ def test_errors_are_the_cross_entropy_of_the_targets_over_every_position():
         ).logits[:, layout.PROMPT :]
     exact = -logits.log_softmax(dim=-1).gather(2, batch.targets[:, :, None])[:, :, 0]
     assert errors.dtype == torch.float32
-    assert float((errors - exact).abs().mean()) < 0.02 * float(exact.abs().mean())
+    assert float((errors - exact).abs().mean()) < 0.01 * float(exact.abs().mean())
 
 
 @pytest.mark.parametrize("number", [0, 4])
