@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from decoders.block_grid import grid_of
+from decoders.devices import keep_freed_memory
 from decoders.loop import advance, settle
 from decoders.needs import Needs, check_offered, needs_of, widest
 from decoders.protocols import Denoiser, UnmaskingMethod
@@ -81,6 +82,7 @@ def sweep(
         width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
         same_shape = buckets.setdefault((row.gen_length, width), {})
         same_shape.setdefault(needs_of(row.setting), deque()).append(row)
+    keep_freed_memory()
     with _threads(getattr(denoiser, "cpu_threads", None)):
         for (gen_length, width), same_shape in sorted(buckets.items()):
             for needs, queue in same_shape.items():

@@ -8,6 +8,7 @@ This module imports no heavy library, so that a plan can name methods without lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -75,10 +76,14 @@ class Setting:
             )
         for name in ("k", "max_steps", "block_length"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}; use None to leave it out")
-        if not self.temperature >= 0.0:
-            raise ValueError(f"temperature must be 0 or more, got {self.temperature!r}; 0 is greedy")
+            if value is not None and (type(value) is not int or value < 1):
+                raise ValueError(
+                    f"{name} must be a whole number of at least 1, got {value!r}; use None to leave it out"
+                )
+        if not 0.0 <= self.temperature < math.inf:
+            raise ValueError(
+                f"temperature must be finite and at least 0, got {self.temperature!r}; 0 is greedy"
+            )
         if self.method.takes_k and self.k is None and self.max_steps is None:
             raise ValueError(
                 f"method {self.method.name!r} needs k or max_steps, got neither; k=1 is one token per step"

@@ -59,8 +59,11 @@ class Threshold:
                 f"gamma must be in (0, 1], got {self.gamma!r}; "
                 "for a fixed number per step use confidence with k"
             )
-        if self.at_least < 1:
-            raise ValueError(f"at_least must be at least 1, got {self.at_least!r}; 1 takes the single best")
+        if type(self.at_least) is not int or self.at_least < 1:
+            raise ValueError(
+                f"at_least must be a whole number of at least 1, got {self.at_least!r}; "
+                "1 takes the single best"
+            )
 
     def init(self, view: StepView) -> None:
         """Nothing is remembered."""

@@ -1,9 +1,14 @@
-"""What torch finds here, and how GPUs are named where there are some."""
+"""What torch finds here, how GPUs are named where there are some, and what becomes of freed memory."""
 
+import platform
+import subprocess
+import sys
 from types import SimpleNamespace
 
+import pytest
 import torch
 
+from decoders import devices
 from decoders.devices import machine
 
 
@@ -24,3 +29,42 @@ def test_gpus_come_first_with_name_and_memory(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", cards.__getitem__)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert machine().devices == ("cuda:0 (Acme 1, 80 GiB)", "cuda:1 (B, 1 GiB)", "mps", "cpu")
+
+
+FAULTS = """
+import resource, sys
+import torch
+from decoders.devices import keep_freed_memory, release
+torch.set_num_threads(1)
+if "keep" in sys.argv:
+    keep_freed_memory()
+def forward():
+    found = [torch.ones(1 << 20) for _ in range(8)]
+for _ in range(3):
+    forward()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    forward()
+    if "release" in sys.argv:
+        release(torch.device("cpu"))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(*arguments):
+    """Return how many pages ten rounds of 32 MB took anew from the system."""
+    command = [sys.executable, "-c", FAULTS, *arguments]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_freed_memory_is_kept_for_the_next_forward_until_it_is_released():
+    assert page_faults("keep") < 100
+    assert page_faults("keep", "release") > 1000
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: pytest.fail("no library is asked"))
+    devices.keep_freed_memory.__wrapped__()
+    devices.release(torch.device("cpu"))

@@ -21,17 +21,31 @@ BAD_SETTINGS = {
         {"method": TOP_K, "k": 1, "max_steps": 2},
         r"k and max_steps exclude each other, got k=1 and max_steps=2; give one",
     ),
-    "k": ({"method": TOP_K, "k": 0}, r"k must be at least 1, got 0; use None to leave it out"),
-    "max_steps": ({"method": TOP_K, "max_steps": -1}, r"max_steps must be at least 1, got -1; use None"),
+    "k": (
+        {"method": TOP_K, "k": 0},
+        r"k must be a whole number of at least 1, got 0; use None to leave it out",
+    ),
+    "max_steps": (
+        {"method": TOP_K, "max_steps": -1},
+        r"max_steps must be a whole number of at least 1, got -1",
+    ),
+    "half": ({"method": TOP_K, "k": 1.5}, r"k must be a whole number of at least 1, got 1\.5; use None"),
+    "truth": ({"method": TOP_K, "k": True}, r"k must be a whole number of at least 1, got True; use None"),
     "block_length": (
         {"method": TOP_K, "k": 1, "block_length": 0},
-        r"block_length must be at least 1, got 0; use None",
+        r"block_length must be a whole number of at least 1, got 0; use None",
     ),
     "cold": (
         {"method": TOP_K, "k": 1, "temperature": -0.1},
-        r"temperature must be 0 or more, got -0\.1; 0 is",
+        r"temperature must be finite and at least 0, got -0\.1; 0 is",
     ),
-    "nan": ({"method": TOP_K, "k": 1, "temperature": math.nan}, r"temperature must be 0 or more, got nan; 0"),
+    **{
+        str(value): (
+            {"method": TOP_K, "k": 1, "temperature": value},
+            rf"temperature must be finite and at least 0, got {value}; 0",
+        )
+        for value in (math.nan, math.inf)
+    },
     "no k": ({"method": TOP_K}, r"method 'confidence' needs k or max_steps, got neither; k=1 is one token"),
     "has no k": ({"method": THRESHOLD, "k": 2}, r"method 'threshold' has no k, got k=2; leave k out"),
 }

@@ -237,7 +237,7 @@ REFUSED = {
     ),
     "at_least": (
         lambda: Threshold(gamma=0.9, at_least=0),
-        r"at_least must be at least 1, got 0; 1 takes the single best",
+        r"at_least must be a whole number of at least 1, got 0; 1 takes the single best",
     ),
     "f 0": (lambda: Factor(f=0.0), r"f must be above 0 and finite, got 0\.0; 1\.0 is the published default"),
     "f inf": (lambda: Factor(f=float("inf")), r"f must be above 0 and finite, got inf"),
