@@ -26,7 +26,7 @@ def loaded_modules():
     import torch
 
     torch.set_num_threads(1)
-    for package in ("decoders", "pb_plugin", "task_specs"):
+    for package in ("decoders", "pb_plugin", "task_specs", "tiny_training"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
@@ -100,13 +100,16 @@ def test_the_command_with_processes_passes(checkout):
 
 
 @pytest.mark.parametrize("words", PB, ids=" ".join)
-def test_a_command_of_the_console_runs(checkout, words, capsys):
+def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     (checkout.path / "FILE.csv").write_text(CSV, encoding="utf-8")
     (checkout.path / "FILE.txt").write_text("Alice Adams", encoding="utf-8")
     if words[0] in ("report", "rescore", "plot"):
         run = ["bench_tests", "-k", "copy and k32", *QUICK]
         assert checkout.runpytest_inprocess(*run).ret == 0
         capsys.readouterr()
+    if words[0] == "train-tiny":
+        words = [*words, "--steps", "1", "--no-compile", "--threads", "1"]
+        monkeypatch.setattr("tiny_training.evaluate.evaluate", lambda folder, tell: {"copy": 1.0})
     assert main(words) == 0
     assert capsys.readouterr().out
 
@@ -132,13 +135,15 @@ def test_the_configuration_file_takes_the_options(checkout):
 def test_the_workflow_passes_its_gate_and_asks_for_an_extra_that_exists(checkout):
     (workflow,) = map(yaml.safe_load, blocks("yaml"))
     steps = workflow["jobs"]["gate"]["steps"]
-    install, bench = [step["run"] for step in steps if "run" in step]
+    install, *benches = [step["run"] for step in steps if "run" in step]
     assert install == 'pip install -e ".[all]"'
+    assert len(benches) == 2
     assert next(step["with"]["path"] for step in steps if "cache" in step.get("uses", "")) == ".pb"
-    words = bench.replace('"', "").split()
-    assert words[0] == "pytest"
-    assert checkout.runpytest_inprocess(*words[1:], *QUICK).ret == 0
-    assert 'name="PB80' in (checkout.path / "gates.xml").read_text(encoding="utf-8").replace("core:", "")
+    for bench, name, gate in zip(benches, ("gates.xml", "tiny.xml"), ("PB80", "PB90"), strict=True):
+        words = bench.replace('"', "").split()
+        assert words[0] == "pytest"
+        assert checkout.runpytest_inprocess(*words[1:], *QUICK).ret == 0
+        assert f":{gate}" in (checkout.path / name).read_text(encoding="utf-8")
 
 
 def test_the_workflow_fails_when_its_gate_does(checkout):
