@@ -13,16 +13,18 @@ from tiny_training.train import Recipe
         (48, 2e-3 * 49 / 50),
         (49, 2e-3),
         (50, 2e-3),
-        (499, 2e-3),
-        (500, 2e-3),
-        (501, 2e-3 * 2 * 499 / 1000),
-        (750, 1e-3),
-        (900, 4e-4),
-        (999, 2e-3 * 2 / 1000),
+        (699, 2e-3),
+        (700, 2e-3),
+        (701, 2e-3 * 2 * 699 / 1400),
+        (1050, 1e-3),
+        (1399, 2e-3 * 2 / 1400),
+        (1400, 1e-3),
+        (1650, 5e-4),
+        (1899, 1e-3 / 500),
     ],
 )
-def test_the_rate_rises_for_50_steps_stays_till_half_and_falls_to_0(step, rate):
-    assert Recipe(steps=1000).rate_at(step) == pytest.approx(rate, rel=1e-12)
+def test_the_rate_rises_for_50_steps_stays_falls_to_0_and_falls_again_from_half(step, rate):
+    assert Recipe(steps=1900).rate_at(step) == pytest.approx(rate, rel=1e-12)
 
 
 def test_a_rate_scales_all_steps():
@@ -33,8 +35,8 @@ def test_a_rate_scales_all_steps():
 
 
 def test_a_short_training_falls_while_it_still_rises():
-    assert [Recipe(steps=2, rate=50.0).rate_at(step) for step in (0, 1)] == [1.0, 2.0]
-    assert Recipe(steps=4, rate=50.0).rate_at(3) == 4 * 0.5
+    assert [Recipe(steps=4, rate=50.0).rate_at(step) for step in (0, 1)] == [1.0, 2.0]
+    assert [Recipe(steps=4, rate=50.0).rate_at(step) for step in (2, 3)] == [25.0, 12.5]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""The model card of `tiny` in README.md: its numbers are what decoding gives, and what was promised holds."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+pytest.importorskip("transformers", reason="network models need the extra models")
+
+import torch
+
+from pb_plugin.options import Options
+from pb_plugin.plan import plan
+from pb_plugin.run import Bench
+from pb_plugin.store import Store
+from task_specs.scoring.lists import RANDOM_OPERATIONS
+from unit_tests import tiny_card
+from unit_tests.readme_text import ROOT, text
+from unit_tests.tiny_card import GOLDEN, METHODS, MODELS, TASKS, TRAININGS
+
+torch.set_num_threads(1)
+
+CARD = json.loads(GOLDEN.read_text(encoding="utf-8"))
+PERCENT = {(row["task"], row["method"]): row for row in CARD["percent"]}
+SHIPPED, OTHER_SEED = (json.loads(path.read_text(encoding="utf-8")) for path in TRAININGS)
+LEAST = {"sort": 0.75}
+
+
+def test_every_task_method_and_setting_is_there():
+    assert list(PERCENT) == [(task, method) for task in TASKS for method in METHODS]
+    for (_, method), row in PERCENT.items():
+        assert {len(row[model]) for model in MODELS} == {len(CARD["settings"][method])} == {6}
+    assert {row["task"] for row in CARD["choices"]} == set(RANDOM_OPERATIONS)
+
+
+@pytest.mark.parametrize("card", [SHIPPED, OTHER_SEED], ids=["shipped", "other seed"])
+def test_each_training_learns_every_task(card):
+    for task in TASKS:
+        assert card["accuracy"][task] >= LEAST.get(task, 0.9), task
+    assert card["parameters"] <= 4_000_000
+
+
+def test_two_seeds_agree_within_three_points():
+    assert SHIPPED["recipe"]["seed"] != OTHER_SEED["recipe"]["seed"]
+    for name in ("steps", "rate"):
+        assert SHIPPED["recipe"][name] == OTHER_SEED["recipe"][name]
+    for task in TASKS:
+        assert abs(SHIPPED["accuracy"][task] - OTHER_SEED["accuracy"][task]) <= 0.03, task
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_committed_score_of_the_fastest_setting_is_what_the_shipped_model_gives(tmp_path, task):
+    asked = Options(store=tmp_path, model=("tiny",), task=(task,), unmasking=("confidence",), k=(32,))
+    bench = Bench(asked, Store(tmp_path), checked_rows=0)
+    (cell,) = plan(asked).cells
+    bench.decode([cell])
+    found = [bench.record_of(cell, planned).scores["accuracy"] for planned in bench.planned(cell)]
+    bench.close()
+    fastest = CARD["settings"]["confidence"].index("k=32")
+    assert 100 * sum(found) / len(found) == pytest.approx(
+        PERCENT[task, "confidence"]["tiny"][fastest], abs=1.01
+    )
+
+
+def test_the_card_at_one_token_per_step_is_that_of_the_training():
+    for task in TASKS:
+        committed = PERCENT[task, "confidence"]["tiny"][0]
+        assert committed == pytest.approx(100 * SHIPPED["accuracy"][task], abs=1.01), task
+
+
+def test_the_drawing_shows_both_models_on_every_task():
+    root = ElementTree.parse(ROOT / "docs" / "tiny_curves.svg").getroot()
+    words = "\n".join(root.itertext())
+    for name in (*TASKS, *MODELS):
+        assert name in words
+    assert "](docs/tiny_curves.svg)" in text()
+
+
+def test_a_run_of_one_model_makes_no_card(tmp_path):
+    asked = Options(store=tmp_path, task=("copy",), unmasking=METHODS, k=(32,), samples=1)
+    bench = Bench(asked, Store(tmp_path))
+    cells = plan(asked).cells
+    bench.decode(cells)
+    from pb_plugin.runfile import describe, save
+
+    save(describe(bench, cells, missing_tasks=(), notes=()), tmp_path)
+    bench.close()
+    with pytest.raises(ValueError, match=r"the run must have tiny-confidence, tiny-left_to_right, .*both"):
+        tiny_card.numbers(tmp_path)
