@@ -243,7 +243,7 @@ def test_every_path_module_and_link_in_the_text_exists():
     }
     assert {"task_specs.loopholes", "decoders.testing"} <= modules
     assert [module for module in modules if find_spec(module) is None] == []
-    anchors = {heading.lower().replace(" ", "-") for heading in sections()}
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in sections()}
     assert {link for link in re.findall(r"\]\(#([\w-]+)\)", text())} <= anchors
 
 

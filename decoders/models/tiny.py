@@ -14,7 +14,7 @@ It is trained as a masked diffusion model by ``pb train-tiny``; see the package 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +23,7 @@ from types import MappingProxyType
 from decoders.chat import ChatFormat, check_messages
 from decoders.fingerprint import checkpoint_hash
 from decoders.hf_tokenizer import HFTokenizer
-from decoders.loading import find_checkpoint
+from decoders.loading import Preset, find_checkpoint
 from decoders.models.llada import native_key, plan
 from decoders.models.native import Family, load_checkpoint
 from decoders.models.native_denoiser import NativeDenoiser
@@ -87,9 +87,10 @@ def fill_up(ids: Sequence[int], tokenizer: HFTokenizer) -> list[int]:
 
 CHAT = ChatFormat(render=render_compact, markers=(BLANK,), end_of_turn=(), mask="<mask>", arrange=fill_up)
 
-FAMILY = Family(
-    architecture="TinyModelLM", presets=MappingProxyType({}), chat=CHAT, rename=native_key, plan=plan
-)
+PRESETS: Mapping[str, Preset] = MappingProxyType({})
+"""None: the one checkpoint comes with this package."""
+
+FAMILY = Family(architecture="TinyModelLM", presets=PRESETS, chat=CHAT, rename=native_key, plan=plan)
 
 
 def shipped_folder() -> Path:
@@ -103,7 +104,7 @@ def fingerprint(request: ModelRequest) -> str:
     Raises:
         ValueError: It cannot be found, or is incomplete.
     """
-    return checkpoint_hash(find_checkpoint(_with_source(request), FAMILY.presets))
+    return checkpoint_hash(find_checkpoint(_with_source(request), PRESETS))
 
 
 def load(request: ModelRequest) -> NativeDenoiser:
