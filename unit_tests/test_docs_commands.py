@@ -22,14 +22,21 @@ CSV = "task,tps,accuracy\ncopy,1,100\ncopy,2,90\ncopy,4,50\n"
 
 @pytest.fixture(scope="session")
 def loaded_modules():
-    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once."""
+    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once.
+
+    So does transformers, which imports its parts when they are asked for: a network is loaded once, for them.
+    """
     import torch
+
+    from decoders.models import tiny
+    from decoders.protocols import ModelRequest
 
     torch.set_num_threads(1)
     for package in ("decoders", "pb_plugin", "task_specs", "tiny_training"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
+    tiny.load(ModelRequest(name="tiny")).close()
 
 
 @pytest.fixture
