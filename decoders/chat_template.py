@@ -48,10 +48,18 @@ def writer(directory: Path, template: str) -> Callable[[Sequence[Message]], str]
     """Return what writes a chat by *template*, ending in an open assistant turn.
 
     The function raises a ValueError for a chat that the template refuses.
+
+    Raises:
+        LoadError: The template writes the date, so that a prompt would not be the same tomorrow.
     """
     from jinja2 import TemplateError
     from transformers import PreTrainedTokenizerFast
 
+    if "strftime_now" in template:
+        raise LoadError(
+            f"chat template of {str(directory)!r} must not depend on the day, got strftime_now; "
+            "write a fixed date into it"
+        )
     read: Any = PreTrainedTokenizerFast
     tokenizer = read(
         tokenizer_file=str(directory / "tokenizer.json"), chat_template=template, **special_tokens(directory)

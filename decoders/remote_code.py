@@ -31,6 +31,11 @@ from decoders.weights import load_weights, weight_files
 PATTERNS = ("*.py", "*.jinja")
 """What is fetched from the hub besides a checkpoint's data, once its code is allowed."""
 
+IMPLEMENTATIONS = tuple(
+    f"{prefix}{what}_implementation" for what in ("attn", "experts") for prefix in ("", "_")
+)
+"""Fields of config.json by which transformers may fetch kernels from the hub."""
+
 AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForMaskedLM", "AutoModel")
 """Entries of ``auto_map`` that may name the network; the first that is there is taken."""
 
@@ -70,7 +75,7 @@ def find_allowed(request: ModelRequest) -> CodeCheckpoint:
     except ValueError as error:
         raise LoadError(str(error)) from error
     folder = Path(request.source).expanduser()
-    of_hub = None if folder.exists() else _of_commit(request, entries)
+    of_hub = None if folder.is_dir() else _of_commit(request, entries)
     directory = find_checkpoint(request, {}, more=() if of_hub is None else PATTERNS)
     config = read_config(directory)
     files = source_files(directory)
@@ -96,7 +101,8 @@ def _of_commit(request: ModelRequest, entries: Sequence[AllowedCode]) -> Allowed
     if wanted not in entries:
         raise LoadError(
             f"code of {wanted.text!r} must be allowed before it is fetched or run, got {_given(entries)}; "
-            f"read the *.py files of that commit on the hub first, then pass {OPTION} {wanted.text}"
+            "read the *.py files and config.json of that commit on the hub first, then pass "
+            f"{OPTION} {wanted.text}"
         )
     return wanted
 
@@ -123,7 +129,7 @@ def _given(entries: Sequence[AllowedCode]) -> str:
 
 
 def _check_convention(config: Config) -> None:
-    """Raise for an architecture that runs without its own code, or that is known to be called otherwise."""
+    """Raise for an architecture that runs without its own code or is called otherwise, or for kernels."""
     named = config.values.get("architectures")
     first = str(named[0]) if isinstance(named, list) and named else ""
     if first in MODEL_OF:
@@ -133,6 +139,11 @@ def _check_convention(config: Config) -> None:
             "an architecture that needs its own code",
             f"this one runs here without it (--model {name}={config.path.parent})",
         )
+    for key in IMPLEMENTATIONS:
+        if config.values.get(key) not in (None, "eager", "sdpa"):
+            raise config.refuse(
+                key, "eager or sdpa", "other values may fetch code of another repository: remove the field"
+            )
     convention = other_convention(first)
     if convention is not None:
         raise config.refuse(
@@ -155,7 +166,10 @@ def _check_auto_map(config: Config, files: Mapping[str, bytes]) -> None:
     for name in ("AutoConfig", *AUTO_CLASSES):
         reference = found.get(name, "")
         module, _, attribute = reference.rpartition(".") if isinstance(reference, str) else ("", "", "")
-        if name in found and (f"{module}.py" not in files or "/" in module or not attribute.isidentifier()):
+        plain = (
+            module.isidentifier() and attribute.isidentifier()
+        )  # transformers takes A--b.C for repository A
+        if name in found and not (plain and f"{module}.py" in files):
             raise config.refuse(
                 "auto_map",
                 "module.Class of *.py files beside it, in the same repository",

@@ -73,7 +73,9 @@ class Run:
     @property
     def remote_code_lines(self) -> list[str]:
         """A line for every model that ran its checkpoint's own code."""
-        return [f"remote code was run: {code} (model {model})" for code, model in self.remote_code]
+        return [
+            f"remote code behind these results: {code} (model {model})" for code, model in self.remote_code
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; see `Run.from_json`."""

@@ -59,7 +59,9 @@ def train_tiny(
     try:
         standing = train(folder, recipe, threads=threads, compiled=compiler is not None, tell=line.tell)
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where it last saved, at most 30 s ago", file=out)
+        print(
+            "\nstopped; the same command goes on where it last saved, at most 30 s and 50 steps ago", file=out
+        )
         raise
     line.end()
     print("measuring one token per step on the frozen samples", file=out, flush=True)

@@ -19,6 +19,7 @@ from tiny_training.vocabulary import tokenizer_json
 STATE_FILE = "training/state.safetensors"
 """Beside the model, not in it: the files of the folder itself are the model."""
 
+MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -27,7 +28,8 @@ class Standing:
     """Where a training stands.
 
     Args:
-        recipe: What decides the weights, as plain values.
+        recipe: What was chosen of the training, as plain values.
+        code: Hash of the code that trains.
         step: Steps taken.
         seconds: Time they took, over all starts.
         losses: Per interval, the step it ended with and the loss per task.
@@ -35,6 +37,7 @@ class Standing:
     """
 
     recipe: Mapping[str, Any]
+    code: str
     step: int
     seconds: float
     losses: tuple[Mapping[str, float], ...]
@@ -46,7 +49,7 @@ def save_standing(folder: Path, standing: Standing) -> None:
     from safetensors.torch import save_file
 
     (folder / STATE_FILE).parent.mkdir(parents=True, exist_ok=True)
-    facts = {name: getattr(standing, name) for name in ("recipe", "step", "seconds", "losses")}
+    facts = {name: getattr(standing, name) for name in ("recipe", "code", "step", "seconds", "losses")}
     _replace(
         folder / STATE_FILE,
         lambda path: save_file(dict(standing.tensors), path, metadata={"standing": json.dumps(facts)}),
@@ -110,10 +113,11 @@ def export(network: Any, config: Mapping[str, Any], folder: Path) -> None:
         published_key(name): parameter.detach().to(torch.float16).contiguous()
         for name, parameter in network.named_parameters()
     }
-    for name, content in (("config.json", config), ("tokenizer.json", tokenizer_json())):
-        text = json.dumps(content, indent=2 if name == "config.json" else None, ensure_ascii=False) + "\n"
-        _replace(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
-    _replace(folder / "model.safetensors", lambda path: save_file(weights, path, metadata={"format": "pt"}))
+    config_file, tokenizer_file, weights_file = (folder / name for name in MODEL_FILES)
+    for file, content, indent in ((config_file, config, 2), (tokenizer_file, tokenizer_json(), None)):
+        text = json.dumps(content, indent=indent, ensure_ascii=False) + "\n"
+        _replace(file, partial(Path.write_text, data=text, encoding="utf-8"))
+    _replace(weights_file, lambda path: save_file(weights, path, metadata={"format": "pt"}))
 
 
 def published_key(name: str) -> str:

@@ -16,7 +16,7 @@ LAYERS = 5
 HEADS = 4
 INNER = 256
 ROPE_THETA = 100.0
-"""Rotary wave lengths from 2 pi to about 440 positions: a row has at most 90."""
+"""Rotary wave lengths from 2 pi to about 470 positions: a row has at most 90."""
 
 EMBEDDING_STD = 0.3
 QUERY_GAIN = 1.5
@@ -54,8 +54,8 @@ def config_json() -> dict[str, Any]:
 def new_network(config: Config, seed: int) -> Any:
     """Return the untrained network of *config*; the same seed gives the same weights.
 
-    The queries of a layer start out as the keys of half of its heads, somewhat larger, so that a position
-    looks at positions like itself.
+    In half of the heads the keys start out equal to the queries, so that a position looks at positions like
+    itself; these and all queries are somewhat larger than the other keys.
 
     Source: mimetic initialisation (Trockman and Kolter, arXiv:2305.09828), in a simple form.
     """

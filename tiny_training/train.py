@@ -5,20 +5,32 @@ Legend: B = rows, G = shown canvas positions, V = vocabulary.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from decoders.fingerprint import code_hash
 from decoders.loading import Config
 from tiny_training import layout
 from tiny_training.batches import Batch, batch_of
-from tiny_training.checkpoint import Standing, export, read_standing, restore, save_standing, tensors_of
+from tiny_training.checkpoint import (
+    MODEL_FILES,
+    STATE_FILE,
+    Standing,
+    export,
+    read_standing,
+    restore,
+    save_standing,
+    tensors_of,
+)
 from tiny_training.network import config_json, new_network
 from tiny_training.vocabulary import TASK_WORD, TASKS
 
@@ -29,7 +41,7 @@ TELL_EVERY = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """What decides the weights, up to the rounding of another machine.
+    """What one chooses of a training; with the code of this package it decides the weights, up to rounding.
 
     Args:
         seed: Of the first weights and of every batch.
@@ -89,15 +101,10 @@ def train(
         tell: Told of progress.
 
     Raises:
-        ValueError: *folder* holds a training of another recipe.
+        ValueError: *folder* holds a training of another recipe or version, or another checkpoint.
     """
     standing = read_standing(folder)
-    wanted = asdict(recipe)
-    if standing is not None and standing.recipe != wanted:
-        raise ValueError(
-            f"{folder} must hold a training of the same recipe, {wanted}, got {dict(standing.recipe)}; "
-            "choose another folder, or ask for the same seed and steps to go on"
-        )
+    _check(folder, recipe, standing)
     config = Config(path=folder / "config.json", values=config_json())
     network = new_network(config, recipe.seed)
     optimizer = torch.optim.AdamW(
@@ -109,6 +116,35 @@ def train(
         standing = _steps(folder, recipe, network, optimizer, standing, compiled, tell)
     export(network, config.values, folder)
     return standing
+
+
+def _check(folder: Path, recipe: Recipe, standing: Standing | None) -> None:
+    """Raise unless *folder* may be trained in: it is new, or was left by the same recipe and code."""
+    wanted = asdict(recipe)
+    if standing is None:
+        taken = [name for name in MODEL_FILES if (folder / name).exists()]
+        if taken:
+            raise ValueError(
+                f"{folder} must be new, or hold a training that was stopped, got {', '.join(taken)} without "
+                f"{STATE_FILE}; choose another folder"
+            )
+    elif standing.recipe != wanted:
+        raise ValueError(
+            f"{folder} must hold a training of the same recipe, {wanted}, got {dict(standing.recipe)}; "
+            "choose another folder, or ask for the same seed and steps to go on"
+        )
+    elif standing.code != training_code():
+        raise ValueError(
+            f"{folder} must hold a training begun by this version, code {training_code()[:12]}, got "
+            f"{standing.code[:12]}; choose another folder, or go on with the version that began it"
+        )
+
+
+@cache
+def training_code() -> str:
+    """Return the hash of the modules of this package: of all that decides weights beside the recipe."""
+    modules = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256("".join(code_hash(str(path)) for path in modules).encode()).hexdigest()
 
 
 def _steps(
@@ -130,6 +166,7 @@ def _steps(
     def standing(step: int) -> Standing:
         return Standing(
             recipe=asdict(recipe),
+            code=training_code(),
             step=step,
             seconds=before + time.monotonic() - started,
             losses=tuple(losses),

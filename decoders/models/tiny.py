@@ -65,7 +65,8 @@ def fill_up(ids: Sequence[int], tokenizer: HFTokenizer) -> list[int]:
     blank, unknown, line_end = (tokenizer.token_id(text) for text in (BLANK, UNKNOWN, LINE_END))
     if blank is None or line_end is None:
         raise ValueError(
-            f"tokenizer {tokenizer.name!r} must hold {BLANK} and the line break, got none of one; "
+            f"tokenizer {tokenizer.name!r} must hold {BLANK} and the line break, got no "
+            f"{BLANK if blank is None else 'line break'}; "
             "use the tokenizer.json of the checkpoint"
         )
     if unknown is not None and unknown in ids:

@@ -166,11 +166,11 @@ def without(text):
     return tokenizer_of(changed)
 
 
-@pytest.mark.parametrize("text", ["<blank>", "\n"])
-def test_a_tokenizer_without_blank_or_line_break_is_refused(text):
+@pytest.mark.parametrize(("text", "lacking"), [("<blank>", "<blank>"), ("\n", "line break")])
+def test_a_tokenizer_without_blank_or_line_break_is_refused(text, lacking):
     with pytest.raises(
         ValueError,
-        match=r"^tokenizer 'tiny' must hold <blank> and the line break, got none of one; use the "
+        match=rf"^tokenizer 'tiny' must hold <blank> and the line break, got no {lacking}; use the "
         "tokenizer.json of the checkpoint",
     ):
         tiny.fill_up([5, 6], without(text))

@@ -32,7 +32,7 @@ def asked(suite, folder, monkeypatch):
 
 def test_an_allowed_code_decodes_and_is_named_in_run_file_summary_and_report(suite, asked, folder, capsys):
     code = allowed(folder)
-    line = f"remote code was run: {code} (model remote)"
+    line = f"remote code behind these results: {code} (model remote)"
     result = suite.run_apart(*asked, OPTION, code)
     result.assert_outcomes(passed=2, deselected=32)
     assert result.stdout.lines.count(line) == 1
@@ -57,7 +57,7 @@ def test_without_the_option_all_items_fail_for_one_reason_that_shows_it(suite, a
         f"it is run, got no {OPTION}; read its *.py files and config.json first, then pass {OPTION} "
         f"{allowed(folder)}"
     ]
-    result.stdout.no_fnmatch_line("remote code was run*")
+    result.stdout.no_fnmatch_line("remote code*")
     run, path = runfile.load(suite.store)
     assert run.remote_code == ()
     assert "remote_code" not in json.loads(path.read_text())

@@ -39,6 +39,7 @@ def exported(network, tmp_path_factory):
 def standing_of(**changed):
     values = {
         "recipe": {"seed": 0, "steps": 3, "rate": 0.5},
+        "code": "c0de",
         "step": 2,
         "seconds": 1.5,
         "losses": ({"step": 1, "copy": 3.25}, {"step": 2, "sort": 1 / 3}),

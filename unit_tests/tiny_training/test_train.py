@@ -217,6 +217,28 @@ def test_a_training_of_another_recipe_is_refused(finished, other):
     assert (folder / STATE_FILE).read_bytes() == before
 
 
+def test_a_training_begun_by_other_code_is_refused(finished, monkeypatch):
+    folder, _ = finished
+    monkeypatch.setattr("tiny_training.train.training_code", lambda: "another")
+    with pytest.raises(
+        ValueError,
+        match=r"must hold a training begun by this version, code another, got [0-9a-f]{12}; choose another",
+    ):
+        train(folder, Recipe(seed=1, steps=5), compiled=False)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_another_checkpoint_is_not_written_over(tmp_path, name):
+    (tmp_path / name).write_text("mine", encoding="utf-8")
+    with pytest.raises(
+        ValueError,
+        match=rf"must be new, or hold a training that was stopped, got {name} without training/state\.safe",
+    ):
+        train(tmp_path, Recipe(steps=1), compiled=False)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
+
+
 @pytest.fixture
 def two_threads():
     torch.set_num_threads(2)

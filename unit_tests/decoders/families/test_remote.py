@@ -224,6 +224,9 @@ def test_a_source_that_is_none_is_refused(source, message):
         ),
         ({"auto_map": {"AutoConfig": "configuration_mixer.MixerConfig"}}, r"auto_map must be an object with"),
         ({"auto_map": {"AutoModel": "a/b--modeling.X"}}, r"code of another repository is never run: copy it"),
+        ({"auto_map": {"AutoModel": "elsewhere--modeling.X"}}, r"code of another repository is never run"),
+        ({"attn_implementation": "owner/kernel"}, r"attn_implementation must be eager or sdpa, got 'owner/k"),
+        ({"_experts_implementation": "o/k"}, r"_experts_implementation must be eager or sdpa, got 'o/k'; "),
         (
             {"auto_map": {"AutoModel": "../modeling.X"}},
             r"auto_map must be module\.Class of \*\.py files beside",
@@ -252,6 +255,7 @@ def test_a_source_that_is_none_is_refused(source, message):
 def test_a_checkpoint_that_does_not_fit_is_refused_before_its_code_runs(place, tmp_path, config, message):
     mark = tmp_path / "it ran"
     write(place, first=f"open({str(mark)!r}, 'w').close()\n", **config)
+    (place / "elsewhere--modeling.py").write_text("X = None\n", encoding="utf-8")
     with pytest.raises(LoadError, match=message):
         loaded(place)
     assert not mark.exists()
@@ -488,6 +492,14 @@ def test_a_chat_template_writes_the_prompt(place, where):
     prompt = loaded(place).encode_prompt(TALK)
     assert prompt[0] == EOS
     assert prompt[1:] == loaded(place).tokenizer.encode("<user>Hi.<assistant>")
+
+
+def test_a_chat_template_that_writes_the_date_is_refused(place):
+    """The prompt would be another one tomorrow, under the same key."""
+    write(place)
+    set_keys(place, chat_template="{{ strftime_now('%d %b %Y') }}{{ messages[0].content }}")
+    with pytest.raises(LoadError, match="must not depend on the day, got strftime_now; write a fixed date"):
+        loaded(place)
 
 
 def test_a_chat_template_may_refuse_a_chat_and_runs_in_a_sandbox(place):
