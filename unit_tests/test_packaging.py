@@ -84,7 +84,7 @@ def empty(tmp_path):
 
 def test_the_wheel_holds_every_module_and_data_file_of_its_packages(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    for package in ("pb_plugin", "decoders", "task_specs"):
+    for package in ("pb_plugin", "decoders", "task_specs", "tiny_training"):
         files = {
             path.relative_to(ROOT).as_posix()
             for path in (ROOT / package).rglob("*")
@@ -92,10 +92,12 @@ def test_the_wheel_holds_every_module_and_data_file_of_its_packages(wheel):
         }
         assert files <= inside, sorted(files - inside)
     assert {"task_specs/specs/copy.yaml", "task_specs/data/copy.jsonl"} <= inside
+    assert "decoders/checkpoints/tiny/model.safetensors" in inside
     assert {name.split("/")[0] for name in inside if ".dist-info/" not in name} == {
         "pb_plugin",
         "decoders",
         "task_specs",
+        "tiny_training",
     }
 
 

@@ -112,6 +112,12 @@ def test_a_task_of_another_package_is_in_the_table(pb_json, user_task, monkeypat
     assert pb_json()["tasks"][-1]["task"] == "mine"
 
 
+def test_a_compact_prompt_is_shown_where_there_is_one(pb):
+    assert '[compact prompt, for a model such as tiny]\n  copy\n  ["' in pb("copy")
+    assert "compact prompt" not in pb("paraphrasing")
+    assert "compact prompt" not in pb("copy:cot=true")
+
+
 def test_a_task_is_shown_with_its_facts_and_its_first_sample(pb):
     out = pb("list_shuffle")
     sample = load_samples(builtin_spec("list_shuffle"))[0]
@@ -133,6 +139,7 @@ def test_a_sample_is_shown_as_the_model_is_asked_it(pb, pb_json, index):
         "id": sample.id,
         "length": sample.length,
         "messages": messages(spec, sample),
+        "compact": f"replace_random, {sample.fields['word']}\n{sample.fields['context']}",
         "template": None,
         "n_answers": sample.length,
         "example": sample.example,
@@ -140,7 +147,8 @@ def test_a_sample_is_shown_as_the_model_is_asked_it(pb, pb_json, index):
     text = pb("replace_random", "--index", index)
     assert text.startswith(f"sample {index} of replace_random (0 to 99): {sample.id}")
     assert [line for line in text.splitlines() if line.startswith("[")] == [
-        *("[user]", "[assistant]", "[user]", f"[answers] {sample.length} valid, for example")
+        *("[user]", "[assistant]", "[user]", "[compact prompt, for a model such as tiny]"),
+        f"[answers] {sample.length} valid, for example",
     ]
     assert text.endswith(f"  {sample.example}\n")
 

@@ -134,7 +134,7 @@ def test_text_is_converted_by_the_annotation(written, value):
         ("threshold:gamma=x", r"threshold:gamma=x: gamma must be a finite number, got 'x'; write digits"),
         ("threshold:gamma=nan", r"gamma must be a finite number, got 'nan'"),
         ("threshold:gamma=2", r"--unmasking threshold:gamma=2: gamma must be in \(0, 1\], got 2\.0"),
-        ("threshold:gamma=0.9;at_least=0", r"at_least must be at least 1, got 0; 1 takes the single best"),
+        ("threshold:gamma=0.9;at_least=0", r"at_least must be a whole number of at least 1, got 0; 1"),
         ("acme_methods:Fake:history=1.5", r"history must be a whole number, got '1\.5'"),
         ("acme_methods:Fake:exact=yes", r"exact must be true or false, got 'yes'; write it in lower case"),
         ("acme_methods:Fake:callback=x", r"callback must be float, int, bool or str to be set by text, got "),

@@ -41,6 +41,7 @@ def test_the_shipped_model_passes_a_gate_that_a_damaged_one_fails(suite, tmp_pat
     broken.stdout.fnmatch_lines(["batch check: 0 of 8 rows differ when decoded alone"])
 
 
+@pytest.mark.slow
 def test_it_reads_compact_prompts_and_other_tasks_are_skipped_with_the_reason(suite):
     result = suite.run_apart(
         *("--model", "tiny", "--task", "copy,w2s_easy,list_copy", "--task", "copy:cot=true"),
@@ -57,6 +58,7 @@ def test_it_reads_compact_prompts_and_other_tasks_are_skipped_with_the_reason(su
         assert found.scores["accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_line_that_is_too_long_for_it_fails_with_its_rule(suite):
     result = suite.run_apart("--model", "tiny", "--task", "copy:n=9", "--samples", "1", "--k", "8")
     result.assert_outcomes(failed=9)
@@ -66,16 +68,8 @@ def test_a_line_that_is_too_long_for_it_fails_with_its_rule(suite):
 @pytest.mark.slow
 def test_one_row_at_a_time_and_64_give_the_same_records_up_to_rounding(suite):
     """A row differs only where two tokens or positions are as good as equal; such rows are counted."""
-    asked = (
-        "--model",
-        "tiny",
-        "--samples",
-        "12",
-        "--unmasking",
-        "confidence,threshold:gamma=0.9",
-        "--k",
-        "1,4",
-    )
+    methods = ("--unmasking", "confidence", "--unmasking", "threshold:gamma=0.9", "--k", "1,4")
+    asked = ("--model", "tiny", "--samples", "12", *methods)
     found = {}
     for batch in ("1", "64"):
         store = suite.pytester.path / f"store{batch}"

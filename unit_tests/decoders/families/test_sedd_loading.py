@@ -150,7 +150,7 @@ def test_a_preset_takes_its_tokenizer_from_gpt2_and_hashes_it(tiny_sedd, tmp_pat
     backend.save(str(vocabulary / "tokenizer.json"))
     fetched = []
 
-    def fetch(name, hub_id, revision):
+    def fetch(name, hub_id, revision, more):
         fetched.append((name, hub_id, revision))
         return tiny_sedd["absorb"].folder
 
