@@ -1,4 +1,4 @@
-"""Progress of a sweep: a live line on a terminal, a plain line now and then elsewhere."""
+"""Progress of a sweep or a training: a live line on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Watch:
     end: Callable[[], None] = field(default=lambda: None)
 
 
-class Progress:
-    """Counts rows and forwards and prints them.
+class Line:
+    """Where something stands, in a line: written over on a terminal, a new one now and then elsewhere.
 
     Args:
         out: Where to print.
@@ -76,10 +76,61 @@ class Progress:
         self._live = live
         self._unhidden = unhidden
         self._clock = clock
+        self._printed = clock()
+        self._width = 0
+
+    def begin(self) -> None:
+        """Wait a full interval before the first print."""
+        self._printed = self._clock()
+
+    def tell(self, text: Callable[[], str]) -> None:
+        """Print *text*, if the last print was long enough ago."""
+        now = self._clock()
+        if now - self._printed < (LIVE_EVERY_S if self._live else PLAIN_EVERY_S):
+            return
+        self._printed = now
+        shown = text()
+        if self._live:
+            padded = shown.ljust(self._width)
+            self._width = len(shown)
+            self._unhidden(lambda: self._write("\r" + padded))
+        else:
+            self._unhidden(lambda: self._write(shown + "\n"))
+
+    def end(self) -> None:
+        """Clear the live line."""
+        if self._live and self._width:
+            self._unhidden(lambda: self._write("\r" + " " * self._width + "\r"))
+            self._width = 0
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
+
+
+class Progress:
+    """Counts rows and forwards and prints them.
+
+    Args:
+        out: Where to print.
+        live: Whether *out* is a terminal whose line can be written over.
+        unhidden: Called around every print, to step out of pytest's capture and off its line.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        out: Out,
+        *,
+        live: bool,
+        unhidden: Callable[[Callable[[], None]], None] = lambda write: write(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._line = Line(out, live=live, unhidden=unhidden, clock=clock)
+        self._clock = clock
         self._label = ""
         self._n_rows = self._n_done = self._n_forwards = 0
-        self._started = self._printed = 0.0
-        self._width = 0
+        self._started = 0.0
 
     def watch(self) -> Watch:
         """Return the callbacks for a `Bench`."""
@@ -88,12 +139,13 @@ class Progress:
     def begin(self, label: str, n_rows: int) -> None:
         """Start a sweep of *n_rows* rows."""
         self._label, self._n_rows, self._n_done, self._n_forwards = label, n_rows, 0, 0
-        self._started = self._printed = self._clock()
+        self._started = self._clock()
+        self._line.begin()
 
     def forward(self, n_rows: int) -> None:
         """Count a forward."""
         self._n_forwards += 1
-        self._tick()
+        self._line.tell(self.line)
 
     def finished(self) -> None:
         """Count a finished row."""
@@ -101,9 +153,7 @@ class Progress:
 
     def end(self) -> None:
         """Clear the live line."""
-        if self._live and self._width:
-            self._unhidden(lambda: self._write("\r" + " " * self._width + "\r"))
-            self._width = 0
+        self._line.end()
 
     def line(self) -> str:
         """Return what is printed: rows done, forwards per second, time left."""
@@ -115,20 +165,3 @@ class Progress:
         )
         rate = self._n_forwards / seconds
         return f"{self._label}: {self._n_done}/{self._n_rows} rows, {rate:.1f} forwards/s{left}"
-
-    def _tick(self) -> None:
-        now = self._clock()
-        if now - self._printed < (LIVE_EVERY_S if self._live else PLAIN_EVERY_S):
-            return
-        self._printed = now
-        text = self.line()
-        if self._live:
-            padded = text.ljust(self._width)
-            self._width = len(text)
-            self._unhidden(lambda: self._write("\r" + padded))
-        else:
-            self._unhidden(lambda: self._write(text + "\n"))
-
-    def _write(self, text: str) -> None:
-        self._out.write(text)
-        self._out.flush()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from pb_plugin.progress import Line
 
 if TYPE_CHECKING:
     from tiny_training.train import Progress
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 COMPILERS = ("g++", "clang++", "c++")
 CARD = "card.json"
 """Beside the checkpoint: how it was trained and how good it is."""
-
-LIVE_EVERY_S = 1.0
-PLAIN_EVERY_S = 30.0
 
 
 def train_tiny(
@@ -55,9 +54,15 @@ def train_tiny(
     print(
         f"training in {folder} {start} on {threads} thread{'s' * (threads > 1)}, {way}", file=out, flush=True
     )
-    line = _Line(out)
+    line = Line(out, live=out.isatty())
     try:
-        standing = train(folder, recipe, threads=threads, compiled=compiler is not None, tell=line.tell)
+        standing = train(
+            folder,
+            recipe,
+            threads=threads,
+            compiled=compiler is not None,
+            tell=lambda progress: line.tell(partial(progress_text, progress)),
+        )
     except KeyboardInterrupt:
         print(
             "\nstopped; the same command goes on where it last saved, at most 30 s and 50 steps ago", file=out
@@ -101,33 +106,11 @@ def _parameters(folder: Path) -> int:
     return sum(map(math.prod, shapes))
 
 
-class _Line:
-    """Progress: one line that is written over on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._live = out.isatty()
-        self._told = 0.0
-        self._width = 0
-
-    def tell(self, progress: Progress) -> None:
-        """Show *progress*, if the last time was long enough ago."""
-        now = time.monotonic()
-        if now - self._told < (LIVE_EVERY_S if self._live else PLAIN_EVERY_S) and progress.left > 0:
-            return
-        self._told = now
-        losses = [value for name, value in progress.losses.items() if name != "step"]
-        text = (
-            f"step {progress.step:,}/{progress.steps:,} ({progress.step / progress.steps:.0%}), "
-            f"loss {sum(losses) / len(losses):.3f}, {progress.seconds / 60:.1f} min, "
-            f"{progress.left / 60:.1f} min left"
-        )
-        padded = text.ljust(self._width)
-        self._width = len(text)
-        self._out.write(f"\r{padded}" if self._live else f"{text}\n")
-        self._out.flush()
-
-    def end(self) -> None:
-        """Go to the next line."""
-        if self._live and self._width:
-            self._out.write("\n")
+def progress_text(progress: Progress) -> str:
+    """Return step, loss (mean over the tasks), minutes so far and minutes left."""
+    losses = [value for name, value in progress.losses.items() if name != "step"]
+    return (
+        f"step {progress.step:,}/{progress.steps:,} ({progress.step / progress.steps:.0%}), "
+        f"loss {sum(losses) / len(losses):.3f}, {progress.seconds / 60:.1f} min, "
+        f"{progress.left / 60:.1f} min left"
+    )

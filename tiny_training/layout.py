@@ -6,17 +6,14 @@ input, padded with blanks. So the input and the answer start at the same positio
 
 from __future__ import annotations
 
-HEAD = 7
-"""Task word, an index and a person with a comma before each (6 tokens), line break."""
+from decoders.models.tiny import BODY, HEAD
 
-BODY = 19
-"""A list of 6 people: two names each, a mark before each person and one at the end; or a 4x4 grid."""
+__all__ = ["BODY", "CANVAS", "HEAD", "LIST_ANSWER", "PROMPT", "PUZZLE_ANSWER"]
 
 PROMPT = HEAD + BODY
 CANVAS = 64
 """The longest generated region it is trained for."""
 
-LONGEST_LIST = 6
 LIST_ANSWER = 22
 """Tokens of a list of 7 people, the longest answer of a waiting line."""
 

@@ -34,8 +34,11 @@ __all__ = ["fingerprint", "load", "plan"]
 PROMPT_STYLE = "compact"
 """Which of a task's prompts the model reads."""
 
-HEAD, BODY = 7, 19
-"""Tokens of the first line with its line break, and of the input."""
+HEAD = 7
+"""Tokens of the first line: task word, an index and a person with a comma before each, line break."""
+
+BODY = 19
+"""Tokens of the input: a list of 6 people (two names each, marks around them), or a 4x4 grid."""
 
 BLANK, UNKNOWN, LINE_END = "<blank>", "<unknown>", "\n"
 

@@ -1,13 +1,12 @@
 """``pb train-tiny``: what it tells while it trains, what it writes, and how it says no."""
 
-import io
 import json
 
 import pytest
 
 pytest.importorskip("transformers", reason="training needs the extra models")
 
-from pb_plugin import training
+from pb_plugin import progress, training
 from pb_plugin.cli import main
 from tiny_training import evaluate as evaluation
 from tiny_training import train
@@ -26,7 +25,7 @@ def quick(monkeypatch):
         return dict.fromkeys(TASKS, 0.5)
 
     monkeypatch.setattr(evaluation, "evaluate", half)
-    monkeypatch.setattr(training, "PLAIN_EVERY_S", 0.0)
+    monkeypatch.setattr(progress, "PLAIN_EVERY_S", 0.0)
     monkeypatch.setattr(train, "TELL_EVERY", 1)
 
 
@@ -93,22 +92,8 @@ def test_a_value_out_of_range_is_refused(options, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
-class Terminal(io.StringIO):
-    """A terminal."""
-
-    def isatty(self):
-        return True
-
-
-def test_on_a_terminal_one_line_is_written_over():
-    out = Terminal()
-    line = training._Line(out)
-    for step, left in ((50, 125.0), (100, 0.0)):
-        line.tell(
-            Progress(step=step, steps=100, seconds=90.0, left=left, losses={"step": step, "copy": 0.25})
-        )
-    line.end()
-    assert out.getvalue() == (
-        "\rstep 50/100 (50%), loss 0.250, 1.5 min, 2.1 min left"
-        "\rstep 100/100 (100%), loss 0.250, 1.5 min, 0.0 min left\n"
+def test_progress_is_step_loss_and_minutes():
+    told = Progress(
+        step=50, steps=200, seconds=90.0, left=126.0, losses={"step": 50, "copy": 0.25, "sort": 0.75}
     )
+    assert training.progress_text(told) == "step 50/200 (25%), loss 0.500, 1.5 min, 2.1 min left"
