@@ -189,6 +189,17 @@ def test_a_canvas_longer_than_the_model_is_refused(with_tokenizer):
         whole(with_tokenizer, ids(1, 129))
 
 
+def test_padding_takes_no_position_of_the_model(with_tokenizer):
+    """128 tokens fit, and so do they behind 22 pads; 129 do not."""
+    canvas, query = ids(1, 150), torch.tensor([[0, 149]])
+    attend = torch.arange(150).unsqueeze(0) >= 22
+    logits = with_tokenizer(canvas, attend, query, (None,))
+    alone = with_tokenizer(canvas[:, 22:], attend[:, 22:], torch.tensor([[0, 127]]), (None,))
+    torch.testing.assert_close(logits, alone, atol=1e-4, rtol=0.0)
+    with pytest.raises(ValueError, match="must be at most 128 tokens long, got 129"):
+        with_tokenizer(canvas, torch.arange(150).unsqueeze(0) >= 21, query, (None,))
+
+
 def test_a_canvas_longer_than_a_model_without_tokenizer_is_only_logged_and_once(
     model, tiny_llada_network, caplog
 ):
