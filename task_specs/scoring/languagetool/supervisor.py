@@ -1,6 +1,6 @@
 """The process between a run and its LanguageTool server: ends the server when the run is gone.
 
-Run as a script: ``python languagetool_supervisor.py COMMAND...`` with a pipe from the run as standard input.
+Run as a script: ``python supervisor.py COMMAND...`` with a pipe from the run as standard input.
 The system closes that pipe when the run ends, even by kill -9. Standard library only.
 """
 
