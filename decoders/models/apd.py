@@ -24,6 +24,7 @@ from decoders.network.denoiser import NativeDenoiser
 from decoders.network.family import load_checkpoint
 from decoders.network.row_batches import check_rows, must_be_at_least, read_params
 from decoders.network.self_tests import SelfTest
+from decoders.network.transformers_interior import growing_cache, with_cache
 from decoders.protocols import Message, ModelRequest
 from decoders.state import Decoded, Row
 from decoders.text.byte_tokenizer import ByteTokenizer
@@ -131,9 +132,7 @@ class ApdGenerator:
             return [self._decode(row, chosen) for row in rows]
 
     def _decode(self, row: Row, chosen: Mapping[str, Any]) -> Decoded:
-        from transformers import DynamicCache
-
-        cache = DynamicCache()
+        cache = growing_cache()
         ids, start = list(row.prompt_ids), len(row.prompt_ids)
         mix, end = chosen["mix"], start + row.gen_length
         commit_step: list[int] = []
@@ -186,8 +185,8 @@ class ApdGenerator:
             input_ids=inputs,
             attention_mask=attention.causal_mask(attend, len(tokens)),
             position_ids=attention.position_ids(attend)[:, -len(tokens) :],
-            past_key_values=cache,
             use_cache=True,
+            **with_cache(self.verifier.network.model, cache),
         ).last_hidden_state
         logits: Tensor = self.verifier.network.lm_head(hidden[0, -len(draft) :])
         return logits[:, : self.n_ids].float()

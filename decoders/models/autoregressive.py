@@ -31,6 +31,7 @@ from decoders.network import attention
 from decoders.network.family import build_network, ends_of_turn, keys_test, read_tokenizer, same_key
 from decoders.network.row_batches import check_rows, in_batches, padded_prompts, read_params
 from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
+from decoders.network.transformers_interior import growing_cache, with_cache
 from decoders.protocols import Message, ModelRequest
 from decoders.state import Decoded, Row
 from decoders.text import chat
@@ -131,8 +132,8 @@ class AutoregressiveGenerator:
                 input_ids=ids,
                 attention_mask=attention.causal_mask(attend, queries),
                 position_ids=attention.position_ids(attend)[:, -queries:],
-                past_key_values=cache,
                 use_cache=cache is not None,
+                **with_cache(self.network.model, cache),
             ).last_hidden_state
             logits: Tensor = self.network.lm_head(hidden[:, -1])
             return logits.float()
@@ -147,13 +148,11 @@ class AutoregressiveGenerator:
         devices.release(self.device)
 
     def _decode(self, rows: list[Row]) -> list[Decoded]:
-        from transformers import DynamicCache
-
         ids, attend = padded_prompts(rows, pad_id=self.pad_id, device=self.device)
         ends = torch.tensor(sorted(self.eos_ids), device=self.device)
         unwanted = torch.tensor(self.suppressed_ids, dtype=torch.int64, device=self.device)
         ended = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
-        cache, made = DynamicCache(config=self.network.config) if self.network is not None else None, []
+        cache, made = growing_cache(self.network.config) if self.network is not None else None, []
         for _ in range(rows[0].gen_length):
             logits = self.raw_logits(ids, attend, cache).index_fill_(1, unwanted, float("-inf"))
             ids = logits.argmax(dim=1, keepdim=True)
@@ -273,13 +272,11 @@ def _rotary(generator: AutoregressiveGenerator) -> SelfTest:
 
 def _padding_and_cache(generator: AutoregressiveGenerator) -> SelfTest:
     """A prompt gets the same next logits alone and uncached as left-padded with its last token cached."""
-    from transformers import DynamicCache
-
     ids = ((torch.arange(1, 9) * 37) % generator.vocab_size).to(generator.device)
     alone = generator.raw_logits(ids[None], torch.ones(1, 8, dtype=torch.bool, device=generator.device))
     padded = torch.cat([ids.new_full((3,), generator.pad_id), ids])[None]
     attend = (torch.arange(11, device=generator.device) >= 3)[None]
-    cache = DynamicCache(config=generator.network.config)
+    cache = growing_cache(generator.network.config)
     generator.raw_logits(padded[:, :-1], attend[:, :-1], cache)
     difference = float((generator.raw_logits(padded[:, -1:], attend, cache) - alone).abs().max())
     size = float(alone.abs().max())

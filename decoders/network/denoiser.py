@@ -17,6 +17,7 @@ from torch import Tensor
 from decoders.loop import devices
 from decoders.network import attention, attention_maps, kv_cache
 from decoders.network.self_tests import SelfTest
+from decoders.network.transformers_interior import with_cache
 from decoders.protocols import Message
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
@@ -163,7 +164,7 @@ class NativeDenoiser:
             ask = torch.stack([ask[:, 0], ask[:, 1] - first[ask[:, 0]]], dim=1)
             canvas, positions = part.take(canvas), part.take(positions)
             mask = part.take(mask[:, 0]).unsqueeze(1)
-        return self._suppress(self._rows(canvas, mask, positions, ask, past_key_values=update))
+        return self._suppress(self._rows(canvas, mask, positions, ask, cache=update))
 
     def raw_logits(self, canvas: Tensor, attend: Tensor, query: Tensor, **options: Any) -> Tensor:
         """Return the float32 logits [N, V] of the network's rows *query*.
@@ -173,7 +174,15 @@ class NativeDenoiser:
         attend = attend.to(self.device)
         return self._rows(canvas, self._mask(attend), attention.position_ids(attend), query, **options)
 
-    def _rows(self, ids: Tensor, mask: Tensor, positions: Tensor, query: Tensor, **options: Any) -> Tensor:
+    def _rows(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        positions: Tensor,
+        query: Tensor,
+        cache: kv_cache.CacheUpdate | None = None,
+        **options: Any,
+    ) -> Tensor:
         if self.network is None:
             raise RuntimeError(
                 f"model {self.name!r} must be open to be called, got a closed one; load it again"
@@ -185,6 +194,7 @@ class NativeDenoiser:
                 attention_mask=mask,
                 position_ids=positions,
                 use_cache=False,
+                **with_cache(self.network.model, cache),
                 **options,
             ).last_hidden_state
             logits: Tensor = self.network.lm_head(hidden[query[:, 0], query[:, 1]])

@@ -74,8 +74,11 @@ class CacheUpdate:
         else:
             self.columns = torch.arange(self.length, device=rows.device).expand(len(rows), -1)
 
-    def update(self, key: Tensor, value: Tensor, layer_idx: int) -> tuple[Tensor, Tensor]:
-        """Store *key* and *value* [b, H, W, D] of a layer, and return both for all columns [b, H, L, D]."""
+    def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Store *key* and *value* [b, H, W, D] of a layer, and return both for all columns [b, H, L, D].
+
+        What else transformers hands on belongs to its own caches (5.24: the attention's options).
+        """
         return self._stored(self.cache.keys, key, layer_idx), self._stored(
             self.cache.values, value, layer_idx
         )
