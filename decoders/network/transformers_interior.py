@@ -23,8 +23,8 @@ def with_cache(network: Any, cache: Any) -> dict[str, Any]:
 
 
 @lru_cache
-def _cache_argument(network: type) -> str:
-    taken = signature(network.forward).parameters  # type: ignore[attr-defined]
+def _cache_argument(network: Any) -> str:
+    taken = signature(network.forward).parameters
     for name in CACHE_ARGUMENTS:
         if name in taken:
             return name

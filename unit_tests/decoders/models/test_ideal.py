@@ -185,7 +185,7 @@ def test_the_exact_model_obeys_the_rules_of_denoisers():
 
 
 def test_a_context_that_is_no_answer_set_is_refused():
-    message = r"contexts must be TokenAnswers or TokenPermutations, got None; see decoders\.theory\.answer_sets"
+    message = r"contexts must be TokenAnswers or TokenPermutations, got None; see decoders\.theory"
     with pytest.raises(TypeError, match=message):
         decode(ideal(), [()], confidence(), gen_length=2, k=1)
 

@@ -35,9 +35,8 @@ def test_every_layer_hands_its_keys_and_values_to_the_cache_it_was_given(network
     seen = Recorded()
     mask = torch.ones(1, 1, 3, 3, dtype=torch.bool)
     places = torch.arange(3)[None]
-    network(
-        input_ids=places, attention_mask=mask, position_ids=places, use_cache=False, **with_cache(network, seen)
-    )
+    asked = {"input_ids": places, "attention_mask": mask, "position_ids": places, "use_cache": False}
+    network(**asked, **with_cache(network, seen))
     assert seen.layers == [(layer, (1, 2, 3, 4), (1, 2, 3, 4)) for layer in range(2)]
 
 
