@@ -19,7 +19,7 @@ def with_cache(network: Any, cache: Any) -> dict[str, Any]:
     Raises:
         TypeError: The network takes a cache under neither name.
     """
-    return {} if cache is None else {_cache_argument(type(network)): cache}
+    return {} if cache is None else {_cache_argument(type(network)): cache}  # type: ignore[arg-type]
 
 
 @lru_cache
