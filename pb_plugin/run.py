@@ -174,6 +174,7 @@ class Bench:
         """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
         A result is stored as soon as it is decoded. Scores that need tools follow in the background.
+        What was not decoded when an error or a time limit ends this is still missing.
 
         Raises:
             ModelUnavailable: The model cannot be loaded.
@@ -201,6 +202,9 @@ class Bench:
                     for scored in scoring.ready():
                         self.keep(scored)
                     self.watch.finished()
+            except BaseException:
+                self._attempted -= asked.keys() - self._records.keys()
+                raise
             finally:
                 self.watch.end()
             for scored in scoring.rest():

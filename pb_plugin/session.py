@@ -171,6 +171,22 @@ class BenchSession:
             return [cell]
         return self._groups[label]
 
+    def decode(self, cell: Cell) -> None:
+        """Decode what is missing of *cell* with its companions.
+
+        Where that is cut short, by a time limit or an error, the rest of the group goes item by item.
+
+        Raises:
+            ModelUnavailable: The model cannot be loaded.
+            NotApplicable: The model cannot answer this task.
+            ValueError: A sample does not fit the model, or a scoring tool does not start.
+        """
+        try:
+            self.bench.decode(self.companions(cell))
+        except BaseException:
+            self._begun.discard(self._label.get(cell.id, ""))
+            raise
+
     def conclude(self, *, judge_gates: bool = True) -> Conclusion:
         """Write the run's file, summarise what is stored of it, and judge the gates.
 
