@@ -233,6 +233,15 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where a plugin runs an item again, start afresh: its failed samples are decoded again."""
+    cell = _cell_of(item)
+    if cell is not None and OUTCOME in item.stash:
+        del item.stash[OUTCOME]
+        item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("pb_")]
+        item.config.stash[SESSION].bench.retry(cell)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

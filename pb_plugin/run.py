@@ -148,6 +148,14 @@ class Bench:
             if p.decode_key not in self._attempted and self.record_of(cell, p) is None
         ]
 
+    def retry(self, cell: Cell) -> None:
+        """Let the samples of the cell that failed in this process be decoded once more."""
+        for planned in self.planned(cell):
+            record = self._records.get(planned.decode_key)
+            if record is not None and record.failed:
+                del self._records[planned.decode_key]
+                self._attempted.discard(planned.decode_key)
+
     def unscored(self, cell: Cell) -> list[Decoded]:
         """Return the results of the cell that were not scored in this run's way yet.
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from itertools import compress
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,12 @@ def pytest_collection_modifyitems(config, items):
     """Leave this folder's slow tests out, unless -m says what to run."""
     if config.getoption("markexpr"):
         return
-    slow = [item for item in items if item.get_closest_marker("slow") and item.path.is_relative_to(HERE)]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+    is_slow = [
+        item.path.is_relative_to(HERE) and item.get_closest_marker("slow") is not None for item in items
+    ]
+    if any(is_slow):
+        config.hook.pytest_deselected(items=list(compress(items, is_slow)))
+        items[:] = [item for item, slow in zip(items, is_slow, strict=True) if not slow]
 
 
 def published_llada_key(native: str) -> str:

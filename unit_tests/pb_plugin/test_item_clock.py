@@ -1,4 +1,4 @@
-"""Runs with pytest-timeout: what items share is not held against the first of them, and a hang is still cut."""
+"""Runs with pytest-timeout: what items share has the time of all of them, and a hang is still cut."""
 
 import time
 
