@@ -14,14 +14,12 @@ from pb_plugin.options import add_options, read_options
 
 if TYPE_CHECKING:
     from pb_plugin.cell import Cell
-    from pb_plugin.item_clock import ItemClock
     from pb_plugin.models import ModelHandle
     from pb_plugin.outcome import Outcome
     from pb_plugin.session import BenchSession
 
 SESSION: pytest.StashKey[BenchSession] = pytest.StashKey()
 OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
-CLOCK: pytest.StashKey[ItemClock] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +31,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
     config.addinivalue_line("markers", "pb_category(name): collect only the cells of one category")
-    from pb_plugin.item_clock import ItemClock
     from pb_plugin.options import Options
     from pb_plugin.session import BenchSession
 
@@ -57,8 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except (ValueError, LookupError) as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[SESSION] = session
-    config.stash[CLOCK] = ItemClock()
-    config.pluginmanager.register(config.stash[CLOCK], "pb-clock")
+    config.pluginmanager.register(session.clock, "pb-clock")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -143,8 +139,7 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     yield session
     if request.session.exitstatus != pytest.ExitCode.INTERRUPTED:
-        with request.config.stash[CLOCK].shared_by(len(session.selected)):
-            session.batch_outcome = session.bench.check_batches()
+        session.check_batches()
         if hasattr(request.config, "workeroutput"):
             request.config.workeroutput["pb_batch_check"] = asdict(session.batch_outcome)
     session.bench.close()
@@ -158,28 +153,18 @@ def pb_model(pb_cell: Cell, pb_session: BenchSession) -> ModelHandle:
 
 
 @pytest.fixture
-def pb_decode(
-    request: pytest.FixtureRequest, pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession
-) -> Callable[[Cell], None]:
+def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) -> Callable[[Cell], None]:
     """Decode what is missing of a cell with its group; a model that cannot be loaded is an error here."""
     from pb_plugin.samples import NotApplicable
 
-    clock = request.config.stash[CLOCK]
     pb_session.begin(pb_cell)
-    with _named_errors(), clock.shared_by(len(pb_session.companions(pb_cell))):
+    with _named_errors(), pb_session.shared_time(pb_cell):
         unscorable = pb_session.bench.unscorable(pb_cell)
         if unscorable is not None:
             raise NotApplicable(unscorable)
         if pb_session.options.timing or pb_session.bench.missing(pb_cell):
             pb_session.bench.loaded(pb_model)
-
-    def decode(cell: Cell) -> None:
-        with clock.shared_by(len(pb_session.companions(cell))):
-            if pb_session.bench.missing(cell):
-                pb_session.bench.check_applicable(cell)
-            pb_session.decode(cell)
-
-    return decode
+    return pb_session.decode
 
 
 @contextmanager
@@ -235,8 +220,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Where a plugin runs an item again, start afresh: its failed samples are decoded again."""
-    cell = _cell_of(item)
-    if cell is not None and OUTCOME in item.stash:
+    if (cell := _cell_of(item)) is not None and OUTCOME in item.stash:
         del item.stash[OUTCOME]
         item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("pb_")]
         item.config.stash[SESSION].bench.retry(cell)

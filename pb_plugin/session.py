@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from pb_plugin.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.cell import Cell
 from pb_plugin.gate import Verdict, judge, parse_gate
 from pb_plugin.groups import cell_id_of, label_items
+from pb_plugin.item_clock import ItemClock
 from pb_plugin.measure import GRAMMAR, Tools
 from pb_plugin.options import Options
 from pb_plugin.plan import Plan, plan
@@ -55,6 +57,7 @@ class BenchSession:
     ) -> None:
         self.options = options
         self.watch = Watch()
+        self.clock = ItemClock()
         self.batch_outcome = BatchOutcome()
         self._worker = worker
         self._n_workers = n_workers
@@ -171,6 +174,10 @@ class BenchSession:
             return [cell]
         return self._groups[label]
 
+    def shared_time(self, cell: Cell) -> AbstractContextManager[None]:
+        """Return a context in which an item may take the time of all items of its group."""
+        return self.clock.shared_by(len(self.companions(cell)))
+
     def decode(self, cell: Cell) -> None:
         """Decode what is missing of *cell* with its companions.
 
@@ -182,10 +189,18 @@ class BenchSession:
             ValueError: A sample does not fit the model, or a scoring tool does not start.
         """
         try:
-            self.bench.decode(self.companions(cell))
+            with self.shared_time(cell):
+                if self.bench.missing(cell):
+                    self.bench.check_applicable(cell)
+                self.bench.decode(self.companions(cell))
         except BaseException:
             self._begun.discard(self._label.get(cell.id, ""))
             raise
+
+    def check_batches(self) -> None:
+        """Decode some rows again alone, at the end of the last item, in the time of all."""
+        with self.clock.shared_by(len(self.selected)):
+            self.batch_outcome = self.bench.check_batches()
 
     def conclude(self, *, judge_gates: bool = True) -> Conclusion:
         """Write the run's file, summarise what is stored of it, and judge the gates.
