@@ -18,18 +18,18 @@ from typing import Any
 
 import torch
 
-from decoders.forwards import Heard, interpret
-from decoders.frequencies import TokenCounts
-from decoders.hash_denoiser import HashDenoiser
-from decoders.loop import settle
-from decoders.needs import ATTENTION, PROBABILITIES, SHADOW, needs_of
+from decoders.loop.forwards import Heard, interpret
+from decoders.loop.loop import settle
+from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW, needs_of
+from decoders.loop.slots import Slots, admit
+from decoders.loop.view import batch_view, eligible_positions, flat_query, method_view, verify
 from decoders.protocols import ModelRequest, UnmaskingMethod
-from decoders.slots import Slots, admit
 from decoders.state import Row, Setting
-from decoders.view import batch_view, eligible_positions, flat_query, method_view, verify
-from pb_plugin.grammar import parse_method
-from pb_plugin.methods import variants_of
-from pb_plugin.registry import BUILTIN, METHODS, known
+from decoders.testing.hash_denoiser import HashDenoiser
+from decoders.text.frequencies import TokenCounts
+from pb_plugin.planning.methods import variants_of
+from pb_plugin.planning.option_grammar import parse_method
+from pb_plugin.planning.registry import BUILTIN, METHODS, known
 
 TARGET, TARGET_WITH_PROBABILITIES = 3.0, 6.0
 MASK, EOS, VISIBLE = HashDenoiser.mask_id, HashDenoiser.pad_id, 2

@@ -18,17 +18,17 @@ from unittest.mock import patch
 
 import torch
 
-from pb_plugin import run
-from pb_plugin.measure import Tools
-from pb_plugin.options import Options
-from pb_plugin.plan import plan
-from pb_plugin.record import Record
-from pb_plugin.run import Bench
-from pb_plugin.scoring import Scoring
-from pb_plugin.store import Store
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+from pb_plugin.records.record import Record
+from pb_plugin.records.store import Store
+from pb_plugin.running import bench as run
+from pb_plugin.running.bench import Bench
+from pb_plugin.running.scoring import Scoring
+from pb_plugin.running.tools import Tools
+from task_specs.audit.data_card import reference_texts
 from task_specs.catalogue import BENCHMARK_IDS
-from task_specs.data_card import reference_texts
-from task_specs.scoring.languagetool import Grammar, GrammarCache, launch, resolve
+from task_specs.scoring.languagetool.checker import Grammar, GrammarCache, launch, resolve
 
 ROUNDS = 3
 WARM_UP = 300

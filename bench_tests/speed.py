@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from decoders.batching import Budget, sweep
+from decoders.loop.batching import Budget, sweep
 from decoders.models import ideal
 from decoders.protocols import ModelRequest
 from decoders.state import Row, Setting
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence, random
-from pb_plugin.rows import answer_context
-from pb_plugin.samples import TaskData
+from pb_plugin.asking.rows import answer_context
+from pb_plugin.asking.samples import TaskData
 from task_specs.names import vocabulary
 from task_specs.spec import builtin_spec
 

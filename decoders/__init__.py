@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from decoders.batching import Budget, decode, sweep
+    from decoders.loop.batching import Budget, decode, sweep
     from decoders.protocols import Denoiser, Generator, ModelRequest, UnmaskingMethod
     from decoders.state import Decoded, DecodeError, Failed, NotSupported, Row, Setting, StepUpdate, StepView
 
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "decoders.batching": ("Budget", "decode", "sweep"),
+    "decoders.loop.batching": ("Budget", "decode", "sweep"),
     "decoders.protocols": ("Denoiser", "Generator", "ModelRequest", "UnmaskingMethod"),
 }
 

@@ -31,7 +31,8 @@ class ModelRequest:
         dtype: ``float32``, ``bfloat16`` or None for the family's default.
         device: Torch device, or None for the best one present.
         vocabulary: Text pieces that must be one token each in a tokenizer of our own (names of the tasks).
-        allow_code: Own code that may run: ``OWNER/NAME@COMMIT``, ``FOLDER@HASH`` (`decoders.allowed_code`).
+        allow_code: Own code that may run: ``OWNER/NAME@COMMIT`` or ``FOLDER@HASH``; see
+            `decoders.loading.allowed_code`.
     """
 
     name: str
@@ -149,7 +150,7 @@ class HasCache(Protocol):
 
     A cache is a frozen dataclass of tensors with rows as dimension 0; the loop slices and joins it and does
     not look inside. A denoiser with block-causal attention (one with a ``block_length``, see
-    `decoders.block_grid`) must do without columns to the right of the block of the query: under
+    `decoders.loop.block_grid`) must do without columns to the right of the block of the query: under
     ``cache="block"`` none of its forwards has stored them.
     """
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pb_plugin.options import add_options, read_options
+from pb_plugin.planning.options import add_options, read_options
 
 if TYPE_CHECKING:
-    from pb_plugin.cell import Cell
-    from pb_plugin.models import ModelHandle
-    from pb_plugin.outcome import Outcome
-    from pb_plugin.session import BenchSession
+    from pb_plugin.asking.models import ModelHandle
+    from pb_plugin.planning.cell import Cell
+    from pb_plugin.running.outcome import Outcome
+    from pb_plugin.session.session import BenchSession
 
 SESSION: pytest.StashKey[BenchSession] = pytest.StashKey()
 OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
@@ -31,8 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
     config.addinivalue_line("markers", "pb_category(name): collect only the cells of one category")
-    from pb_plugin.options import Options
-    from pb_plugin.session import BenchSession
+    from pb_plugin.planning.options import Options
+    from pb_plugin.session.session import BenchSession
 
     worker = getattr(config, "workerinput", None)
     try:
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
             grammar=None if worker is None else worker.get("pb_grammar"),
         )
         if options.timing:
-            from pb_plugin.timing import check_timing
+            from pb_plugin.running.timing import check_timing
 
             check_timing(config)
         if options != Options(store=config.rootpath / ".pb"):
@@ -130,7 +130,7 @@ def _notes(bench: BenchSession) -> list[str]:
 @pytest.fixture(scope="session")
 def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     """The run of this process; frees its models at the end."""
-    from pb_plugin.progress import watch_of
+    from pb_plugin.running.progress import watch_of
 
     session = request.config.stash[SESSION]
     try:
@@ -155,7 +155,7 @@ def pb_model(pb_cell: Cell, pb_session: BenchSession) -> ModelHandle:
 @pytest.fixture
 def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) -> Callable[[Cell], None]:
     """Decode what is missing of a cell with its group; a model that cannot be loaded is an error here."""
-    from pb_plugin.samples import NotApplicable
+    from pb_plugin.asking.samples import NotApplicable
 
     pb_session.begin(pb_cell)
     with _named_errors(), pb_session.shared_time(pb_cell):
@@ -170,8 +170,8 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
 @contextmanager
 def _named_errors() -> Generator[None]:
     """Turn an error whose message says everything into a failure without a traceback."""
-    from pb_plugin.models import ModelUnavailable
-    from pb_plugin.samples import NotApplicable
+    from pb_plugin.asking.models import ModelUnavailable
+    from pb_plugin.asking.samples import NotApplicable
 
     try:
         yield
@@ -188,7 +188,7 @@ def pb_record(
     request: pytest.FixtureRequest, pb_session: BenchSession, pb_decode: Callable[[Cell], None]
 ) -> Callable[[Cell], Outcome]:
     """Decode a cell where needed and judge it; a test asserts ``pb_record(pb_cell).ok``."""
-    from pb_plugin.outcome import outcome_of
+    from pb_plugin.running.outcome import outcome_of
 
     benchmark = request.getfixturevalue("benchmark") if pb_session.options.timing else None
 
@@ -196,7 +196,7 @@ def pb_record(
         bench = pb_session.bench
         with _named_errors():
             if benchmark is not None:
-                from pb_plugin.timing import decode_timed
+                from pb_plugin.running.timing import decode_timed
 
                 decode_timed(bench, cell, benchmark)
             elif bench.missing(cell) or bench.unscored(cell):
@@ -242,7 +242,7 @@ def pytest_runtest_makereport(
             if outcome is not None and not outcome.ok and report.when == "call":
                 plain["reason"] = outcome.message
             if not item.config.getoption("usepdb", False):
-                from pb_plugin.release import release_frames
+                from pb_plugin.session.failed_frames import release_frames
 
                 release_frames(call.excinfo.value)
         report.pb = _plain(plain)  # type: ignore[attr-defined]
@@ -267,7 +267,7 @@ def pytest_report_teststatus(
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register what only the controlling process does."""
-    from pb_plugin.controller import Controller
+    from pb_plugin.session.controller import Controller
 
     if not hasattr(session.config, "workerinput"):
         session.config.pluginmanager.register(Controller(session.config), "pb-controller")
@@ -276,7 +276,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None]) -> Any:
     """Give whole groups to workers, where the run has cells of ours; leave every other session alone."""
-    from pb_plugin.scheduler import scheduler_of
+    from pb_plugin.session.scheduler import scheduler_of
 
     return scheduler_of(config, config.stash[SESSION], log)
 
@@ -284,7 +284,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Start one grammar server for all workers, where the run needs one."""
-    from pb_plugin.scheduler import asks_for_cells
+    from pb_plugin.session.scheduler import asks_for_cells
 
     session = node.config.stash[SESSION]
     if asks_for_cells(node.config.args) and session.needs_grammar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from task_specs.draw import shuffled, source
+from task_specs.generate.draw import shuffled, source
 from task_specs.sample import Sample
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from decoders.batching import Budget, sweep
+from decoders.loop.batching import Budget, sweep
 from decoders.models import tiny
 from decoders.protocols import ModelRequest
 from decoders.state import Failed, Row, Setting

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from decoders.loading import Config
+from decoders.loading.checkpoint import Config
 from tiny_training import layout
 from tiny_training.vocabulary import BLANK, EOS, MASK, PIECES
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from decoders.fingerprint import code_hash
-from decoders.loading import Config
+from decoders.loading.checkpoint import Config
 from tiny_training import layout
 from tiny_training.batches import Batch, batch_of
 from tiny_training.checkpoint import (

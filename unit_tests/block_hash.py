@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from decoders import draws
-from decoders.attention import block_mask, position_ids
-from decoders.hash_denoiser import HashDenoiser
+from decoders.loop import draws
+from decoders.network.attention import block_mask, position_ids
+from decoders.testing.hash_denoiser import HashDenoiser
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

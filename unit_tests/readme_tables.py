@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pb_plugin.options import TABLE
-from pb_plugin.suites import SUITES
-from task_specs.data_card import as_markdown
-from task_specs.findings import Finding, as_table
+from pb_plugin.planning.options import TABLE
+from pb_plugin.results.suites import SUITES
+from task_specs.audit.data_card import as_markdown
+from task_specs.audit.findings import Finding, as_table
 from unit_tests import text_on_ideal, tiny_card
 from unit_tests.readme_text import README, text, with_tables
 

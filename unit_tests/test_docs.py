@@ -7,15 +7,15 @@ from importlib.util import find_spec
 
 import pytest
 
-from decoders.frequencies import TokenCounts
+from decoders.text.frequencies import TokenCounts
 from pb_plugin.cli import main
-from pb_plugin.gate import parse_gate
-from pb_plugin.grammar import parse_method
-from pb_plugin.methods import variants_of
-from pb_plugin.options import TABLE, Options
-from pb_plugin.plan import DEFAULT_KS, plan
-from pb_plugin.registry import BUILTIN, GENERATORS, METHODS, MODELS, OPTIONS, known
-from pb_plugin.suites import SUITES
+from pb_plugin.gates.gate import parse_gate
+from pb_plugin.planning.methods import variants_of
+from pb_plugin.planning.option_grammar import parse_method
+from pb_plugin.planning.options import TABLE, Options
+from pb_plugin.planning.plan import DEFAULT_KS, plan
+from pb_plugin.planning.registry import BUILTIN, GENERATORS, METHODS, MODELS, OPTIONS, known
+from pb_plugin.results.suites import SUITES
 from task_specs.catalogue import list_op_ids, task_ids
 from task_specs.spec import builtin_spec
 from unit_tests import readme_tables
@@ -241,7 +241,7 @@ def test_every_path_module_and_link_in_the_text_exists():
     modules = set(re.findall(r"python -m ([\w.]+)", text())) | {
         match.rpartition(".")[0] for match in re.findall(r"`(decoders\.[\w.]+)(?:\([^`]*\))?`", text())
     }
-    assert {"task_specs.loopholes", "decoders.testing"} <= modules
+    assert {"task_specs.audit.loopholes", "decoders.testing"} <= modules
     assert [module for module in modules if find_spec(module) is None] == []
     anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in sections()}
     assert {link for link in re.findall(r"\]\(#([\w-]+)\)", text())} <= anchors

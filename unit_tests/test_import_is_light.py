@@ -22,7 +22,9 @@ def run(*arguments, cwd=ROOT):
     )
 
 
-@pytest.mark.parametrize("module", ["pb_plugin.plugin", "pb_plugin.session", "pb_plugin.run", "decoders"])
+@pytest.mark.parametrize(
+    "module", ["pb_plugin.plugin", "pb_plugin.session.session", "pb_plugin.running.bench", "decoders"]
+)
 def test_importing_it_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
     result = run("-c", code)
@@ -33,9 +35,10 @@ def test_importing_the_plugin_loads_nothing_of_ours_but_the_options():
     code = "import sys, pb_plugin.plugin; print(*sorted(m for m in sys.modules if m.startswith('pb_plugin')))"
     assert run("-c", code).stdout.split() == [
         "pb_plugin",
-        "pb_plugin.grammar",
-        "pb_plugin.option_table",
-        "pb_plugin.options",
+        "pb_plugin.planning",
+        "pb_plugin.planning.option_grammar",
+        "pb_plugin.planning.option_table",
+        "pb_plugin.planning.options",
         "pb_plugin.plugin",
     ]
 

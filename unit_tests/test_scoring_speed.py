@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from pb_plugin.scoring import Scoring
+from pb_plugin.running.scoring import Scoring
 from unit_tests.readme_text import ROOT
 
 

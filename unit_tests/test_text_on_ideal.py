@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pb_plugin.canonical import canonical
-from pb_plugin.measure import Tools
-from pb_plugin.options import Options
-from pb_plugin.plan import plan
-from pb_plugin.run import Bench
-from pb_plugin.runfile import describe, save
-from pb_plugin.store import Store
-from pb_plugin.theory_table import theory
+from pb_plugin.cli.theory import theory
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+from pb_plugin.records.canonical import canonical
+from pb_plugin.records.store import Store
+from pb_plugin.results.run_file import describe, save
+from pb_plugin.running.bench import Bench
+from pb_plugin.running.tools import Tools
 from unit_tests import readme_tables, text_on_ideal
 from unit_tests.text_on_ideal import GOLDEN, KS, METHODS, TASKS, scores_of
 

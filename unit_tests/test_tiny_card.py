@@ -9,10 +9,10 @@ pytest.importorskip("transformers", reason="network models need the extra models
 
 import torch
 
-from pb_plugin.options import Options
-from pb_plugin.plan import plan
-from pb_plugin.run import Bench
-from pb_plugin.store import Store
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+from pb_plugin.records.store import Store
+from pb_plugin.running.bench import Bench
 from task_specs.scoring.lists import RANDOM_OPERATIONS
 from unit_tests import tiny_card
 from unit_tests.readme_text import ROOT, text
@@ -81,7 +81,7 @@ def test_a_run_of_one_model_makes_no_card(tmp_path):
     bench = Bench(asked, Store(tmp_path))
     cells = plan(asked).cells
     bench.decode(cells)
-    from pb_plugin.runfile import describe, save
+    from pb_plugin.results.run_file import describe, save
 
     save(describe(bench, cells, missing_tasks=(), notes=()), tmp_path)
     bench.close()

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.cli.theory import theory
 from pb_plugin.report.stored import StoredReport, read_report
-from pb_plugin.summary import CellSummary
-from pb_plugin.theory_table import theory
+from pb_plugin.results.summary import CellSummary
 from task_specs.catalogue import BENCHMARK_IDS
 
 GOLDEN = Path(__file__).parent / "pb_plugin" / "golden" / "text_on_ideal.json"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pb_plugin.report.stored import read_report
-from pb_plugin.suites import SUITES
-from pb_plugin.summary import CellSummary, Summary, setting_label
+from pb_plugin.results.suites import SUITES
+from pb_plugin.results.summary import CellSummary, Summary, setting_label
 from task_specs.scoring.lists import RANDOM_OPERATIONS
 
 GOLDEN = Path(__file__).parent / "pb_plugin" / "golden" / "tiny_card.json"

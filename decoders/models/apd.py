@@ -14,19 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decoders import attention, draws, sampling
-from decoders.byte_tokenizer import ByteTokenizer
 from decoders.fingerprint import checkpoint_hash
-from decoders.hf_tokenizer import HFTokenizer
-from decoders.loading import LoadError, Preset, find_checkpoint
+from decoders.loading.checkpoint import LoadError, Preset, find_checkpoint
+from decoders.loop import draws, sampling
 from decoders.models import autoregressive, dream
 from decoders.models.autoregressive import AutoregressiveGenerator
-from decoders.models.native import load_checkpoint
-from decoders.models.native_denoiser import NativeDenoiser
-from decoders.models.row_batches import check_rows, must_be_at_least, read_params
+from decoders.network import attention
+from decoders.network.denoiser import NativeDenoiser
+from decoders.network.family import load_checkpoint
+from decoders.network.row_batches import check_rows, must_be_at_least, read_params
+from decoders.network.self_tests import SelfTest
 from decoders.protocols import Message, ModelRequest
-from decoders.self_tests import SelfTest
 from decoders.state import Decoded, Row
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.hf_tokenizer import HFTokenizer
 
 PRESETS = MappingProxyType(
     {

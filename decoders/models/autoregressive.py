@@ -14,11 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decoders import attention, chat, devices
-from decoders.byte_tokenizer import ByteTokenizer
 from decoders.fingerprint import checkpoint_hash
-from decoders.hf_tokenizer import HFTokenizer
-from decoders.loading import (
+from decoders.loading.checkpoint import (
     DTYPES,
     Config,
     Preset,
@@ -28,13 +25,18 @@ from decoders.loading import (
     need_packages,
     read_config,
 )
-from decoders.models.native import build_network, ends_of_turn, keys_test, read_tokenizer, same_key
-from decoders.models.row_batches import check_rows, in_batches, padded_prompts, read_params
+from decoders.loading.weights import whole
+from decoders.loop import devices
+from decoders.network import attention
+from decoders.network.family import build_network, ends_of_turn, keys_test, read_tokenizer, same_key
+from decoders.network.row_batches import check_rows, in_batches, padded_prompts, read_params
+from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
 from decoders.protocols import Message, ModelRequest
-from decoders.qwen2_tokenizer import qwen2_backend
-from decoders.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
 from decoders.state import Decoded, Row
-from decoders.weights import whole
+from decoders.text import chat
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.hf_tokenizer import HFTokenizer
+from decoders.text.qwen2_tokenizer import qwen2_backend
 
 PRESETS = MappingProxyType(
     {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from decoders.chat import CHATML_MARKERS, QWEN_ENDS, ChatFormat, chatml, render_plain
 from decoders.fingerprint import checkpoint_hash
-from decoders.loading import Config, Preset, find_checkpoint
-from decoders.models.native import Family, Plan, load_checkpoint, same_key
-from decoders.models.native_denoiser import NativeDenoiser
-from decoders.models.transformer_fields import plan_of
+from decoders.loading.checkpoint import Config, Preset, find_checkpoint
+from decoders.network.denoiser import NativeDenoiser
+from decoders.network.family import Family, Plan, load_checkpoint, same_key
+from decoders.network.fields import plan_of
 from decoders.protocols import ModelRequest
-from decoders.qwen2_tokenizer import qwen2_backend
+from decoders.text.chat import CHATML_MARKERS, QWEN_ENDS, ChatFormat, chatml, render_plain
+from decoders.text.qwen2_tokenizer import qwen2_backend
 
 SYSTEM = "You are a helpful assistant."
 MASK = "<|mask|>"

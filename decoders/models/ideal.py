@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from decoders.answer_sets import TokenAnswers, TokenPermutations
-from decoders.hf_tokenizer import HFTokenizer
 from decoders.protocols import Message, ModelRequest, Tokenizer
-from decoders.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
+from decoders.text.hf_tokenizer import HFTokenizer
+from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
+from decoders.theory.answer_sets import TokenAnswers, TokenPermutations
 
 BATCH_TOKENS = 16_384
 
@@ -73,7 +73,7 @@ class Ideal:
             if not isinstance(context, (TokenAnswers, TokenPermutations)):
                 raise TypeError(
                     f"contexts must be TokenAnswers or TokenPermutations, got {context!r}; "
-                    "see decoders.answer_sets.enumerated and permutations"
+                    "see decoders.theory.answer_sets.enumerated and permutations"
                 )
         longest = max(len(context.support) for context in contexts)
         return pad_sequence([_stretch(context.support, longest) for context in contexts], batch_first=True)

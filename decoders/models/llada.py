@@ -6,12 +6,12 @@ import re
 from types import MappingProxyType
 from typing import Any
 
-from decoders.chat import LLADA_CHAT
 from decoders.fingerprint import checkpoint_hash
-from decoders.loading import Config, Preset, find_checkpoint
-from decoders.models.native import Family, Plan, load_checkpoint
-from decoders.models.native_denoiser import NativeDenoiser
+from decoders.loading.checkpoint import Config, Preset, find_checkpoint
+from decoders.network.denoiser import NativeDenoiser
+from decoders.network.family import Family, Plan, load_checkpoint
 from decoders.protocols import ModelRequest
+from decoders.text.chat import LLADA_CHAT
 
 PRESETS = MappingProxyType(
     {

@@ -13,18 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decoders import attention
-from decoders.byte_tokenizer import ByteTokenizer
 from decoders.fingerprint import checkpoint_hash
-from decoders.hf_tokenizer import HFTokenizer
-from decoders.loading import Preset, find_checkpoint
+from decoders.loading.checkpoint import Preset, find_checkpoint
 from decoders.models import llada2
-from decoders.models.native import load_checkpoint
-from decoders.models.native_denoiser import NativeDenoiser
-from decoders.models.row_batches import canvas_of, check_rows, in_batches, must_be_at_least, read_params
+from decoders.network import attention
+from decoders.network.denoiser import NativeDenoiser
+from decoders.network.family import load_checkpoint
+from decoders.network.row_batches import canvas_of, check_rows, in_batches, must_be_at_least, read_params
+from decoders.network.self_tests import SelfTest
 from decoders.protocols import Message, ModelRequest
-from decoders.self_tests import SelfTest
 from decoders.state import Decoded, Row
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.hf_tokenizer import HFTokenizer
 
 PRESETS = MappingProxyType(
     {

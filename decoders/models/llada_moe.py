@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from decoders.chat import LING_CHAT
 from decoders.fingerprint import checkpoint_hash
-from decoders.loading import Config, Preset, find_checkpoint
-from decoders.models.native import Family, Plan, load_checkpoint, same_key
-from decoders.models.native_denoiser import NativeDenoiser
-from decoders.models.transformer_fields import plan_of
+from decoders.loading.checkpoint import Config, Preset, find_checkpoint
+from decoders.loading.weights import packed_experts
+from decoders.network.denoiser import NativeDenoiser
+from decoders.network.family import Family, Plan, load_checkpoint, same_key
+from decoders.network.fields import plan_of
 from decoders.protocols import ModelRequest
-from decoders.weights import packed_experts
+from decoders.text.chat import LING_CHAT
 
 MASK_ID = 156895
 """The published mask token; the published config.json does not name it."""

@@ -15,12 +15,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from decoders import chat, devices
-from decoders.byte_tokenizer import ByteTokenizer
-from decoders.chat_template import TEMPLATE_FILE, read_template, special_tokens, writer
 from decoders.fingerprint import checkpoint_hash, source_hash
-from decoders.hf_tokenizer import HFTokenizer
-from decoders.loading import (
+from decoders.loading.chat_template import TEMPLATE_FILE, read_template, special_tokens, writer
+from decoders.loading.checkpoint import (
     DTYPES,
     Config,
     LoadError,
@@ -29,11 +26,15 @@ from decoders.loading import (
     choose_dtype,
     need_packages,
 )
-from decoders.models.native import keys_test, read_tokenizer
+from decoders.loading.remote_code import build_network, find_allowed
+from decoders.loop import devices
+from decoders.network.family import keys_test, read_tokenizer
+from decoders.network.remote_checks import run
+from decoders.network.self_tests import SelfTest, all_passed
 from decoders.protocols import Message, ModelRequest
-from decoders.remote_checks import run
-from decoders.remote_code import build_network, find_allowed
-from decoders.self_tests import SelfTest, all_passed
+from decoders.text import chat
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.hf_tokenizer import HFTokenizer
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({})
 """None: code is allowed by naming it."""

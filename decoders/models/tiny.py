@@ -20,14 +20,14 @@ from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
-from decoders.chat import ChatFormat, check_messages
 from decoders.fingerprint import checkpoint_hash
-from decoders.hf_tokenizer import HFTokenizer
-from decoders.loading import Preset, find_checkpoint
+from decoders.loading.checkpoint import Preset, find_checkpoint
 from decoders.models.llada import native_key, plan
-from decoders.models.native import Family, load_checkpoint
-from decoders.models.native_denoiser import NativeDenoiser
+from decoders.network.denoiser import NativeDenoiser
+from decoders.network.family import Family, load_checkpoint
 from decoders.protocols import Message, ModelRequest
+from decoders.text.chat import ChatFormat, check_messages
+from decoders.text.hf_tokenizer import HFTokenizer
 
 __all__ = ["fingerprint", "load", "plan"]
 

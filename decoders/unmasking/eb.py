@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.confidence import SCORES
+from decoders.loop.confidence import SCORES
 from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
 from decoders.unmasking.spacing import check_start_gap, keep_apart
 

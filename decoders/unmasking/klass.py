@@ -124,7 +124,7 @@ class KLASS:
 
 def _divergence(now: Tensor, before: Tensor) -> Tensor:
     """Return KL(now || before) [R, G] of distributions [R, G, C], a few positions at a time."""
-    from decoders.sampling import parts
+    from decoders.loop.sampling import parts
 
     p, q = now.flatten(0, 1), before.flatten(0, 1)
     found = p.new_empty(len(p))

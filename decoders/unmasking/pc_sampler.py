@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.frequencies import TokenCounts, read_counts
 from decoders.state import StepUpdate
+from decoders.text.frequencies import TokenCounts, read_counts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ class PCSampler:
     tokenizer, which cannot be seen from here. It is a method for quality, not for parallel decoding.
 
     Args:
-        table: Path of a JSON file of token counts, see `decoders.frequencies`.
+        table: Path of a JSON file of token counts, see `decoders.text.frequencies`.
         decay: lambda, 0 or more; 0 ignores where a position is.
         alpha: Upper bound of what a sure and rare token is worth, above 0.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pb_plugin.report.terminal import MOST_SETTINGS, table
-from pb_plugin.score_mean import ScoreMean
-from pb_plugin.summary import CellSummary, Summary, setting_label
+from pb_plugin.results.score_mean import ScoreMean
+from pb_plugin.results.summary import CellSummary, Summary, setting_label
 
 TEXT_SCORES = ("grammar", "inclusion", "combined", "rougeL", "one_minus_bleu", "bertscore")
 """The shown scores, in this order; a task that has one of them is a text task. JSON has all scores."""

@@ -11,8 +11,8 @@ from typing import Any
 from pb_plugin.report.curves_layout import Grid
 from pb_plugin.report.curves_svg import Mark, Picture, Series, svg
 from pb_plugin.report.stored import StoredReport
-from pb_plugin.suites import SUITES
-from pb_plugin.summary import CellSummary, Identity, setting_label
+from pb_plugin.results.suites import SUITES
+from pb_plugin.results.summary import CellSummary, Identity, setting_label
 from task_specs.document import did_you_mean
 
 SUFFIX = ".svg"

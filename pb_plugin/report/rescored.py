@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pb_plugin.record import Record
+from pb_plugin.records.record import Record
 from pb_plugin.report.terminal import table
 
 MOST_SHOWN = 20

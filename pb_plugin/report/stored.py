@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pb_plugin import batch_check
-from pb_plugin.batch_check import BatchOutcome
+from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.beside import choice_lines, text_lines
 from pb_plugin.report.terminal import pbx_lines, score_lines
-from pb_plugin.runfile import Run, load, summarise
-from pb_plugin.store import Store, StoreIndex
-from pb_plugin.summary import Summary
+from pb_plugin.results.run_file import Run, load, summarise
+from pb_plugin.results.summary import Summary
+from pb_plugin.running import batch_check
+from pb_plugin.running.batch_check import BatchOutcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

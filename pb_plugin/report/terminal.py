@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pb_plugin.pbx import PBx
-from pb_plugin.summary import XS, CellSummary, Curve, Summary, setting_label
+from pb_plugin.results.pbx import PBx
+from pb_plugin.results.summary import XS, CellSummary, Curve, Summary, setting_label
 
 if TYPE_CHECKING:
-    from pb_plugin.session import BenchSession, Conclusion
+    from pb_plugin.session.session import BenchSession, Conclusion
 
 SHOWN_COUNTS = ("canvas", "content")
 MOST_SETTINGS = 8

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from task_specs.draw import source
+from task_specs.generate.draw import source
 from task_specs.generate.list_ops import list_ops_record
 from task_specs.generate.puzzles import latin_square_record, sudoku_record
 from task_specs.generate.request import Record, Request, stratum

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from task_specs.answers import as_list_text
-from task_specs.draw import below, distinct
+from task_specs.generate.draw import below, distinct
 from task_specs.generate.request import Record, Request
 from task_specs.generate.waiting_line import list_fields, one_answer
 

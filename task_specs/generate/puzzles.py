@@ -9,7 +9,7 @@ from string import ascii_uppercase, digits
 from typing import Any
 
 from task_specs.answers import latin_squares
-from task_specs.draw import distinct, one
+from task_specs.generate.draw import distinct, one
 from task_specs.generate.request import Record, Request
 
 SIZE = 4

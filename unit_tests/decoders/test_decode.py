@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from decoders.batching import decode
+from decoders.loop.batching import decode
 from decoders.state import DecodeError
 from decoders.testing import HashDenoiser
 from decoders.unmasking.top_k import confidence

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from decoders.batching import sweep
+from decoders.loop.batching import sweep
 from decoders.models import llada21
 from decoders.protocols import ModelRequest
 from decoders.state import Decoded, Row, Setting

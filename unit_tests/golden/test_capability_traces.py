@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from decoders.batching import Budget, sweep
+from decoders.loop.batching import Budget, sweep
 from decoders.models import dream, llada
 from decoders.protocols import ModelRequest
 from decoders.state import Decoded, Row, Setting

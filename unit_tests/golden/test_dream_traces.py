@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from decoders.batching import sweep
+from decoders.loop.batching import sweep
 from decoders.protocols import ModelRequest
 from decoders.state import Decoded, Row, Setting
 from decoders.unmasking.dream_schedule import DreamSchedule

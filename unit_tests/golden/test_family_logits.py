@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from decoders.models import sedd_sampler
-from decoders.models.sedd_noise import denoiser_weights
+from decoders.models.sedd import sampler as sedd_sampler
+from decoders.models.sedd.noise import denoiser_weights
 from decoders.protocols import ModelRequest
 
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from decoders.batching import sweep
+from decoders.loop.batching import sweep
 from decoders.models.llada import load
 from decoders.protocols import ModelRequest
 from decoders.state import Decoded, Row, Setting

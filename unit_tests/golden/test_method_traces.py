@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from decoders.batching import sweep
-from decoders.frequencies import read_counts
+from decoders.loop.batching import sweep
 from decoders.models.llada import load
 from decoders.protocols import ModelRequest
 from decoders.state import Decoded, Row, Setting
+from decoders.text.frequencies import read_counts
 from decoders.unmasking.dus import DUS
 from decoders.unmasking.eb import EB
 from decoders.unmasking.pc_sampler import PCSampler

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pb_plugin.cell_result import CellResult
-from pb_plugin.record import Record
+from pb_plugin.records.record import Record
+from pb_plugin.results.cell_result import CellResult
 from task_specs.catalogue import BENCHMARK_IDS
 
 PARTS = {
@@ -116,21 +116,21 @@ def make_cell():
 
 
 USED_IN_RUNS = (
-    "decoders.batching",
-    "decoders.exact_law",
+    "decoders.loop.batching",
+    "decoders.theory.exact_law",
     "decoders.models.ideal",
     "decoders.testing",
     "decoders.unmasking.factor",
     "decoders.unmasking.threshold",
     "decoders.unmasking.top_k",
     "numpy",  # cannot be loaded twice
-    "pb_plugin.controller",
-    "pb_plugin.outcome",
-    "pb_plugin.progress",
-    "pb_plugin.release",
+    "pb_plugin.session.controller",
+    "pb_plugin.running.outcome",
+    "pb_plugin.running.progress",
+    "pb_plugin.session.failed_frames",
     "pb_plugin.report.terminal",
-    "pb_plugin.session",
-    "pb_plugin.timing",
+    "pb_plugin.session.session",
+    "pb_plugin.running.timing",
 )
 
 MY_TEST = """
@@ -163,15 +163,15 @@ class Suite:
 
     def records(self, store=None):
         """Return the records of a store in the order in which they were written."""
-        from pb_plugin.store import Store
+        from pb_plugin.records.store import Store
 
         return [line.record for line in Store(store or self.store).read()]
 
     def summary(self, store=None):
         """Return the summary of the newest run as canonical JSON."""
-        from pb_plugin import runfile
-        from pb_plugin.canonical import canonical_json
-        from pb_plugin.store import Store
+        from pb_plugin.records.canonical import canonical_json
+        from pb_plugin.records.store import Store
+        from pb_plugin.results import run_file as runfile
 
         folder = store or self.store
         run, _ = runfile.load(folder)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from decoders.fingerprint import checkpoint_hash
-from pb_plugin.grammar import parse_model
-from pb_plugin.models import ModelHandle
-from pb_plugin.registry import BUILTIN, GENERATORS, MODELS
+from pb_plugin.asking.models import ModelHandle
+from pb_plugin.planning.option_grammar import parse_model
+from pb_plugin.planning.registry import BUILTIN, GENERATORS, MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = ROOT / ".." / "shared" / "golden" / "checkpoints"

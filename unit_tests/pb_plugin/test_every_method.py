@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from decoders.frequencies import TokenCounts
 from decoders.testing import check_method
-from pb_plugin.grammar import parse_method
-from pb_plugin.methods import variants_of
-from pb_plugin.registry import BUILTIN, METHODS, known
+from decoders.text.frequencies import TokenCounts
+from pb_plugin.planning.methods import variants_of
+from pb_plugin.planning.option_grammar import parse_method
+from pb_plugin.planning.registry import BUILTIN, METHODS, known
 
 N_ITEMS, SAMPLES, TEMPERATURES = 4, 2, (0.0, 1.0)
 ASKED = ("--task", f"list_shuffle:n={N_ITEMS}", "--samples", str(SAMPLES), "--pb-temperature", "0,1")

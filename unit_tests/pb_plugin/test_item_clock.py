@@ -26,7 +26,7 @@ def sleeps_once(function, seconds):
     [("decode", "false"), ("decode", "true"), ("loaded", "false"), ("check_batches", "false")],
 )
 def test_what_a_group_shares_has_the_time_of_all_its_items(suite, monkeypatch, shared, func_only):
-    from pb_plugin.run import Bench
+    from pb_plugin.running.bench import Bench
 
     monkeypatch.setattr(Bench, shared, sleeps_once(getattr(Bench, shared), 0.7))
     result = suite.run(*GROUP, *LIMIT, "-o", f"timeout_func_only={func_only}")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from decoders.testing import check_denoiser, check_method
-from pb_plugin import registry
+from pb_plugin.planning import registry
 
 PACKAGE = '''
 """What another project would ship."""
@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import torch
 
-from decoders.byte_tokenizer import ByteTokenizer
+from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.state import StepUpdate
 from task_specs.scoring import Scored
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pb_plugin.suites import SUITES
+from pb_plugin.results.suites import SUITES
 
 SMALL = ("--task", "copy,shuffle", "--unmasking", "random,confidence", "--k", "1,32", "--samples", "8")
 CORE = ("--unmasking", "random", "--k", "1,4", "--samples", "4")

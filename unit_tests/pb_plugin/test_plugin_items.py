@@ -52,8 +52,8 @@ import gc
 import weakref
 from pathlib import Path
 
-from decoders.byte_tokenizer import ByteTokenizer
-from decoders.hash_denoiser import HashDenoiser
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.testing.hash_denoiser import HashDenoiser
 
 LOADED = []
 
@@ -143,7 +143,7 @@ def always(value):
     ],
 )
 def test_a_scorer_that_denies_a_right_answer_is_caught(suite, monkeypatch, task, unmasking, why):
-    monkeypatch.setattr("pb_plugin.samples.resolve_scorer", always(0.0))
+    monkeypatch.setattr("pb_plugin.asking.samples.resolve_scorer", always(0.0))
     ks = ("--k", "1") if unmasking == "random" else ()
     result = suite.run("--task", task, "--unmasking", unmasking, *ks, "--samples", "4")
     assert result.ret == 1
@@ -154,7 +154,7 @@ def test_a_scorer_that_denies_a_right_answer_is_caught(suite, monkeypatch, task,
 
 
 def test_a_scorer_that_accepts_everything_is_caught_by_the_exact_law(suite, monkeypatch):
-    monkeypatch.setattr("pb_plugin.samples.resolve_scorer", always(1.0))
+    monkeypatch.setattr("pb_plugin.asking.samples.resolve_scorer", always(1.0))
     result = suite.run("--task", "shuffle", "--unmasking", "random", "--k", "1,32", "--samples", "40")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
@@ -200,21 +200,21 @@ def test_a_floor_fails_the_items_of_its_task_below_it(suite, floor, outcomes):
 
 
 def test_missing_samples_fail_the_item_and_keep_the_others(suite, monkeypatch):
-    from decoders import batching
+    from decoders.loop import batching
 
     whole = batching.sweep
 
     def lossy(model, rows, **options):
         return (row for row in whole(model, rows, **options) if row.key != 0)
 
-    monkeypatch.setattr("decoders.batching.sweep", lossy)
+    monkeypatch.setattr("decoders.loop.batching.sweep", lossy)
     result = suite.run(*SMALL, "--unmasking", "random,confidence")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
         ["failed, 1 item: 1 of 4 samples were not decoded; run the same command again"]
     )
     assert len(suite.records()) == 7
-    monkeypatch.setattr("decoders.batching.sweep", whole)
+    monkeypatch.setattr("decoders.loop.batching.sweep", whole)
     suite.run(*SMALL, "--unmasking", "random,confidence").assert_outcomes(passed=2)
     assert len(suite.records()) == 8
 
@@ -306,7 +306,7 @@ def unsure(text, sample, measured):
     ],
 )
 def test_what_a_scorer_cannot_score_is_no_score(suite, monkeypatch, scorer, message):
-    monkeypatch.setattr("pb_plugin.samples.resolve_scorer", lambda name: scorer)
+    monkeypatch.setattr("pb_plugin.asking.samples.resolve_scorer", lambda name: scorer)
     result = suite.run(*SMALL, "--unmasking", "random")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"failed, 1 item: {message}"])
@@ -322,7 +322,7 @@ def test_numbers_of_a_scorer_that_are_no_plain_floats_are_stored_as_such(suite, 
         found = resolve_scorer("list")(text, sample, measured)
         return Scored(values={name: Number(value) for name, value in found.values.items()})
 
-    monkeypatch.setattr("pb_plugin.samples.resolve_scorer", lambda name: scorer)
+    monkeypatch.setattr("pb_plugin.asking.samples.resolve_scorer", lambda name: scorer)
     suite.pytester.makeconftest(
         """
         def pytest_runtest_logreport(report):

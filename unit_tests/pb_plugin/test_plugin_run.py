@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pb_plugin.record import decode_key_of
+from pb_plugin.records.record import decode_key_of
 from task_specs.catalogue import BENCHMARK_IDS, task_ids
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -326,8 +326,8 @@ def test_a_model_is_loaded_once_and_not_at_all_when_everything_is_stored(suite):
     suite.pytester.makepyfile(
         babble_once="""
         from pathlib import Path
-        from decoders.byte_tokenizer import ByteTokenizer
-        from decoders.hash_denoiser import HashDenoiser
+        from decoders.text.byte_tokenizer import ByteTokenizer
+        from decoders.testing.hash_denoiser import HashDenoiser
 
         class Babble(HashDenoiser):
             name = "babble"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from decoders.byte_tokenizer import ByteTokenizer
-from decoders.hash_denoiser import HashDenoiser
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.state import StepUpdate
 
 class Babble(HashDenoiser):
@@ -160,5 +160,5 @@ def test_a_model_that_cannot_be_loaded_is_one_reason_over_all_workers(suite):
 
 
 def test_a_session_without_xdist_never_imports_its_scheduler(suite):
-    assert importlib.util.find_spec("pb_plugin.scheduler")
+    assert importlib.util.find_spec("pb_plugin.session.scheduler")
     suite.run("-p", "no:xdist", *SMALL).assert_outcomes(passed=8)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pb_plugin import runfile
 from pb_plugin.cli import main
+from pb_plugin.results import run_file as runfile
 from unit_tests.remote_checkpoint import allowed, module_cache, write
 
 BENCH = str(Path(__file__).resolve().parents[2] / "bench_tests")
@@ -83,7 +83,7 @@ def test_a_run_without_remote_code_has_no_word_of_it(suite, capsys):
 
 
 def test_the_doctor_takes_the_option_and_names_the_code(folder, tmp_path, capsys, monkeypatch):
-    from pb_plugin import doctor
+    from pb_plugin.cli import doctor
 
     monkeypatch.setattr(doctor, "_default_run", lambda: {"works": True, "detail": "told by a test"})
     code = allowed(folder)

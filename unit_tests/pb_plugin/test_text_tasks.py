@@ -13,8 +13,8 @@ import pytest
 
 from pb_plugin.cli import main
 from task_specs.catalogue import BENCHMARK_IDS, task_ids
-from task_specs.scoring import languagetool
-from task_specs.scoring.languagetool_backend import ENV_NAME, find_java
+from task_specs.scoring.languagetool import checker as languagetool
+from task_specs.scoring.languagetool.backend import ENV_NAME, find_java
 from unit_tests.languagetool_stand_in import FIRST_TEXT, StandIn, one_match_for_each_x, reply
 from unit_tests.pb_plugin.text_task import ANSWERS, RIGHT, write_text_task
 

@@ -6,8 +6,8 @@ MODELS = """
 import gc
 import weakref
 from pathlib import Path
-from decoders.byte_tokenizer import ByteTokenizer
-from decoders.hash_denoiser import HashDenoiser
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.testing.hash_denoiser import HashDenoiser
 
 ALIVE = weakref.WeakSet()
 

@@ -18,7 +18,7 @@ def tokenizer():
     """The tokenizer of the tiny model, read as a checkpoint's is read."""
     from tokenizers import Tokenizer
 
-    from decoders.hf_tokenizer import HFTokenizer
+    from decoders.text.hf_tokenizer import HFTokenizer
     from tiny_training.vocabulary import tokenizer_json
 
     return HFTokenizer(Tokenizer.from_str(json.dumps(tokenizer_json())), name="tiny")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from decoders.loading import Config
+from decoders.loading.checkpoint import Config
 from decoders.models.llada import native_key
 from tiny_training.checkpoint import (
     STATE_FILE,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from decoders.loading import Config
+from decoders.loading.checkpoint import Config
 from tiny_training import checkpoint, layout
 from tiny_training import train as training
 from tiny_training.batches import batch_of

@@ -13,9 +13,9 @@ def play():
     """
     import torch
 
-    from decoders.batching import sweep
-    from decoders.hash_denoiser import HashDenoiser
+    from decoders.loop.batching import sweep
     from decoders.state import Decoded, Row, Setting
+    from decoders.testing.hash_denoiser import HashDenoiser
 
     class Scripted(HashDenoiser):
         def __init__(self, script):
@@ -55,9 +55,9 @@ def play():
 @pytest.fixture
 def nfe_of():
     """Return a function that decodes rows of 12 positions with a method and gives the set of their nfe."""
-    from decoders.batching import sweep
-    from decoders.hash_denoiser import HashDenoiser
+    from decoders.loop.batching import sweep
     from decoders.state import Row, Setting
+    from decoders.testing.hash_denoiser import HashDenoiser
 
     def count(method, *, gen_length=12, **setting):
         rows = [

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoders.batching import decode
-from decoders.hash_denoiser import HashDenoiser
+from decoders.loop.batching import decode
 from decoders.testing import check_method
+from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.unmasking.dapd import DAPD
 
 METHODS = {

@@ -12,8 +12,8 @@ def counts_of():
     """Return a function that gives how many positions each forward of a decoded row commits."""
     import torch
 
-    from decoders.batching import decode
-    from decoders.hash_denoiser import HashDenoiser
+    from decoders.loop.batching import decode
+    from decoders.testing.hash_denoiser import HashDenoiser
 
     torch.set_num_threads(1)
 

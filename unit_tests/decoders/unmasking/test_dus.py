@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from decoders.batching import decode
+from decoders.loop.batching import decode
 from decoders.testing import HashDenoiser, check_method
 from decoders.unmasking.dus import DUS
 from decoders.unmasking.top_k import left_to_right

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from decoders.batching import decode
+from decoders.loop.batching import decode
 from decoders.testing import HashDenoiser, check_method
 from decoders.unmasking.eb import EB
 from decoders.unmasking.top_k import entropy

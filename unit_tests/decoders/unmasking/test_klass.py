@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from decoders.batching import decode
-from decoders.hash_denoiser import HashDenoiser
+from decoders.loop.batching import decode
 from decoders.testing import check_method
+from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.unmasking.klass import KLASS
 
 METHODS = {

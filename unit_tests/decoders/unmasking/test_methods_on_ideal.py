@@ -9,11 +9,11 @@ import itertools
 import pytest
 from scipy.stats import binom
 
-from decoders.answer_sets import enumerated
-from decoders.batching import sweep
+from decoders.loop.batching import sweep
 from decoders.models.ideal import Ideal
 from decoders.state import Decoded, Row, Setting
-from decoders.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
+from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
+from decoders.theory.answer_sets import enumerated
 from decoders.unmasking.dus import DUS
 from decoders.unmasking.eb import EB
 from decoders.unmasking.rcr import RCR

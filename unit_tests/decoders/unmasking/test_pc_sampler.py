@@ -5,9 +5,9 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from decoders.batching import decode
-from decoders.frequencies import TokenCounts
+from decoders.loop.batching import decode
 from decoders.testing import HashDenoiser, check_method
+from decoders.text.frequencies import TokenCounts
 from decoders.unmasking.pc_sampler import PCSampler
 from decoders.unmasking.top_k import confidence, left_to_right
 

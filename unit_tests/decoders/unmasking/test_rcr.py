@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from decoders.batching import sweep
+from decoders.loop.batching import sweep
 from decoders.state import Row, Setting
 from decoders.testing import HashDenoiser, check_method
 from decoders.unmasking.rcr import RCR

@@ -2,7 +2,7 @@
 
 import pytest
 
-from decoders.batching import decode
+from decoders.loop.batching import decode
 from decoders.testing import HashDenoiser, check_method
 from decoders.unmasking.slowfast import SlowFast
 from decoders.unmasking.top_k import confidence

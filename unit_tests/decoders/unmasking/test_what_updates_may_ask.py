@@ -6,9 +6,9 @@ from typing import ClassVar
 import pytest
 import torch
 
-from decoders.batching import sweep
-from decoders.hash_denoiser import HashDenoiser, example_slots, example_view
+from decoders.loop.batching import sweep
 from decoders.state import Decoded, Failed, Row, Setting, StepUpdate
+from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
 

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoders.answer_sets import enumerated
-from decoders.batching import decode, sweep
-from decoders.hash_denoiser import HashDenoiser
+from decoders.loop.batching import decode, sweep
 from decoders.models.ideal import Ideal
 from decoders.state import Decoded, Row, Setting
 from decoders.testing import check_method
-from decoders.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
+from decoders.testing.hash_denoiser import HashDenoiser
+from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
+from decoders.theory.answer_sets import enumerated
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.wino import WINO, WINOMemory
 

@@ -1,0 +1,1 @@
+"""The decode loop: rows in, forwards, steps of methods, decoded rows out."""

@@ -1,0 +1,230 @@
+"""Continuous batching: rows of many methods and settings in one queue; one leaves when done, the next enters.
+
+Rows are bucketed by generated length and by prompt length (in steps of `PROMPT_STEP`), so little is padded.
+Results do not depend on any of this; only the float rounding of a network may.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from decoders.loop.block_grid import grid_of
+from decoders.loop.devices import keep_freed_memory
+from decoders.loop.loop import advance, settle
+from decoders.loop.needs import Needs, check_offered, needs_of, widest
+from decoders.loop.slots import Slots, admit, join, keep
+from decoders.protocols import Denoiser, UnmaskingMethod
+from decoders.state import Decoded, DecodeError, Failed, Row, Setting
+
+PROMPT_STEP = 32
+"""Prompts are padded to a multiple of this many tokens."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many canvas tokens one forward may hold; halved when memory runs out, and remembered by its owner.
+
+    Args:
+        tokens: Rows times canvas length of one forward.
+        max_rows: Rows in one forward at the most, or None.
+    """
+
+    tokens: int
+    max_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "max_rows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}; 1 decodes row by row")
+
+    def rows(self, width: int) -> int:
+        """Return how many rows of *width* tokens fit, at least one."""
+        fitting = max(1, self.tokens // width)
+        return fitting if self.max_rows is None else min(fitting, self.max_rows)
+
+
+def default_budget(denoiser: Denoiser) -> Budget:
+    """Return the denoiser's own token budget, or one that suits a network on a CPU."""
+    return Budget(tokens=int(getattr(denoiser, "batch_tokens", 8192)))
+
+
+def sweep(
+    denoiser: Denoiser,
+    rows: Iterable[Row],
+    *,
+    budget: Budget | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> Iterator[Decoded | Failed]:
+    """Decode *rows*, yielding each as soon as it is finished or has failed.
+
+    Args:
+        denoiser: The model.
+        rows: What to decode; methods, settings and lengths may be mixed.
+        budget: Size of a forward; lowered in place when memory runs out.
+        on_step: Called after every forward with the number of rows in it.
+
+    Raises:
+        ValueError: A method needs something that the loop does not offer.
+        NotSupported: The denoiser lacks what a method or its cache needs; nothing is decoded.
+    """
+    budget = budget or default_budget(denoiser)
+    buckets: dict[tuple[int, int], dict[Needs, deque[Row]]] = {}
+    for row in rows:
+        check_offered(denoiser, row.setting)
+        grid_of(denoiser, row)
+        width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
+        same_shape = buckets.setdefault((row.gen_length, width), {})
+        same_shape.setdefault(needs_of(row.setting), deque()).append(row)
+    keep_freed_memory()
+    with _threads(getattr(denoiser, "cpu_threads", None)):
+        for (gen_length, width), same_shape in sorted(buckets.items()):
+            for needs, queue in same_shape.items():
+                yield from _bucket(denoiser, queue, needs, gen_length, width, budget, on_step)
+
+
+@contextmanager
+def _threads(wanted: int | None) -> Iterator[None]:
+    """Use as many CPU threads as the denoiser wants; sharing out tiny tensors costs more than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _bucket(
+    denoiser: Denoiser,
+    queue: deque[Row],
+    needs: Needs,
+    gen_length: int,
+    width: int,
+    budget: Budget,
+    on_step: Callable[[int], None] | None,
+) -> Iterator[Decoded | Failed]:
+    columns = widest(denoiser, queue) if needs.probabilities else None
+    most = needs.max_rows(gen_length, columns or 0)
+    size = width + gen_length * (2 if needs.shadow else 1)
+    active: Slots | None = None
+    parked: list[Slots] = []
+    while queue or parked or active is not None:
+        fitting = budget.rows(size) if most is None else min(most, budget.rows(size))
+        free = fitting - (0 if active is None else len(active))
+        if parked and free > 0:
+            waiting = parked.pop()
+            if len(waiting) > free:
+                parked.append(keep(waiting, range(free, len(waiting))))
+            back = keep(waiting, range(min(free, len(waiting))))
+            active = back if active is None else join(active, back)
+        elif queue and not parked and free > 0:
+            entering = [queue.popleft() for _ in range(min(free, len(queue)))]
+            fresh, already_complete = settle(admit(entering, denoiser, width, columns), denoiser)
+            yield from already_complete
+            active = fresh if active is None else join(active, fresh)
+        assert active is not None
+        if len(active):
+            try:
+                stepped, ended = advance(active, denoiser)
+            except torch.OutOfMemoryError as error:
+                if len(active) == 1:
+                    yield _out_of_memory(denoiser, active, error)
+                    active = None
+                    continue
+                half = len(active) // 2
+                budget.tokens = min(budget.tokens, half * size)
+                parked.append(keep(active, range(half, len(active))))
+                active = keep(active, range(half))
+                continue
+            if on_step is not None:
+                on_step(len(active))
+            yield from ended
+            active = stepped
+        if not len(active):
+            active = None
+
+
+def _out_of_memory(denoiser: Denoiser, slots: Slots, error: torch.OutOfMemoryError) -> Failed:
+    row = slots.rows[0]
+    size = f"{slots.canvas.shape[1]} tokens"
+    message = f"model {denoiser.name} ran out of memory on row {row.key!r} alone ({size}): {error}"
+    return Failed(key=row.key, error=DecodeError(message, kind="oom"))
+
+
+def decode(
+    denoiser: Denoiser,
+    prompts: Sequence[Sequence[int]],
+    method: UnmaskingMethod,
+    *,
+    gen_length: int,
+    k: int | None = None,
+    max_steps: int | None = None,
+    block_length: int | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+    cache: str = "none",
+    templates: Sequence[Sequence[int]] | None = None,
+    contexts: Sequence[Any] | None = None,
+    budget: Budget | None = None,
+) -> list[Decoded]:
+    """Decode one row per prompt with one setting: the library's front door, plain ids in and out.
+
+    Args:
+        denoiser: The model.
+        prompts: Token ids of each prompt.
+        method: The unmasking method.
+        gen_length: Positions to generate.
+        k: Tokens per step, for methods that take k.
+        max_steps: Step budget instead of k.
+        block_length: Divides *gen_length*; None is one block, or the block the model was trained with.
+        temperature: 0 is greedy.
+        seed: Keys every random draw together with the prompt's index.
+        cache: none, prefix, dual or block, see `Setting`.
+        templates: For infilling, *gen_length* ids per prompt with ``mask_id`` where something is filled in.
+        contexts: One opaque object per prompt for the denoiser.
+        budget: Size of a forward.
+
+    Returns:
+        The decoded rows in the order of *prompts*; ``Decoded.key`` is the index.
+
+    Raises:
+        ValueError: A setting does not fit.
+        DecodeError: A row failed; the first failure is raised.
+    """
+    for name, given in (("templates", templates), ("contexts", contexts)):
+        if given is not None and len(given) != len(prompts):
+            raise ValueError(
+                f"{name} must be one per prompt ({len(prompts)}), got {len(given)}; pair them up"
+            )
+    setting = Setting(
+        method=method,
+        k=k,
+        max_steps=max_steps,
+        block_length=block_length,
+        temperature=temperature,
+        cache=cache,
+    )
+    rows = [
+        Row(
+            key=index,
+            prompt_ids=tuple(prompt),
+            gen_length=gen_length,
+            setting=setting,
+            sample_id=str(index),
+            seed=seed,
+            template_ids=None if templates is None else tuple(templates[index]),
+            context=None if contexts is None else contexts[index],
+        )
+        for index, prompt in enumerate(prompts)
+    ]
+    results = sorted(sweep(denoiser, rows, budget=budget), key=lambda outcome: int(outcome.key))
+    for outcome in results:
+        if isinstance(outcome, Failed):
+            raise outcome.error
+    return [outcome for outcome in results if isinstance(outcome, Decoded)]

@@ -1,0 +1,77 @@
+"""Rows through a model that owns its loop: in batches, one result or failure for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from decoders.loop.batching import Budget
+from decoders.protocols import Generator
+from decoders.state import Decoded, DecodeError, Failed, Row
+
+
+def generate(
+    model: Generator,
+    rows: Sequence[Row],
+    params_of: Callable[[Any], Mapping[str, Any]],
+    *,
+    budget: Budget,
+    on_step: Callable[[int], None],
+) -> Iterator[Decoded | Failed]:
+    """Decode *rows*, yielding each batch as it is finished.
+
+    Args:
+        model: The model.
+        rows: What to decode.
+        params_of: Gives the model's own parameters from what stands for a row's method.
+        budget: Size of a batch; lowered in place when memory runs out.
+        on_step: Called after every batch with the number of rows in it.
+    """
+    by_method: dict[Any, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row.gen_length, len(row.prompt_ids))):
+        by_method.setdefault(row.setting.method, []).append(row)
+    for method, same in by_method.items():
+        yield from _generate(model, same, params_of(method), budget, on_step)
+
+
+def _generate(
+    model: Generator,
+    rows: Sequence[Row],
+    params: Mapping[str, Any],
+    budget: Budget,
+    on_step: Callable[[int], None],
+) -> Iterator[Decoded | Failed]:
+    """Decode rows of one method; what fails together is tried again in parts, down to the row to blame."""
+    waiting = [rows]
+    while waiting:
+        part = waiting.pop(0)
+        size = budget.rows(len(part[-1].prompt_ids) + part[-1].gen_length)
+        batch, rest = part[:size], part[size:]
+        if rest:
+            waiting.insert(0, rest)
+        try:
+            results = model.generate(batch, params)
+            if [result.key for result in results] != [row.key for row in batch]:
+                raise ValueError("generate must return one result per row, in order; correct the model")
+        except Exception as error:  # the boundary to a model that may be anybody's
+            half = len(batch) // 2
+            if half:
+                waiting[:0] = [batch[:half], batch[half:]]
+                if isinstance(error, torch.OutOfMemoryError):
+                    budget.tokens = min(
+                        budget.tokens, half * (len(batch[-1].prompt_ids) + batch[-1].gen_length)
+                    )
+                continue
+            yield Failed(key=batch[0].key, error=_failure(model, error))
+            continue
+        on_step(len(batch))
+        yield from results
+
+
+def _failure(model: Generator, error: Exception) -> DecodeError:
+    kind = "oom" if isinstance(error, torch.OutOfMemoryError) else "model_error"
+    failure = DecodeError(f"model {model.name} raised {type(error).__name__}: {error}", kind=kind)
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,272 @@
+"""THE loop: the only writer of the canvas.
+
+One call of `advance` is one step of every row in the batch: forward -> proposals -> each method's update ->
+checks -> canvas. All checks stay on the device; what left the rules is read together with what is finished,
+in one transfer.
+Legend: B = rows in the batch, G = generated length, N = queried positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decoders.loop.forwards import interpret, listen
+from decoders.loop.slots import Slots, join_memory, keep, memory_rows
+from decoders.loop.view import (
+    asked_positions,
+    batch_view,
+    block_bounds,
+    eligible_positions,
+    masked_positions,
+    method_view,
+)
+from decoders.protocols import Denoiser, UnmaskingMethod
+from decoders.state import Decoded, DecodeError, Failed, StepUpdate, StepView
+
+BROKEN_RULES = (
+    ("model_error", "the denoiser gave logits that are not finite; check the checkpoint and its dtype"),
+    ("method_error", "it unmasks positions that are not eligible; unmask must be a subset of view.eligible"),
+    ("method_error", "it commits MASK or an id outside the vocabulary; commit view.proposals"),
+    (
+        "method_error",
+        "it masks positions again that it may not; declare may_remask and keep to committed positions",
+    ),
+    ("method_error", "it commits nothing; commit at least one eligible position or declare may_idle"),
+    (
+        "method_error",
+        "it needs more than twice as many steps as there are positions; it does not make progress",
+    ),
+)
+"""What can be wrong after a step, in the order in which it is looked for: kind of the error, message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wish:
+    """The updates of all methods, side by side in batch order."""
+
+    unmask: Tensor  # bool [B, G]
+    tokens: Tensor  # int64 [B, G]
+    remask: Tensor  # bool [B, G]
+    stay: Tensor  # bool [B]
+    memory: dict[UnmaskingMethod, Any]
+    failed: dict[int, DecodeError]
+
+
+def settle(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded]]:
+    """Move rows whose block is complete to their next one with masks; return them and the finished rows."""
+    unfinished, finished, _ = _settle(slots, denoiser, torch.zeros_like(slots.nfe))
+    return unfinished, finished
+
+
+def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Failed]]:
+    """Take one step with every row; return the rows to go on with, and those that finished or failed.
+
+    Raises:
+        torch.OutOfMemoryError: When the forward does not fit; *slots* are unchanged and can be stepped in
+        parts.
+    """
+    eligible = eligible_positions(slots, denoiser.mask_id)
+    unbiased = bool(getattr(denoiser, "unbiased_ties", False))
+    try:
+        heard = listen(slots, denoiser)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # the boundary to a model that may be anybody's
+        message = f"model {denoiser.name} raised {type(error).__name__}: {error}"
+        failure = DecodeError(message, kind="model_error")
+        failure.__cause__ = error
+        return keep(slots, []), [Failed(key=row.key, error=failure) for row in slots.rows]
+    found = interpret(slots, heard, unbiased=unbiased)
+    view = batch_view(slots, found, eligible, unbiased=unbiased)
+    wish = _ask_methods(slots, view, [method_view(view, slots, found, m) for m in slots.groups().values()])
+    broken = _check(slots, wish, view, found.usable, denoiser.vocab_size, denoiser.mask_id)
+    evaluated = tuple(sum(pair) for pair in zip(slots.evaluated, heard.evaluated, strict=True))
+    stepped = replace(_write(slots, wish, denoiser.mask_id), cache=heard.cache, evaluated=evaluated)
+    unfinished, finished, failed = _settle(stepped, denoiser, broken, wish.failed)
+    return unfinished, [*finished, *failed]
+
+
+def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _Wish:
+    unmask = torch.zeros_like(whole.eligible)
+    remask = torch.zeros_like(whole.eligible)
+    stay = torch.zeros_like(whole.step, dtype=torch.bool)
+    tokens = whole.proposals.clone()
+    memory: dict[UnmaskingMethod, Any] = {}
+    failed: dict[int, DecodeError] = {}
+    for (method, members), view in zip(slots.groups().items(), views, strict=True):
+        try:
+            update, memory[method] = method.step(
+                view, _complete_memory(method, slots.memory.get(method), view, len(members))
+            )
+            _check_update(method, update, memory[method], view)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # the boundary to a method that may be anybody's
+            row = slots.rows[members[0]]
+            message = f"method {method.name} raised {type(error).__name__}: {error} (first row {row.key!r})"
+            failure = DecodeError(message, kind="method_error")
+            failure.__cause__ = error
+            failed |= dict.fromkeys(members, failure)
+            memory.pop(method, None)
+            continue
+        index = torch.tensor(members, dtype=torch.long, device=unmask.device)
+        unmask[index] = update.unmask
+        tokens[index] = update.tokens
+        if update.remask is not None:
+            remask[index] = update.remask
+        if update.stay is not None:
+            stay[index] = update.stay
+    return _Wish(unmask=unmask, tokens=tokens, remask=remask, stay=stay, memory=memory, failed=failed)
+
+
+def _complete_memory(method: UnmaskingMethod, memory: Any, view: StepView, n_rows: int) -> Any:
+    known = 0 if memory is None else memory_rows(memory)
+    if known == n_rows:
+        return memory
+    return join_memory(memory, method.init(view.rows(slice(known, n_rows))))
+
+
+def _check_update(method: UnmaskingMethod, update: StepUpdate, memory: Any, view: StepView) -> None:
+    for name in ("unmask", "tokens", "remask"):
+        tensor = getattr(update, name)
+        if tensor is not None and tensor.shape != view.eligible.shape:
+            raise ValueError(
+                f"{name} must have the shape {tuple(view.eligible.shape)} of the view, "
+                f"got {tuple(tensor.shape)}; give every row and position"
+            )
+    if update.stay is not None and (not method.may_idle or update.stay.shape != view.step.shape):
+        raise ValueError(
+            f"stay must be one truth value per row of a method that declares may_idle, got the shape "
+            f"{tuple(update.stay.shape)} and may_idle={method.may_idle}; leave it out"
+        )
+    if memory is not None and memory_rows(memory) != len(view.eligible):
+        raise ValueError(
+            f"memory must hold the {len(view.eligible)} rows of the view, got {memory_rows(memory)}; "
+            "keep rows as dimension 0"
+        )
+
+
+def _check(
+    slots: Slots, wish: _Wish, view: StepView, usable: Tensor, vocab_size: int, mask_id: int
+) -> Tensor:
+    """Return int64 [B]: 0, or 1 + the index in `BROKEN_RULES` of the first rule a row broke."""
+    methods = [row.setting.method for row in slots.rows]
+    may_remask = torch.tensor([m.may_remask for m in methods], device=usable.device).unsqueeze(1)
+    leaves = [bool(getattr(m, "may_leave_masks", False)) for m in methods]
+    may_leave = torch.tensor(leaves, device=usable.device).unsqueeze(1)
+    foreign = (wish.tokens == mask_id) & ~may_leave | (wish.tokens < 0) | (wish.tokens >= vocab_size)
+    visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
+    idle = ~wish.unmask.any(dim=1) & ~slots.may_idle
+    broken = torch.stack(
+        [
+            ~usable,
+            (wish.unmask & ~view.eligible).any(dim=1),
+            (wish.unmask & foreign).any(dim=1),
+            (wish.remask & ~(visible & may_remask)).any(dim=1),
+            idle,
+            slots.nfe + 1 > 2 * slots.gen_length,
+        ]
+    )
+    first = broken.byte().argmax(dim=0) + 1
+    return torch.where(broken.any(dim=0), first, torch.zeros_like(first))
+
+
+def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
+    """Return the batch after the step: the one place where a canvas changes."""
+    prompt = slots.canvas[:, : -slots.gen_length]
+    generated = torch.where(wish.unmask, wish.tokens, slots.generated).masked_fill(wish.remask, mask_id)
+    commit_step = torch.where(wish.unmask, slots.nfe.unsqueeze(1), slots.commit_step).masked_fill(
+        wish.remask, -1
+    )
+    return replace(
+        slots,
+        canvas=torch.cat([prompt, generated], dim=1),
+        commit_step=commit_step,
+        remasks=slots.remasks + wish.remask.sum(dim=1),
+        nfe=slots.nfe + 1,
+        step=slots.step + 1,
+        stay=wish.stay,
+        memory={method: memory for method, memory in wish.memory.items() if memory is not None},
+    )
+
+
+def _settle(
+    slots: Slots, denoiser: Denoiser, broken: Tensor, failed: dict[int, DecodeError] | None = None
+) -> tuple[Slots, list[Decoded], list[Failed]]:
+    masked = masked_positions(slots, denoiser.mask_id)
+    left_in_block = eligible_positions(slots, denoiser.mask_id).sum(dim=1)
+    may_leave = (~slots.may_idle | (slots.step >= slots.steps_per_block)) & ~slots.stay
+    fresh = slots.masks_at_entry == 0
+    done = ~masked.any(dim=1) & (may_leave | fresh)
+    entering = fresh | ((left_in_block == 0) & may_leave)
+    first_masked = masked.byte().argmax(dim=1)
+    length, offset = slots.block_length, slots.block_offset
+    start = torch.where(entering, (first_masked + offset) // length * length - offset, slots.block_start)
+    moved = replace(
+        slots, block_start=start, step=torch.where(entering, torch.zeros_like(slots.step), slots.step)
+    )
+    left = eligible_positions(moved, denoiser.mask_id).sum(dim=1)
+    masks = torch.where(entering, left, slots.masks_at_entry)
+    steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
+    asked = asked_positions(moved, denoiser.mask_id).sum(dim=1)
+    bounds = block_bounds(moved)
+    told = torch.stack([broken, done.long(), left, asked, *bounds, entering.long(), slots.block_start])
+    rules, ends, counts, queries, first, last, entries, before = told.tolist()  # the one transfer of a step
+    errors = dict(failed or {})
+    for index, rule in enumerate(rules):
+        if rule and index not in errors:
+            errors[index] = _rule_error(slots, index, rule - 1, denoiser)
+    moved = replace(
+        moved,
+        masks_at_entry=masks,
+        steps=steps,
+        eligible_count=tuple(counts),
+        query_count=tuple(queries),
+        block_bounds=tuple(zip(first, last, strict=True)),
+        at_entry=tuple(map(bool, entries)),
+        stored_until=tuple(
+            start if seen else -len(row.prompt_ids)
+            for row, seen, start in zip(slots.rows, slots.evaluated, before, strict=True)
+        ),
+    )
+    ended = [index for index, is_done in enumerate(ends) if is_done and index not in errors]
+    going = [index for index, is_done in enumerate(ends) if not is_done and index not in errors]
+    failures = [Failed(key=slots.rows[index].key, error=error) for index, error in sorted(errors.items())]
+    return keep(moved, going), _decoded(moved, ended), failures
+
+
+def _rule_error(slots: Slots, index: int, rule: int, denoiser: Denoiser) -> DecodeError:
+    kind, text = BROKEN_RULES[rule]
+    row = slots.rows[index]
+    block = int((slots.block_start[index] + slots.block_offset[index]) // slots.block_length[index])
+    step = int(slots.step[index]) - 1
+    who = f"model {denoiser.name}, method {row.setting.method.name}, row {row.key!r}"
+    return DecodeError(f"{who}, block {block}, step {step}: {text}", kind=kind)
+
+
+def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
+    if not ended:
+        return []
+    index = torch.tensor(ended, dtype=torch.long, device=slots.canvas.device)
+    ids = slots.generated[index].tolist()
+    commit_step = slots.commit_step[index].tolist()
+    counts = torch.stack([slots.nfe, slots.remasks], dim=1)[index].tolist()
+    results = []
+    for at, row_ids, row_steps, (nfe, remasks) in zip(ended, ids, commit_step, counts, strict=True):
+        row = slots.rows[at]
+        results.append(
+            Decoded(
+                key=row.key,
+                ids=tuple(row_ids),
+                nfe=nfe,
+                commit_step=tuple(row_steps),
+                remasks=remasks,
+                evaluated_positions=slots.evaluated[at],
+            )
+        )
+    return results

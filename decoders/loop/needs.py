@@ -1,0 +1,111 @@
+"""What a setting needs beyond plain logits, whether a denoiser offers it, and how many rows then fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from decoders.loop.block_grid import check_block_length, trained_block
+from decoders.protocols import Denoiser, HasAttention, HasCache, HasShadow, HasSupport
+from decoders.state import NotSupported, Row, Setting
+
+PROBABILITIES, SHADOW, ATTENTION = "probabilities", "shadow", "attention"
+
+CAPABILITIES = {SHADOW: HasShadow, ATTENTION: HasAttention}
+"""Needs that a denoiser may lack; probabilities are made of plain logits."""
+
+DENSE_BYTES = 256 * 2**20
+"""What the dense probabilities, or the attention maps, of one forward may take; one row always fits.
+
+A method may hold several tensors of this size: those of the forward before, and what it computes from both.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Needs:
+    """Rows with equal needs share forwards."""
+
+    probabilities: bool = False
+    shadow: bool = False
+    attention: bool = False
+    cache: str = "none"
+
+    def max_rows(self, gen_length: int, columns: int) -> int | None:
+        """Return how many rows keep within `DENSE_BYTES`, at least one; None without dense tensors.
+
+        Args:
+            gen_length: Positions of the generated region.
+            columns: Tokens of the vocabulary or of the widest support.
+        """
+        floats = gen_length * (columns * self.probabilities + gen_length * self.attention)
+        return max(1, DENSE_BYTES // (4 * floats)) if floats else None
+
+
+def needs_of(setting: Setting) -> Needs:
+    """Return what *setting* needs."""
+    needs = setting.method.needs
+    return Needs(
+        probabilities=PROBABILITIES in needs,
+        shadow=SHADOW in needs,
+        attention=ATTENTION in needs,
+        cache=setting.cache,
+    )
+
+
+def evaluates_everything(setting: Setting) -> bool:
+    """Whether every masked position of the generated region is evaluated, not only those of the block."""
+    return bool(getattr(setting.method, "scope", "block") == "generated")
+
+
+def check_offered(denoiser: Denoiser, setting: Setting) -> None:
+    """Check that *denoiser* and the loop offer what *setting* needs.
+
+    A denoiser may name capabilities that it has in general but not for this checkpoint as ``lacks``.
+
+    Raises:
+        ValueError: The loop does not know a need.
+        NotSupported: The denoiser lacks one, two of them exclude each other, or the blocks asked for are not
+            those of the model.
+    """
+    check_block_length(denoiser, setting.block_length)
+    method, needs = setting.method, setting.method.needs
+    if not needs <= {PROBABILITIES, SHADOW, ATTENTION}:
+        raise ValueError(
+            f"method {method.name} must need only what the loop offers, "
+            f"got needs={', '.join(sorted(needs))}; choose another method"
+        )
+    lacks: frozenset[str] = getattr(denoiser, "lacks", frozenset())
+    for need, capability in CAPABILITIES.items():
+        if need in needs and (need in lacks or not isinstance(denoiser, capability)):
+            raise NotSupported(
+                f"model must offer {need} for method {method.name}, got {denoiser.name!r} without it; "
+                "choose another model or method"
+            )
+    if {SHADOW, ATTENTION} <= needs:
+        raise NotSupported(f"method {method.name} must need shadow or attention, got both; give up one")
+    if setting.cache == "none":
+        return
+    if "cache" in lacks or not isinstance(denoiser, HasCache):
+        raise NotSupported(
+            f"model must offer a cache for cache={setting.cache}, got {denoiser.name!r} without one; "
+            "use cache=none"
+        )
+    if setting.cache == "block" and trained_block(denoiser) is None:
+        raise NotSupported(
+            f"model must have block-causal attention for cache=block, got {denoiser.name!r} with full "
+            "attention; use cache=none, prefix or dual"
+        )
+    wide = {SHADOW, ATTENTION} & needs or evaluates_everything(setting) or method.may_remask
+    if wide:
+        raise NotSupported(
+            f"cache must be none for method {method.name}, got {setting.cache!r}; it masks again, or looks "
+            "at columns that a cached forward leaves out"
+        )
+
+
+def widest(denoiser: Denoiser, rows: Iterable[Row]) -> int:
+    """Return the columns of the logits of *rows*: the vocabulary, or the widest support among them."""
+    if not isinstance(denoiser, HasSupport):
+        return denoiser.vocab_size
+    contexts = {id(row.context): row.context for row in rows}
+    return max(int(denoiser.support([context]).shape[1]) for context in contexts.values())

@@ -1,0 +1,232 @@
+"""The rows being decoded now, as tensors with rows first. Only `loop.advance` writes the canvas in them.
+
+Legend: B = rows in the batch, P = prompt width (left-padded), G = generated length, L = P + G, C = support
+    size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decoders.loop import draws
+from decoders.loop.block_grid import grid_of
+from decoders.loop.needs import evaluates_everything
+from decoders.protocols import Denoiser, HasSupport, UnmaskingMethod
+from decoders.state import Row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slots:
+    """A batch. ``memory`` maps a method to that of its rows in batch order; rows without one yet come last.
+
+    ``block_length``, ``k`` and ``steps_per_block`` are the rows' settings (0 where not given),
+    ``block_start``, ``step``, ``steps`` and ``masks_at_entry`` belong to the current block,
+    what comes as tuples is on the host. ``cache`` holds the rows first that have had a forward.
+    """
+
+    canvas: Tensor  # int64 [B, L]
+    attend: Tensor  # bool [B, L]
+    fillable: Tensor  # bool [B, G], positions that started masked
+    commit_step: Tensor  # int64 [B, G], -1 where not committed
+    remasks: Tensor  # int64 [B]
+    nfe: Tensor  # int64 [B]
+    row_key: Tensor  # int64 [B]
+    temperature: Tensor  # float64 [B]
+    k: Tensor  # int64 [B]
+    block_length: Tensor  # int64 [B]
+    steps_per_block: Tensor  # int64 [B]
+    may_idle: Tensor  # bool [B]
+    asks_all: Tensor  # bool [B], all masked positions are evaluated, not only those of the block
+    stay: Tensor  # bool [B], held in its block by the last update
+    block_offset: Tensor  # int64 [B], positions of the first block that the prompt takes
+    block_start: Tensor  # int64 [B], negative where the prompt takes a part of the block
+    step: Tensor  # int64 [B]
+    steps: Tensor  # int64 [B], scheduled steps of this block, 0 for adaptive methods
+    masks_at_entry: Tensor  # int64 [B]
+    support: Tensor | None  # int64 [B, C]
+    rows: tuple[Row, ...]
+    eligible_count: tuple[int, ...]
+    query_count: tuple[int, ...]
+    block_bounds: tuple[tuple[int, int], ...]  # first generated position of the block, one after the last
+    at_entry: tuple[bool, ...]
+    stored_until: tuple[int, ...]  # where the block cache's final keys end, from the first generated position
+    evaluated: tuple[int, ...]  # canvas positions computed so far
+    cache: Any | None
+    memory: dict[UnmaskingMethod, Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def gen_length(self) -> int:
+        """G."""
+        return self.fillable.shape[1]
+
+    @property
+    def generated(self) -> Tensor:
+        """The generated region of the canvas, [B, G]."""
+        return self.canvas[:, -self.gen_length :]
+
+    def groups(self) -> dict[UnmaskingMethod, list[int]]:
+        """Return the row indices of each method, in batch order."""
+        found: dict[UnmaskingMethod, list[int]] = {}
+        for index, row in enumerate(self.rows):
+            found.setdefault(row.setting.method, []).append(index)
+        return found
+
+
+ON_HOST = ("rows", "eligible_count", "query_count", "block_bounds", "at_entry", "stored_until", "evaluated")
+"""What a batch knows about each row without asking the device."""
+
+
+def _tensor_names() -> tuple[str, ...]:
+    return tuple(f.name for f in fields(Slots) if f.type == "Tensor")
+
+
+def slice_memory(memory: Any, index: Tensor) -> Any:
+    """Return the rows *index* of a method's memory (None, or a dataclass of tensors with rows first)."""
+    if memory is None:
+        return None
+    return replace(memory, **{f.name: getattr(memory, f.name)[index] for f in fields(memory)})
+
+
+def join_memory(first: Any, second: Any) -> Any:
+    """Return the memory of two groups of rows of one method, the first group's rows first."""
+    if first is None or second is None:
+        return first if second is None else second
+    return replace(
+        first, **{f.name: torch.cat([getattr(first, f.name), getattr(second, f.name)]) for f in fields(first)}
+    )
+
+
+def memory_rows(memory: Any) -> int:
+    """Return how many rows a memory that is not None holds."""
+    return int(getattr(memory, fields(memory)[0].name).shape[0])
+
+
+def keep(slots: Slots, kept: Sequence[int]) -> Slots:
+    """Return the rows *kept* (ascending indices) with all they remember."""
+    if len(kept) == len(slots):
+        return slots
+    index = torch.tensor(kept, dtype=torch.long, device=slots.canvas.device)
+    memory = {}
+    chosen = set(kept)
+    for method, members in slots.groups().items():
+        state = slots.memory.get(method)
+        if state is not None:
+            with_memory = members[: memory_rows(state)]
+            local = [i for i, row in enumerate(with_memory) if row in chosen]
+            memory[method] = slice_memory(
+                state, torch.tensor(local, dtype=torch.long, device=slots.canvas.device)
+            )
+    per_row: dict[str, Any] = {name: getattr(slots, name)[index] for name in _tensor_names()}
+    return replace(
+        slots,
+        **per_row | {name: tuple(getattr(slots, name)[i] for i in kept) for name in ON_HOST},
+        support=None if slots.support is None else slots.support[index],
+        cache=_kept_cache(slots.cache, index),
+        memory={method: state for method, state in memory.items() if memory_rows(state)},
+    )
+
+
+def _kept_cache(cache: Any | None, index: Tensor) -> Any | None:
+    if cache is None:
+        return None
+    left = slice_memory(cache, index[index < memory_rows(cache)])
+    return left if memory_rows(left) else None
+
+
+def join(first: Slots, second: Slots) -> Slots:
+    """Return one batch of both; the canvas widths must agree.
+
+    Rows of *first* keep their place, so the memory of a method's rows stays a prefix when *second* has none
+    yet.
+    """
+    support = None
+    if first.support is not None and second.support is not None:
+        width = max(first.support.shape[1], second.support.shape[1])
+        support = torch.cat([_widen(first.support, width), _widen(second.support, width)])
+    methods = first.groups().keys() | second.groups().keys()
+    memory = {m: join_memory(first.memory.get(m), second.memory.get(m)) for m in methods}
+    per_row: dict[str, Any] = {
+        name: torch.cat([getattr(first, name), getattr(second, name)]) for name in _tensor_names()
+    }
+    return Slots(
+        **per_row | {name: getattr(first, name) + getattr(second, name) for name in ON_HOST},
+        support=support,
+        cache=join_memory(first.cache, second.cache),
+        memory={m: state for m, state in memory.items() if state is not None},
+    )
+
+
+def _widen(support: Tensor, width: int) -> Tensor:
+    extra = width - support.shape[1]
+    return torch.cat([support, support[:, -1:].expand(-1, extra)], dim=1) if extra else support
+
+
+def admit(
+    rows: Sequence[Row], denoiser: Denoiser, prompt_width: int, support_width: int | None = None
+) -> Slots:
+    """Return a batch of fresh *rows* of one generated length, prompts left-padded to *prompt_width*.
+
+    Supports are widened to *support_width*, so that what a method remembers about columns can be joined.
+    """
+    device = getattr(denoiser, "device", "cpu")
+    gen_length = rows[0].gen_length
+    canvas, attend = [], []
+    for row in rows:
+        generated = row.template_ids if row.template_ids is not None else (denoiser.mask_id,) * gen_length
+        padding = prompt_width - len(row.prompt_ids)
+        canvas.append((denoiser.pad_id,) * padding + tuple(row.prompt_ids) + tuple(generated))
+        attend.append([False] * padding + [True] * (len(row.prompt_ids) + gen_length))
+    canvas_BL = torch.tensor(canvas, dtype=torch.long, device=device)
+    fillable = canvas_BL[:, -gen_length:] == denoiser.mask_id
+
+    def per_row(values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=device)
+
+    settings = [row.setting for row in rows]
+    grids = [grid_of(denoiser, row) for row in rows]
+    zeros = per_row([0] * len(rows))
+    support = None
+    if isinstance(denoiser, HasSupport):
+        own = denoiser.support([row.context for row in rows]).to(device)
+        support = _widen(own, support_width or own.shape[1])
+    return Slots(
+        canvas=canvas_BL,
+        attend=torch.tensor(attend, dtype=torch.bool, device=device),
+        fillable=fillable,
+        commit_step=torch.full_like(canvas_BL[:, -gen_length:], -1),
+        remasks=zeros,
+        nfe=zeros,
+        row_key=per_row([draws.row_key(row.seed, row.sample_id) for row in rows]),
+        temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float64, device=device),
+        k=per_row([s.k or 0 for s in settings]),
+        block_length=per_row([grid.length for grid in grids]),
+        block_offset=per_row([grid.offset for grid in grids]),
+        steps_per_block=per_row(
+            [(s.max_steps or 0) // grid.n_blocks for s, grid in zip(settings, grids, strict=True)]
+        ),
+        may_idle=torch.tensor([s.method.may_idle for s in settings], device=device),
+        asks_all=torch.tensor([evaluates_everything(s) for s in settings], device=device),
+        stay=torch.zeros_like(zeros, dtype=torch.bool),
+        block_start=zeros,
+        step=zeros,
+        steps=zeros,
+        masks_at_entry=zeros,
+        support=support,
+        rows=tuple(rows),
+        eligible_count=(0,) * len(rows),
+        query_count=(0,) * len(rows),
+        block_bounds=((0, 0),) * len(rows),
+        at_entry=(True,) * len(rows),
+        stored_until=(0,) * len(rows),
+        evaluated=(0,) * len(rows),
+        cache=None,
+        memory={},
+    )

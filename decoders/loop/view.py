@@ -1,0 +1,228 @@
+"""Logits of one forward -> proposals and the read-only views that methods see.
+
+Legend: B = rows in the batch, R = rows of one method, G = generated length, N = queried positions, C =
+    columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decoders.loop import draws, sampling
+from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW
+from decoders.loop.slots import Slots
+from decoders.state import StepView
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposals:
+    """What one forward says about the eligible positions of every row.
+
+    ``logits`` [N, C] stay flat, in the order of ``query`` [N, 2] (row, generated position); ``tokens`` and
+    ``confidence`` are scattered to [B, G]; ``usable`` [B] is False where a row's logits are not finite.
+    """
+
+    logits: Tensor
+    query: Tensor
+    tokens: Tensor
+    confidence: Tensor
+    usable: Tensor
+    verified: Tensor | None = None
+    attention: Tensor | None = None
+
+
+def masked_positions(slots: Slots, mask_id: int) -> Tensor:
+    """Return bool [B, G]: masked positions, but those left masked for good."""
+    return (slots.generated == mask_id) & (slots.commit_step < 0)
+
+
+def block_bounds(slots: Slots) -> tuple[Tensor, Tensor]:
+    """Return int64 [B] twice: the first generated position of each current block, one after the last."""
+    start = slots.block_start
+    return start.clamp(min=0), (start + slots.block_length).clamp(max=slots.gen_length)
+
+
+def block_positions(slots: Slots) -> Tensor:
+    """Return bool [B, G]: all positions of each row's current block."""
+    position = torch.arange(slots.gen_length, device=slots.canvas.device)
+    start, end = block_bounds(slots)
+    return (position >= start.unsqueeze(1)) & (position < end.unsqueeze(1))
+
+
+def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
+    """Return bool [B, G]: masked positions of each row's current block, but those left masked for good."""
+    return masked_positions(slots, mask_id) & block_positions(slots)
+
+
+def asked_positions(slots: Slots, mask_id: int) -> Tensor:
+    """Return bool [B, G]: what the denoiser is asked for; the eligible positions, or all masked ones."""
+    in_scope = block_positions(slots) | slots.asks_all.unsqueeze(1)
+    return masked_positions(slots, mask_id) & in_scope
+
+
+def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
+    """Return int64 [N, 2] pairs (row, generated position), by row then position, without a device sync."""
+    flat = eligible.flatten().byte().argsort(descending=True, stable=True)[:n_eligible]
+    return torch.stack([flat // eligible.shape[1], flat % eligible.shape[1]], dim=1)
+
+
+def query_spans(slots: Slots, members: Sequence[int]) -> Tensor:
+    """Return int64: which queries, in the order of `flat_query`, belong to the rows *members*."""
+    counts = torch.tensor(slots.query_count)
+    ends = counts.cumsum(dim=0)
+    spans = [torch.arange(int(ends[i] - counts[i]), int(ends[i])) for i in members]
+    return torch.cat(spans).to(slots.canvas.device)
+
+
+def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> Proposals:
+    """Return a token proposal and its probability for every queried position."""
+    logits = logits.float()
+    row, position = query.unbind(dim=1)
+    keys = slots.row_key[row]
+    canvas_keys = draws.canvas_key(slots.generated)[row]
+    column = sampling.greedy(logits, keys, canvas_keys, position, unbiased=unbiased)
+    support = None if slots.support is None else slots.support[:, : logits.shape[1]][row]
+    if any(r.setting.temperature > 0.0 for r in slots.rows):
+        ids = torch.arange(logits.shape[1], device=logits.device) if support is None else support
+        warm = slots.temperature[row]
+        divisor = torch.where(warm > 0.0, warm, torch.ones_like(warm))
+        noisy = sampling.sampled(logits, divisor, keys, slots.nfe[row], position, ids)
+        column = torch.where(warm > 0.0, noisy, column)
+    probability = sampling.probability(logits, column)
+    token = column if support is None else support.gather(1, column.unsqueeze(1)).squeeze(1)
+    shape = (len(slots), slots.gen_length)
+    tokens = torch.zeros(shape, dtype=torch.long, device=logits.device)
+    confidence = torch.zeros(shape, dtype=torch.float32, device=logits.device)
+    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
+    tokens[row, position] = token
+    confidence[row, position] = probability
+    broken.index_add_(0, row, (~torch.isfinite(probability)).long())
+    return Proposals(logits=logits, query=query, tokens=tokens, confidence=confidence, usable=broken == 0)
+
+
+def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Proposals:
+    """Return *found* with the probability that *logits* [M, C] give to the tokens that stand at *judged*."""
+    logits = logits.float()
+    row, position = judged.unbind(dim=1)
+    column = slots.generated[row, position]
+    known = torch.ones_like(column, dtype=torch.bool)
+    if slots.support is not None:
+        support, token = slots.support[row, : logits.shape[1]], column.unsqueeze(1)
+        place = torch.searchsorted(support.contiguous(), token).clamp(max=logits.shape[1] - 1)
+        known = (support.gather(1, place) == token).squeeze(1)
+        column = place.squeeze(1)
+    probability = sampling.probability(logits, column).where(known, logits.new_zeros(()))
+    verified = torch.zeros_like(found.confidence)
+    verified[row, position] = probability
+    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
+    broken.index_add_(0, row, (~torch.isfinite(probability)).long())
+    return replace(found, verified=verified, usable=found.usable & (broken == 0))
+
+
+def quota(slots: Slots) -> Tensor:
+    """Return int64 [B]: how many positions the schedule asks for now, 0 without a schedule.
+
+    The masks at block entry are spread over the steps, remainder first (LLaDA's linear schedule).
+    """
+    steps = slots.steps.clamp(min=1)
+    share = slots.masks_at_entry // steps + (slots.step < slots.masks_at_entry % steps).long()
+    at_least = (~slots.may_idle).long()
+    return torch.where(slots.steps > 0, torch.maximum(share, at_least), torch.zeros_like(share))
+
+
+def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bool) -> StepView:
+    """Return the view over all rows of the batch."""
+    position = torch.arange(slots.gen_length, device=eligible.device)
+    if unbiased:
+        canvas_keys = draws.canvas_key(slots.generated)
+        key = draws.combine(
+            slots.row_key.unsqueeze(1), canvas_keys.unsqueeze(1), position, draws.POSITION_TIE
+        )
+        tie_order = draws.uniform(key)
+    else:
+        tie_order = position.double().expand(eligible.shape)
+    block_start, block_end = block_bounds(slots)
+    return StepView(
+        tokens=slots.generated,
+        eligible=eligible,
+        proposals=found.tokens,
+        confidence=found.confidence,
+        block_start=block_start,
+        block_end=block_end,
+        step=slots.step,
+        quota=quota(slots),
+        remaining=eligible.sum(dim=1),
+        tie_order=tie_order,
+        tie_tolerance=sampling.TIE_TOLERANCE if unbiased else 0.0,
+        lazy={},
+    )
+
+
+def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequence[int]) -> StepView:
+    """Return the view of the rows *members* (ascending) of one method, with its lazy scores."""
+    device = whole.eligible.device
+    index = torch.tensor(members, dtype=torch.long, device=device)
+    everyone = len(members) == len(slots)
+    values: dict[str, Any] = {
+        f.name: getattr(whole, f.name) if everyone else getattr(whole, f.name)[index]
+        for f in fields(StepView)
+        if f.type == "Tensor"
+    }
+
+    def queried() -> tuple[Tensor, Tensor]:
+        if everyone:  # without a copy of the logits
+            return found.query, found.logits
+        flat = query_spans(slots, members)
+        return found.query[flat], found.logits[flat]
+
+    def scattered(score: Any) -> Tensor:
+        query, logits = queried()
+        row, position = query.unbind(dim=1)
+        dense = torch.zeros(whole.eligible.shape, dtype=torch.float32, device=device)
+        dense[row, position] = score(logits)
+        return dense[index]
+
+    def asked() -> Tensor:
+        where = torch.zeros_like(whole.eligible)
+        where[found.query[:, 0], found.query[:, 1]] = True
+        return where[index]
+
+    def dense() -> Tensor:
+        query, logits = queried()
+        row, position = query.unbind(dim=1)
+        local = torch.zeros(len(slots), dtype=torch.long, device=device)
+        local[index] = torch.arange(len(members), device=device)
+        width = logits.shape[1]
+        columns = width if slots.support is None else slots.support.shape[1]
+        probs = torch.zeros(len(members), slots.gen_length, columns, device=device)
+        for part in sampling.parts(logits):
+            probs[local[row[part]], position[part], :width] = torch.softmax(logits[part], dim=1)
+        return probs
+
+    def order_draws() -> Tensor:
+        position = torch.arange(slots.gen_length, device=device)
+        keys, steps = slots.row_key[index].unsqueeze(1), slots.nfe[index].unsqueeze(1)
+        return draws.uniform(draws.combine(keys, steps, position, draws.ORDER))
+
+    lazy: dict[str, Callable[[], Tensor]] = {
+        "margin": partial(scattered, sampling.margin),
+        "neg_entropy": partial(scattered, sampling.neg_entropy),
+        "draws": order_draws,
+        "planned_steps": lambda: slots.steps[index],
+        "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
+        "evaluated": asked,
+    }
+    method = slots.rows[members[0]].setting.method
+    if PROBABILITIES in method.needs:
+        lazy["probs"] = dense
+    if SHADOW in method.needs and found.verified is not None:
+        lazy["verified"] = partial(found.verified.__getitem__, index)
+    if ATTENTION in method.needs and found.attention is not None:
+        lazy["attention"] = partial(found.attention.__getitem__, index)
+    return StepView(**values, tie_tolerance=whole.tie_tolerance, lazy=lazy)

@@ -1,0 +1,1 @@
+"""Networks of transformers as denoisers: attention, caches, families, self-tests."""

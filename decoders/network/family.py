@@ -1,0 +1,199 @@
+"""Checkpoints run by transformers' own classes: one loader for all families, no remote code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from decoders.loading.checkpoint import (
+    DTYPES,
+    Config,
+    LoadError,
+    Preset,
+    choose_device,
+    choose_dtype,
+    find_checkpoint,
+    need_packages,
+    read_config,
+)
+from decoders.loading.weights import Parts, load_weights, whole
+from decoders.network import attention, attention_maps
+from decoders.network.denoiser import NativeDenoiser
+from decoders.network.self_tests import SelfTest, check
+from decoders.protocols import ModelRequest
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.chat import ChatFormat
+from decoders.text.hf_tokenizer import HFTokenizer, has_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a family reads from config.json.
+
+    Args:
+        native: The config object of the transformers class.
+        network: The transformers class, called with *native*.
+        ties: Parameters that the files leave out, with the parameter that each shares.
+        rows: Rows of the embedding.
+        max_length: Longest canvas the checkpoint was made for.
+        mask_id: The mask token.
+        pad_id: The padding token.
+        eos_ids: EOS of config.json; the chat format may add an end of turn.
+        rope_theta: Base of the rotary frequencies.
+        rotary_dim: Channels of an attention head that are rotated.
+        full_precision_rope: Whether queries and keys are rotated in float32 under every dtype.
+        parts: Renamed key to the parts its tensor consists of.
+        shift: Whether row i - 1 of the network predicts token i.
+        block_length: The trained block of block-causal attention; None is full attention.
+    """
+
+    native: Any
+    network: Callable[[Any], Any]
+    ties: Mapping[str, str]
+    rows: int
+    max_length: int
+    mask_id: int
+    pad_id: int
+    eos_ids: frozenset[int]
+    rope_theta: float
+    rotary_dim: int
+    full_precision_rope: bool = False
+    parts: Parts = whole
+    shift: bool = False
+    block_length: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """What one family of checkpoints adds to the shared loader.
+
+    Args:
+        architecture: ``architectures[0]`` of its config.json.
+        presets: Short names of published checkpoints.
+        chat: How it writes a chat, unless a preset says otherwise.
+        rename: Published key to transformers' key; an unknown key comes back unchanged.
+        plan: Reads config.json and refuses what the transformers class cannot express.
+        backend: Reads the tokenizer of a folder without tokenizer.json, or gives None.
+    """
+
+    architecture: str
+    presets: Mapping[str, Preset]
+    chat: ChatFormat
+    rename: Callable[[str], str]
+    plan: Callable[[Config], Plan]
+    backend: Callable[[Path], Backend | None] | None = None
+
+
+def same_key(key: str) -> str:
+    """Return *key*: the published weights are named as transformers names them."""
+    return key
+
+
+def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
+    """Return the checkpoint that *request* asks for, loaded and self-tested.
+
+    Raises:
+        LoadError: It cannot be found, does not fit the family, or failed a self-test.
+    """
+    need_packages("transformers", "safetensors")
+    directory = find_checkpoint(request, family.presets)
+    config = read_config(directory, family.architecture)
+    plan = family.plan(config)
+    preset = family.presets.get(request.name, next(iter(family.presets.values()), None))
+    form = family.chat if preset is None else preset.chat or family.chat
+    dtype = choose_dtype(request.dtype, config, "float32" if preset is None else preset.dtype)
+    device = choose_device(request.device)
+    tokenizer = read_tokenizer(directory, request.name, plan.rows, family.backend)
+    network, tensors = build_network(
+        plan.network, plan.native, directory, family.rename, plan.parts, plan.ties, DTYPES[dtype], device
+    )
+    if plan.full_precision_rope:
+        attention.use_full_precision_rope(network)
+    attention_maps.use_own_attention(network)
+    lacking = set(range(plan.rows)) - tokenizer.ids if isinstance(tokenizer, HFTokenizer) else set()
+    denoiser = NativeDenoiser(
+        name=request.name,
+        directory=directory,
+        dtype=dtype,
+        device=device,
+        mask_id=plan.mask_id,
+        eos_ids=plan.eos_ids | ends_of_turn(tokenizer, form),
+        pad_id=plan.pad_id,
+        vocab_size=plan.rows,
+        max_length=plan.max_length,
+        suppressed_ids=tuple(sorted(lacking | {plan.mask_id})),
+        tokenizer=tokenizer,
+        chat=form,
+        network=network,
+        shift=plan.shift,
+        block_length=plan.block_length,
+    )
+    return replace(denoiser, self_tests=(keys_test(tensors), *check(denoiser, plan)))
+
+
+def build_network(
+    make: Callable[[Any], Any],
+    native: Any,
+    directory: Path,
+    rename: Callable[[str], str],
+    parts: Parts,
+    ties: Mapping[str, str],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Any, int]:
+    """Return the network with the weights of *directory*, and how many tensors those are.
+
+    It is built on the meta device; its rotary tables, which no file holds, are made anew afterwards.
+    """
+    with torch.device("meta"):
+        network = make(native)
+    tensors = load_weights(
+        network, directory, rename=rename, parts=parts, ties=ties, dtype=dtype, device=device
+    )
+    network.model.rotary_emb = type(network.model.rotary_emb)(native).to(device)
+    return network, tensors
+
+
+def keys_test(tensors: int) -> SelfTest:
+    """Return the report of `load_weights`, which has raised if it is not so."""
+    return SelfTest(name="keys", passed=True, detail=f"{tensors} tensors, none missing, none unexpected")
+
+
+def ends_of_turn(tokenizer: HFTokenizer | ByteTokenizer, form: ChatFormat) -> frozenset[int]:
+    """Return the ids of the ends of turn of *form* that *tokenizer* holds."""
+    if isinstance(tokenizer, ByteTokenizer):
+        return frozenset()
+    ids = (tokenizer.token_id(text) for text in form.end_of_turn)
+    return frozenset(token for token in ids if token is not None)
+
+
+def read_tokenizer(
+    directory: Path, name: str, rows: int, backend: Callable[[Path], Backend | None] | None = None
+) -> HFTokenizer | ByteTokenizer:
+    """Return the tokenizer of *directory*, or bytes if it holds no file of one.
+
+    Raises:
+        LoadError: Its files cannot be read, or it has ids that the embedding lacks.
+    """
+    if not has_tokenizer(directory):
+        return ByteTokenizer(vocab_size=rows)
+    try:
+        read = None if backend is None or (directory / "tokenizer.json").is_file() else backend(directory)
+        tokenizer = (
+            HFTokenizer.from_folder(directory, name=name) if read is None else HFTokenizer(read, name=name)
+        )
+    except ValueError as error:
+        raise LoadError(str(error)) from error
+    if len(tokenizer) > rows:
+        raise LoadError(
+            f"{directory / 'tokenizer.json'} must have ids below the {rows} rows of the embedding, "
+            f"got {len(tokenizer) - 1}; use the tokenizer published with the checkpoint"
+        )
+    return tokenizer

@@ -1,0 +1,105 @@
+"""A plan from config.json fields that have the names transformers itself uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from decoders.loading.checkpoint import Config
+from decoders.loading.weights import Parts, whole
+from decoders.network.family import Plan
+
+COMMON_REQUIRED: Mapping[str, tuple[Any, ...]] = {
+    "hidden_act": ("silu", None),
+    "rope_scaling": (None,),
+    "use_sliding_window": (False, None),
+    "tie_word_embeddings": (True, False, None),
+}
+"""Fields whose other values change the computation, with the values that are expressed (None: absent)."""
+
+
+def plan_of(
+    config: Config,
+    make_config: Callable[..., Any],
+    network: Callable[[Any], Any],
+    *,
+    required: Mapping[str, tuple[Any, ...]],
+    extra: Mapping[str, Any],
+    mask_id: int | None = None,
+    rotary_share: float = 1.0,
+    parts: Parts = whole,
+    shift: bool = False,
+    block_length: int | None = None,
+) -> Plan:
+    """Return the plan of a decoder that transformers has under another name.
+
+    Args:
+        config: The published config.json.
+        make_config: The config class of transformers, called with the fields both sides share and *extra*.
+        network: The network class of transformers.
+        required: Values config.json must have for *network* to compute the same, besides the common ones.
+        extra: More fields of *make_config*.
+        mask_id: The published mask token, where config.json need not name it.
+        rotary_share: Share of the channels of a head that are rotated.
+        parts: See `Plan`.
+        shift: See `Plan`.
+        block_length: See `Plan`.
+
+    Raises:
+        LoadError: A field is missing, malformed, or asks for something that *network* does not have.
+    """
+    for key, allowed in {**COMMON_REQUIRED, **required}.items():
+        config.must_be(key, *allowed)
+    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    if not config.has("head_dim") and hidden % heads:
+        raise config.refuse(
+            "num_attention_heads", f"a divisor of hidden_size={hidden}", "use the published file"
+        )
+    head_dim = config.integer("head_dim", default=hidden // heads)
+    rotary_dim = int(head_dim * rotary_share)
+    if rotary_dim % 2 or not rotary_dim:
+        raise config.refuse(
+            "head_dim", f"of even width where rotated, not {rotary_dim} channels", "use the published file"
+        )
+    kv_heads = config.integer("num_key_value_heads", default=heads)
+    if heads % kv_heads:
+        raise config.refuse(
+            "num_key_value_heads", f"a divisor of num_attention_heads={heads}", "use the published file"
+        )
+    rows, theta = config.integer("vocab_size"), config.positive("rope_theta")
+    rope: dict[str, Any] = {
+        "rope_type": "default",
+        "rope_theta": theta,
+        "partial_rotary_factor": rotary_share,
+    }
+    max_length = config.integer("max_position_embeddings")
+    eos_ids = config.ids("eos_token_id", below=rows)
+    native = make_config(
+        vocab_size=rows,
+        hidden_size=hidden,
+        num_hidden_layers=config.integer("num_hidden_layers"),
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        max_position_embeddings=max_length,
+        rms_norm_eps=config.positive("rms_norm_eps"),
+        rope_parameters=rope,
+        attn_implementation="sdpa",
+        tie_word_embeddings=False,
+        **extra,
+    )
+    tied = config.values.get("tie_word_embeddings") is True
+    return Plan(
+        native=native,
+        network=network,
+        ties={"lm_head.weight": "model.embed_tokens.weight"} if tied else {},
+        rows=rows,
+        max_length=max_length,
+        mask_id=config.integer("mask_token_id", minimum=0, below=rows, default=mask_id),
+        pad_id=config.integer("pad_token_id", minimum=0, below=rows, default=min(eos_ids)),
+        eos_ids=eos_ids,
+        rope_theta=theta,
+        rotary_dim=rotary_dim,
+        parts=parts,
+        shift=shift,
+        block_length=block_length,
+    )

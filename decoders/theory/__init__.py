@@ -1,0 +1,1 @@
+"""What parallel decoding can reach: total correlation, closed forms, and exact laws."""

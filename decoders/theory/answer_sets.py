@@ -1,0 +1,221 @@
+"""The tokenised answer set of one sample: what `ideal` decodes from, and what the theory is computed on.
+
+Legend: A = answers, G = generated length, C = distinct tokens in the answers, I = items, W = tokens per item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from decoders.protocols import Tokenizer
+from decoders.theory.exact_law import correct_probability, permutation_correct_probability
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenAnswers:
+    """All valid answers as token ids, padded with EOS.
+
+    ``ids`` int64 [A, G]; ``weights`` float32 [A], the largest is 1; ``support`` int64 [C], ascending.
+    """
+
+    ids: Tensor
+    weights: Tensor
+    support: Tensor
+
+    @cached_property
+    def local(self) -> Tensor:
+        """Index into ``support`` of every answer token, int64 [A, G]."""
+        return torch.searchsorted(self.support, self.ids)
+
+    @cached_property
+    def structure(self) -> tuple[bytes, bytes]:
+        """Which answers agree where, and their weights: equal for questions that differ only in their tokens.
+
+        At every position tokens are numbered in the order in which the answers first show them.
+        """
+        columns = self.local.numpy().T
+        found = (np.unique(column, return_index=True, return_inverse=True) for column in columns)
+        numbered = [first.argsort().argsort()[place.reshape(-1)] for _, first, place in found]
+        return np.stack(numbered, axis=1).astype(np.int64).tobytes(), self.weights.numpy().tobytes()
+
+    def onehot(self) -> Tensor:
+        """Return float32 [A, G * C]: 1 where answer a has token c at position g."""
+        n_answers, gen_length = self.ids.shape
+        columns = torch.arange(gen_length) * len(self.support) + self.local
+        return torch.zeros(n_answers, gen_length * len(self.support)).scatter_(1, columns, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenPermutations:
+    """All orders of some items as token ids, described and not listed.
+
+    ``item_tokens`` int64 [I, W]; ``slot`` int64 [G] is the place in the order a position belongs to (-1 for
+    fixed text and padding), ``offset`` int64 [G] its index within an item; ``fixed`` int64 [G] the token
+    where slot is -1.
+    """
+
+    item_tokens: Tensor
+    slot: Tensor
+    offset: Tensor
+    fixed: Tensor
+    support: Tensor
+    exclude_input: bool
+
+
+def enumerated(
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    weights: Sequence[float],
+    *,
+    gen_length: int,
+    eos_id: int,
+    sample: str,
+) -> TokenAnswers:
+    """Return the token answers of *texts*.
+
+    Raises:
+        ValueError: An answer does not fit into *gen_length*, or two answers have the same tokens.
+    """
+    rows = []
+    for text in texts:
+        ids = tokenizer.encode(text)
+        if len(ids) > gen_length:
+            raise ValueError(
+                f"canvas must hold every answer of {sample}, got {gen_length} positions for {len(ids)} "
+                f"tokens of {text!r} under tokenizer {tokenizer.name}; "
+                "give the task a longer one (TASK:canvas=N)"
+            )
+        rows.append(ids + [eos_id] * (gen_length - len(ids)))
+    if len({tuple(row) for row in rows}) < len(rows):
+        raise ValueError(
+            f"answers of {sample} must differ in tokens, got two alike under tokenizer "
+            f"{tokenizer.name}; use the built-in tokenizer (--model ideal)"
+        )
+    ids_AG = torch.tensor(rows, dtype=torch.long)
+    weight = torch.tensor(weights, dtype=torch.float64)
+    return TokenAnswers(
+        ids=ids_AG,
+        weights=(weight / weight.max()).float(),
+        support=torch.tensor(sorted({token for row in rows for token in row})),
+    )
+
+
+def permutations(
+    tokenizer: Tokenizer,
+    items: Sequence[str],
+    *,
+    opening: str,
+    separator: str,
+    closing: str,
+    exclude_input: bool,
+    gen_length: int,
+    eos_id: int,
+    sample: str,
+) -> TokenPermutations:
+    """Return the orders of *items* under a tokenizer in which every token of an item names it.
+
+    Raises:
+        ValueError: No order is left, the tokenizer cuts the items another way, or the answer does not fit.
+    """
+    if len(items) < 1 + exclude_input:
+        raise ValueError(
+            f"items of {sample} must be at least {1 + exclude_input}, got {len(items)}; no order is left"
+        )
+    pieces = [tokenizer.encode(item) for item in items]
+    fixed = [tokenizer.encode(text) for text in (opening, separator, closing)]
+    whole = tokenizer.encode(opening + separator.join(items) + closing)
+    joined = list(fixed[0])
+    for index, piece in enumerate(pieces):
+        joined += (fixed[1] if index else []) + piece
+    joined += fixed[2]
+    width = len(pieces[0])
+    columns = [{piece[w] for piece in pieces if len(piece) == width} for w in range(width)]
+    if whole != joined or any(len(column) < len(items) for column in columns):
+        raise ValueError(
+            f"tokenizer {tokenizer.name} must give every item of {sample} the same number of tokens, each "
+            f"naming one item, for more than 7 items, got {list(items)!r}; use the built-in tokenizer "
+            "(--model ideal) or a smaller n"
+        )
+    if len(whole) > gen_length:
+        raise ValueError(
+            f"canvas must hold every answer of {sample}, got {gen_length} positions for {len(whole)} tokens "
+            f"under tokenizer {tokenizer.name}; give the task a longer one (TASK:canvas=N)"
+        )
+    slot = [-1] * len(fixed[0])
+    offset = [0] * len(fixed[0])
+    for index in range(len(items)):
+        gap = len(fixed[1]) if index else 0
+        slot += [-1] * gap + [index] * width
+        offset += [0] * gap + list(range(width))
+    padding = gen_length - len(slot)
+    ids = whole + [eos_id] * (gen_length - len(whole))
+    return TokenPermutations(
+        item_tokens=torch.tensor(pieces, dtype=torch.long),
+        slot=torch.tensor(slot + [-1] * padding),
+        offset=torch.tensor(offset + [0] * padding),
+        fixed=torch.tensor(ids, dtype=torch.long),
+        support=torch.tensor(sorted(set(ids))),
+        exclude_input=exclude_input,
+    )
+
+
+def template_ids(
+    tokenizer: Tokenizer, template: str, *, mask_id: int, gen_length: int, eos_id: int, sample: str
+) -> tuple[int, ...]:
+    """Return the ids of an infilling *template* with ``[MASK]`` marks, padded with EOS.
+
+    Raises:
+        ValueError: The template does not fit into *gen_length*.
+    """
+    ids: list[int] = []
+    for index, text in enumerate(template.split("[MASK]")):
+        ids += ([mask_id] if index else []) + tokenizer.encode(text)
+    if len(ids) > gen_length:
+        raise ValueError(
+            f"canvas must hold the template of {sample}, got {gen_length} positions for {len(ids)} tokens "
+            f"under tokenizer {tokenizer.name}; give the task a longer one (TASK:canvas=N)"
+        )
+    return tuple(ids + [eos_id] * (gen_length - len(ids)))
+
+
+def is_answer(answers: TokenAnswers, ids: Sequence[int]) -> bool:
+    """Return whether the generated *ids* are one of the answers."""
+    return bool((answers.ids == torch.tensor(ids)).all(dim=1).any())
+
+
+def chance_correct(
+    answers: TokenAnswers | TokenPermutations, commit_step: Sequence[int], temperature: float
+) -> float:
+    """Return the probability that an unbiased exact model is right, given the order it committed in.
+
+    The law holds where the order says nothing about the tokens (`decoders.theory.exact_law`).
+
+    Args:
+        answers: The answer set.
+        commit_step: Per generated position the forward that committed it, -1 where a template fixed it.
+        temperature: 0 for greedy with random ties.
+    """
+    if isinstance(answers, TokenPermutations):
+        return permutation_correct_probability(
+            len(answers.item_tokens),
+            answers.exclude_input,
+            answers.slot.tolist(),
+            list(commit_step),
+            temperature,
+        )
+    if len(answers.ids) == 1:
+        return 1.0
+    return _chance(*answers.structure, tuple(commit_step), temperature)
+
+
+@lru_cache(maxsize=1024)
+def _chance(structure: bytes, weights: bytes, commit_step: tuple[int, ...], temperature: float) -> float:
+    """The law knows tokens only by where answers agree, so questions of one structure share it."""
+    answers = np.frombuffer(structure, dtype=np.int64).reshape(-1, len(commit_step))
+    return correct_probability(answers, np.frombuffer(weights, dtype=np.float32), commit_step, temperature)

@@ -1,0 +1,183 @@
+"""A model by name, loaded at the first decode and not before; one attempt, one reason when it fails."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from decoders.fingerprint import import_closure_hash
+from decoders.protocols import ModelRequest
+from pb_plugin.planning import registry
+from pb_plugin.planning.option_grammar import ModelChoice
+from pb_plugin.records.canonical import digest
+from task_specs.prompt import STYLES, PromptStyle
+
+if TYPE_CHECKING:
+    from decoders.loop.batching import Budget
+    from decoders.protocols import Denoiser
+
+
+class ModelUnavailable(RuntimeError):
+    """A named model cannot be loaded; the message is one grouped reason for all of its items."""
+
+
+class ModelHandle:
+    """What a run holds of one model.
+
+    Args:
+        choice: The model as it was named.
+        dtype: Number type asked for, or None.
+        device: Device asked for, or None.
+        vocabulary: Text pieces for a tokenizer of our own.
+        max_rows: Rows in one forward at the most, or None.
+        allow_code: Whose own code may run, as ``--pb-allow-remote-code`` takes it.
+    """
+
+    def __init__(
+        self,
+        choice: ModelChoice,
+        *,
+        dtype: str | None,
+        device: str | None,
+        vocabulary: tuple[str, ...],
+        max_rows: int | None,
+        allow_code: tuple[str, ...] = (),
+    ) -> None:
+        self.choice = choice
+        self.name = choice.name
+        self._entry = registry.find_model(choice.reference)
+        self._request = ModelRequest(
+            name=choice.reference,
+            source=choice.source,
+            revision=choice.revision,
+            dtype=dtype,
+            device=device,
+            vocabulary=vocabulary,
+            allow_code=allow_code,
+        )
+        self._max_rows = max_rows
+        self._model: Denoiser | None = None
+        self._failure: str | None = None
+        self.budget: Budget | None = None
+
+    @property
+    def dtype(self) -> str:
+        """What goes into the records: the number type asked for."""
+        return self._request.dtype or "default"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What the model's module says its files are (``fingerprint(request)``), else a hash of the request.
+
+        Raises:
+            ModelUnavailable: The checkpoint cannot be found or read; later calls do not try again.
+        """
+        of_files = self._ask_module("fingerprint")
+        _ = self.remote_code  # asked for while the checkpoint is the one of the fingerprint
+        request = self._request
+        return of_files or digest([request.name, request.source, request.revision, list(request.vocabulary)])
+
+    @cached_property
+    def remote_code(self) -> str | None:
+        """The checkpoint's own code that runs, as REPO@REVISION (the module's ``remote_code``), or None.
+
+        Raises:
+            ModelUnavailable: It is not allowed, or the checkpoint cannot be found or read.
+        """
+        return self._ask_module("remote_code")
+
+    def _ask_module(self, function: str) -> str | None:
+        """Return what *function* of the model's module says of the request; None if it has none."""
+        self._check_available()
+        try:
+            found = getattr(import_module(self._entry.module), function, None)
+            return None if found is None else str(found(self._request))
+        except Exception as error:  # the boundary to a model that may be anybody's
+            raise self._unavailable(error) from error
+
+    @cached_property
+    def prompt_style(self) -> PromptStyle:
+        """Which prompts the model reads: what its module says as ``PROMPT_STYLE``, else ``natural``.
+
+        Raises:
+            ModelUnavailable: The module cannot be imported, or says something else.
+        """
+        self._check_available()
+        try:
+            style = getattr(import_module(self._entry.module), "PROMPT_STYLE", "natural")
+            if style not in STYLES:
+                raise ValueError(
+                    f"PROMPT_STYLE of {self._entry.module} must be one of {', '.join(STYLES)}, "
+                    f"got {style!r}; correct it or leave it out for natural"
+                )
+        except Exception as error:  # the boundary to a model that may be anybody's
+            raise self._unavailable(error) from error
+        return "compact" if style == "compact" else "natural"
+
+    @cached_property
+    def code(self) -> str:
+        """Hash of the code that turns a canvas into a result: the loop, the model, and what they import.
+
+        Raises:
+            LookupError: The model's module cannot be found.
+        """
+        return import_closure_hash("decoders.loop.loop", self._entry.module)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether this is the model of exact marginals, whose results obey laws; it is cheap to load."""
+        return self.choice.reference == "ideal"
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._model is not None
+
+    def get(self) -> Denoiser:
+        """Return the model, loading it at the first call.
+
+        Raises:
+            ModelUnavailable: It cannot be loaded; later calls raise the same without trying again.
+        """
+        self._check_available()
+        if self._model is None:
+            if not self.is_exact:
+                gc.collect()  # an earlier load that failed may have left parts that refer to each other
+            try:
+                self._model = _loaded(registry.load(self._entry), self._request)
+            except Exception as error:  # the boundary to a loader that may be anybody's
+                raise self._unavailable(error) from error
+            from decoders.loop.batching import default_budget
+
+            self.budget = default_budget(self._model)
+            self.budget.max_rows = self._max_rows
+        return self._model
+
+    def close(self) -> None:
+        """Drop the network, so that the next model finds the memory free."""
+        close: Any = getattr(self._model, "close", None)
+        if close is not None:
+            close()
+        held = self._model is not None and not self.is_exact
+        self._model = None
+        if held:
+            gc.collect()
+
+    def _check_available(self) -> None:
+        if self._failure is not None:
+            raise ModelUnavailable(self._failure)
+
+    def _unavailable(self, error: BaseException) -> ModelUnavailable:
+        """Return the reason, remembered as text: the error itself would hold what was half loaded."""
+        self._failure = f"model {self.choice.text}: {type(error).__name__}: {error}"
+        return ModelUnavailable(self._failure)
+
+
+def _loaded(load: Callable[[ModelRequest], Denoiser | None], request: ModelRequest) -> Denoiser:
+    model = load(request)
+    if model is None:
+        raise TypeError(f"a model's load function must return the model, got None from {load!r}; return it")
+    return model

@@ -1,0 +1,60 @@
+"""What a result depends on, put together for every sample of a cell, and the key of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from decoders.fingerprint import import_closure_hash
+from pb_plugin.asking.models import ModelHandle
+from pb_plugin.asking.samples import Question, TaskData
+from pb_plugin.planning.cell import Cell
+from pb_plugin.planning.native import params_of
+from pb_plugin.records.record import Parts, decode_key_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One sample of one cell: the question, what its result depends on, and the key of that."""
+
+    question: Question
+    parts: Parts
+    decode_key: str
+
+
+def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Planned, ...]:
+    """Return every sample that *cell* asks for, with its key.
+
+    Raises:
+        ModelUnavailable: The checkpoint cannot be read.
+        NotApplicable: The task has no prompt that the model reads.
+        ValueError: The task's data cannot be read.
+    """
+    fixed = {
+        "data_source": data.source,
+        "data_checksum": data.checksum,
+        "task": data.spec.id,
+        "spec_version": data.spec.version,
+        "model": handle.name,
+        "model_fingerprint": handle.fingerprint,
+        "prompt_style": handle.prompt_style,
+        "dtype": handle.dtype,
+        "method": cell.method.name,
+        "method_params": params_of(cell.method),
+        "method_code": import_closure_hash(type(cell.method).__module__),
+        "k": cell.k,
+        "max_steps": None,
+        "block_length": None if cell.block_length == data.spec.canvas else cell.block_length,
+        "canvas": data.spec.canvas,
+        "temperature": cell.temperature,
+        "seed": cell.seed,
+        "cache": cell.cache,
+        "decode_code": handle.code,
+    }
+    return tuple(_plan_sample(fixed, question) for question in data.asked(handle.prompt_style))
+
+
+def _plan_sample(fixed: Mapping[str, Any], question: Question) -> Planned:
+    parts: Any = {**fixed, "sample_id": question.sample.id, "input_hash": question.input_hash}
+    return Planned(question=question, parts=parts, decode_key=decode_key_of(parts))

@@ -1,0 +1,154 @@
+"""A question becomes a row of the decode loop: prompt ids, template, answer set; and its ids become text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pb_plugin.asking.samples import NotApplicable, Question
+from pb_plugin.planning.cell import Cell
+from pb_plugin.records.record import Parts, Record, token_counts
+from task_specs.sample import Enumerated
+from task_specs.spec import TaskSpec
+
+if TYPE_CHECKING:
+    from decoders.protocols import Denoiser
+    from decoders.state import Decoded, Failed, Row, Setting
+
+
+def setting_of(cell: Cell) -> Setting:
+    """Return how the rows of *cell* are decoded."""
+    from decoders.state import Setting
+
+    return Setting(
+        method=cell.method,
+        k=cell.k,
+        block_length=cell.block_length,
+        temperature=cell.temperature,
+        cache=cell.cache,
+    )
+
+
+def lacking(model: Any, setting: Setting) -> str | None:
+    """Return what *model* lacks for *setting*, or None; a model that owns its loop lacks nothing."""
+    from decoders.loop.needs import check_offered
+    from decoders.state import NotSupported
+
+    if hasattr(model, "generate"):
+        return None
+    try:
+        check_offered(model, setting)
+    except NotSupported as error:
+        return f"not applicable: {error}"
+    return None
+
+
+def build_row(
+    key: int, question: Question, spec: TaskSpec, setting: Setting, seed: int, model: Denoiser, context: Any
+) -> Row:
+    """Return the row that asks *model* the question.
+
+    Raises:
+        ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer.
+    """
+    from decoders.state import Row
+    from decoders.theory.answer_sets import template_ids
+
+    sample = question.sample
+    name = f"{spec.id}/{sample.id}"
+    template = None
+    if spec.infilling:
+        assert sample.template is not None, f"{name} is an infilling sample without a template"
+        template = template_ids(
+            model.tokenizer,
+            sample.template,
+            mask_id=model.mask_id,
+            gen_length=spec.canvas,
+            eos_id=min(model.eos_ids),
+            sample=name,
+        )
+    elif not model.tokenizer.is_fallback and sample.example is not None:
+        n_tokens = len(model.tokenizer.encode(sample.example))
+        if n_tokens > spec.canvas:
+            raise ValueError(
+                f"canvas must hold an answer of {name}, got {spec.canvas} positions for {n_tokens} tokens "
+                f"under tokenizer {model.tokenizer.name}; give the task a longer one (--task TASK:canvas=N)"
+            )
+    return Row(
+        key=key,
+        prompt_ids=tuple(model.encode_prompt(question.messages)),
+        gen_length=spec.canvas,
+        setting=setting,
+        sample_id=name,
+        seed=seed,
+        template_ids=template,
+        context=context,
+    )
+
+
+def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
+    """Return the tokenised answer set of the question for a model that decodes from it, None for any other.
+
+    Raises:
+        NotApplicable: The sample has no reference answers.
+        ValueError: They do not fit the canvas, or the tokenizer cuts them in a way that has no closed form.
+    """
+    from decoders.theory.answer_sets import enumerated, permutations
+
+    if not getattr(model, "uses_answers", False):
+        return None
+    answers = question.sample.answers
+    name = f"{spec.id}/{question.sample.id}"
+    where = {"gen_length": spec.canvas, "eos_id": min(model.eos_ids)}
+    if answers is None:
+        raise NotApplicable(f"model {model.name} needs reference answers, and the data hold none for {name}")
+    if isinstance(answers, Enumerated):
+        return enumerated(model.tokenizer, answers.texts, answers.weights, sample=name, **where)
+    return permutations(
+        model.tokenizer,
+        answers.items,
+        opening=answers.opening,
+        separator=answers.separator,
+        closing=answers.closing,
+        exclude_input=answers.exclude_input,
+        sample=name,
+        **where,
+    )
+
+
+def record_of_row(parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:
+    """Return the record of a row that left the loop, not scored yet; a failed row keeps its error."""
+    from decoders.state import Failed
+
+    if isinstance(row, Failed):
+        return Record(parts=parts, error={"class": row.error.kind, "message": str(row.error)})
+    infilled = spec.infilling and row.commit_step is not None
+    masked = [step >= 0 for step in row.commit_step or ()] if infilled else None
+    counts = token_counts(row.ids, model.eos_ids, masked)
+    return Record(
+        parts=parts,
+        ids=row.ids,
+        text=output_text(row.ids, model, spec.text_rule),
+        nfe=row.nfe,
+        nfe_other=row.nfe_other,
+        nfe_kind=row.nfe_kind,
+        commit_step=row.commit_step,
+        remasks=row.remasks,
+        evaluated_positions=row.evaluated_positions,
+        canvas_tokens=counts.canvas,
+        to_eos_tokens=counts.to_eos,
+        content_tokens=counts.content,
+        finish_reason=row.finish_reason,
+    )
+
+
+def output_text(ids: Iterable[int], model: Denoiser, text_rule: str) -> str:
+    """Return the text of an output: up to the first end of text, or everything, special tokens dropped."""
+    kept: list[int] = []
+    for token in ids:
+        if token in model.eos_ids:
+            if text_rule == "first_eos":
+                break
+            continue
+        kept.append(token)
+    return model.tokenizer.decode(kept)

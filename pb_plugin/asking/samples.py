@@ -1,0 +1,189 @@
+"""The samples of the planned tasks, own or released, read once per task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from decoders.fingerprint import code_hash
+from pb_plugin.records.canonical import digest
+from task_specs.choose import choose
+from task_specs.load import data_checksum, load_samples
+from task_specs.prompt import PromptStyle, messages
+from task_specs.released import files as released
+from task_specs.sample import Sample
+from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer
+from task_specs.spec import OWN_IDS, TaskSpec
+from task_specs.vocabulary import vocabulary
+
+CHOICE_SEED = 0
+"""Seed of the fixed order from which ``--samples M`` takes the first M; no option, so that subsets nest."""
+
+
+_PERSON = re.compile(r'"([^"\\ ]+)( [^"\\ ]+)\\?"')
+
+
+def vocabulary_of(directory: Path | None) -> tuple[str, ...]:
+    """Return the text pieces that are one token each in a tokenizer of our own.
+
+    The names of our own lists; with released data also the names in theirs, whichever tasks are selected, as
+    the vocabulary is part of the key of a record.
+    """
+    pieces = dict.fromkeys(vocabulary())
+    if directory is not None:
+        for file in sorted(directory.glob("waiting_line*/*.jsonl")):
+            for match in _PERSON.finditer(file.read_text(encoding="utf-8", errors="replace")):
+                pieces |= dict.fromkeys(match.groups())
+    return tuple(pieces)
+
+
+class NotApplicable(ValueError):
+    """The model cannot answer this task, which is no fault: its items are skipped with the reason."""
+
+
+class ScorerFailed(RuntimeError):
+    """A scorer raised, or returned something else than scores: a failure of the sample, never a score."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A sample and what the model is asked.
+
+    ``input_hash`` is over the messages and the infilling template.
+    """
+
+    sample: Sample
+    messages: tuple[dict[str, str], ...]
+    input_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """A task of this run: its spec under the chosen data source, and the questions that were asked for.
+
+    Args:
+        planned: The spec as it is in the plan.
+        directory: A checkout of released data, or None.
+        n_samples: How many samples are asked for, or None for all.
+    """
+
+    planned: TaskSpec
+    directory: Path | None
+    n_samples: int | None
+
+    @cached_property
+    def spec(self) -> TaskSpec:
+        """The spec with the semantics of the data source."""
+        return (
+            self.planned if self.directory is None else released.released_spec(self.planned, self.directory)
+        )
+
+    @property
+    def source(self) -> str:
+        """``own``, ``released`` or ``user``."""
+        if self.directory is not None:
+            return "released"
+        return "own" if self.planned.base_id in OWN_IDS else "user"
+
+    @cached_property
+    def checksum(self) -> str:
+        """Checksum of the data behind the samples."""
+        if self.directory is not None:
+            return released.released_checksum(self.planned, self.directory)
+        return data_checksum(self.planned)
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples, in file order or, for a subset, in the fixed stratified order."""
+        if self.directory is not None:
+            found = released.load_released(self.planned, self.directory)
+        else:
+            found = load_samples(self.planned)
+        return tuple(choose(found, self.n_samples, CHOICE_SEED))
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """The samples with their natural prompts."""
+        ask: Any = messages if self.directory is None else released.released_messages
+        return tuple(_question(sample, ask(self.spec, sample)) for sample in self.samples)
+
+    @cached_property
+    def compact_questions(self) -> tuple[Question, ...]:
+        """The samples with their compact prompts.
+
+        Raises:
+            NotApplicable: The task has none.
+        """
+        if self.directory is not None or self.spec.prompt_compact is None:
+            what = "released data" if self.directory is not None else f"task {self.spec.id}"
+            raise NotApplicable(f"the model reads compact prompts only, and there are none for {what}")
+        return tuple(_question(sample, messages(self.spec, sample, "compact")) for sample in self.samples)
+
+    def asked(self, style: PromptStyle) -> tuple[Question, ...]:
+        """Return the questions as a model that reads prompts of *style* is asked them.
+
+        Raises:
+            NotApplicable: The task has no prompts of that style.
+        """
+        return self.questions if style == "natural" else self.compact_questions
+
+    @cached_property
+    def score_key(self) -> str:
+        """Scorer, its version and the text rule: scores of different keys never mix.
+
+        The version of a scorer outside this project is the hash of its module's source.
+
+        Raises:
+            LookupError: The scorer cannot be found.
+        """
+        _ = self.scorer
+        scorer = self.spec.scorer
+        version = SCORER_VERSIONS.get(scorer) or code_hash(scorer.partition(":")[0])[:12]
+        return f"{scorer}@{version}/{self.spec.text_rule}"
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The scorer of the task.
+
+        Raises:
+            LookupError: It cannot be found.
+            ValueError: It cannot be called.
+        """
+        try:
+            return resolve_scorer(self.spec.scorer)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+    def answer(self, text: str) -> str:
+        """Return the part of an output that is scored."""
+        return answer_text(text, self.spec.answer_marker)
+
+    def scored(self, text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
+        """Return the scores of the output *text*, as plain numbers.
+
+        Args:
+            text: The whole output.
+            sample: What was asked.
+            measured: What the tools in ``spec.needs`` returned for `answer` of the text.
+
+        Raises:
+            ScorerFailed: The scorer raised, or did not return scores.
+        """
+        name = self.spec.scorer
+        try:
+            found = self.scorer(self.answer(text), sample, measured)
+        except Exception as error:  # the boundary to a scorer that may be anybody's
+            raise ScorerFailed(f"scorer {name} raised {type(error).__name__}: {error}") from error
+        if not isinstance(found, Scored):
+            raise ScorerFailed(f"scorer {name} must return Scored, got {found!r}; wrap the values in one")
+        values = {score: None if value is None else float(value) for score, value in found.values.items()}
+        return Scored(values=values, reasons=found.reasons)
+
+
+def _question(sample: Sample, chat: Sequence[dict[str, str]]) -> Question:
+    input_hash = digest({"messages": list(chat), "template": sample.template})
+    return Question(sample=sample, messages=tuple(chat), input_hash=input_hash)

@@ -1,0 +1,116 @@
+"""``pb train-tiny``: train the shipped model again, with progress, and say how good it became."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pb_plugin.running.progress import Line
+
+if TYPE_CHECKING:
+    from tiny_training.train import Progress
+
+COMPILERS = ("g++", "clang++", "c++")
+CARD = "card.json"
+"""Beside the checkpoint: how it was trained and how good it is."""
+
+
+def train_tiny(
+    folder: Path, *, seed: int, steps: int | None, threads: int | None, compiled: bool, out: TextIO
+) -> dict[str, Any]:
+    """Train in *folder*, measure the result, and return the facts, which are also written to `CARD`.
+
+    Args:
+        folder: Where the checkpoint goes; a training that was stopped there goes on.
+        seed: Of weights and data.
+        steps: How many, or None for those of the shipped model.
+        threads: CPU threads; None is one for each core, at most 2.
+        compiled: Whether to compile the network where there is a C++ compiler.
+        out: Where progress is told.
+
+    Raises:
+        ValueError: A value breaks its rule, or *folder* holds something else.
+    """
+    from decoders.loading.checkpoint import need_packages
+
+    need_packages("transformers", "safetensors")
+    from tiny_training.checkpoint import read_standing
+    from tiny_training.evaluate import evaluate
+    from tiny_training.train import Recipe, train
+
+    recipe = Recipe(seed=seed) if steps is None else Recipe(seed=seed, steps=steps)
+    threads = threads or min(2, os.cpu_count() or 1)
+    compiler = next((name for name in COMPILERS if shutil.which(name)), None) if compiled else None
+    begun = read_standing(folder)
+    way = f"compiled by {compiler}" if compiler else "not compiled, which takes about 1.6 times as long"
+    start = f"from step {begun.step:,}" if begun is not None else "from the start"
+    print(
+        f"training in {folder} {start} on {threads} thread{'s' * (threads > 1)}, {way}", file=out, flush=True
+    )
+    line = Line(out, live=out.isatty())
+    try:
+        standing = train(
+            folder,
+            recipe,
+            threads=threads,
+            compiled=compiler is not None,
+            tell=lambda progress: line.tell(partial(progress_text, progress)),
+        )
+    except KeyboardInterrupt:
+        print(
+            "\nstopped; the same command goes on where it last saved, at most 30 s and 50 steps ago", file=out
+        )
+        raise
+    line.end()
+    print("measuring one token per step on the frozen samples", file=out, flush=True)
+    accuracy = evaluate(folder, lambda task, score: print(f"  {task:16} {score:.1%}", file=out, flush=True))
+    card = {
+        "recipe": asdict(recipe),
+        "minutes": round(standing.seconds / 60, 1),
+        "threads": threads,
+        "compiled": compiler is not None,
+        "torch": version("torch"),
+        "parameters": _parameters(folder),
+        "accuracy": {task: round(score, 4) for task, score in accuracy.items()},
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return {"folder": str(folder), **card}
+
+
+def training_lines(data: Mapping[str, Any]) -> list[str]:
+    """Return for people what was trained, and how to use it."""
+    accuracy = data["accuracy"]
+    mean = sum(accuracy.values()) / len(accuracy)
+    return [
+        f"{data['parameters']:,} parameters, {data['recipe']['steps']:,} steps of seed "
+        f"{data['recipe']['seed']} in {data['minutes']} minutes",
+        f"{mean:.1%} of the frozen samples are right, one token per step",
+        f"use it with: pytest bench_tests --model tiny={data['folder']}",
+    ]
+
+
+def _parameters(folder: Path) -> int:
+    import math
+
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 (not a mapping)
+    return sum(map(math.prod, shapes))
+
+
+def progress_text(progress: Progress) -> str:
+    """Return step, loss (mean over the tasks), minutes so far and minutes left."""
+    losses = [value for name, value in progress.losses.items() if name != "step"]
+    return (
+        f"step {progress.step:,}/{progress.steps:,} ({progress.step / progress.steps:.0%}), "
+        f"loss {sum(losses) / len(losses):.3f}, {progress.seconds / 60:.1f} min, "
+        f"{progress.left / 60:.1f} min left"
+    )

@@ -1,0 +1,1 @@
+"""What makes a run red: gates on the numbers of its summary."""

@@ -1,0 +1,67 @@
+"""`native`: the only unmasking name of a model that owns its loop; its parameters are the model's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pb_plugin.planning.methods import MethodVariant
+from pb_plugin.planning.option_grammar import MethodChoice, expand
+
+if TYPE_CHECKING:
+    from decoders.state import StepUpdate, StepView
+
+NAME = "native"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Native:
+    """Stands where an unmasking method stands for a denoiser; no loop of ours ever calls it.
+
+    Args:
+        values: The model's parameters that were given, by name.
+    """
+
+    name: ClassVar[str] = NAME
+    family: ClassVar[str] = "adaptive"
+    takes_k: ClassVar[bool] = False
+    sweep: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    needs: ClassVar[frozenset[str]] = frozenset()
+    may_remask: ClassVar[bool] = False
+    may_idle: ClassVar[bool] = False
+
+    values: tuple[tuple[str, Any], ...] = ()
+
+    def init(self, view: StepView) -> None:
+        """Never called."""
+
+    def step(self, view: StepView, memory: None) -> tuple[StepUpdate, None]:
+        """Never called."""
+        raise AssertionError("a model that owns its loop is not stepped")
+
+
+def native_variants(choices: Sequence[MethodChoice]) -> list[MethodVariant]:
+    """Return the variants that ``--unmasking native[:key=v1,v2;...]`` asks for, or one without parameters."""
+    grids = [choice.grid for choice in choices if choice.reference == NAME] or [()]
+    variants = []
+    for pairs in (pairs for grid in grids for pairs in expand(grid)):
+        values = tuple((name, _number(text)) for name, text in pairs)
+        variants.append(MethodVariant(method=Native(values=values), params=values))
+    return variants
+
+
+def params_of(method: Any) -> dict[str, Any]:
+    """Return all parameters of a method as plain data."""
+    return dict(method.values) if isinstance(method, Native) else asdict(method)
+
+
+def _number(text: str) -> int | float | bool | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

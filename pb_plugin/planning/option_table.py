@@ -1,0 +1,215 @@
+"""The table of every option: name, type, help, and how its text becomes a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from decoders.loading.allowed_code import allowed_text
+from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int
+
+Kind = Literal["items", "lines", "int", "path", "flag", "text"]
+"""items: repeatable and comma-separated; lines: repeatable, each use one value; flag: given or not."""
+
+
+def not_empty(text: str, *, name: str) -> str:
+    """Return *text* without blanks around it.
+
+    Raises:
+        ValueError: Nothing is left.
+    """
+    if not text.strip():
+        raise ValueError(f"{name} must be not empty, got {text!r}; leave the option out for its default")
+    return text.strip()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptionRow:
+    """One row of the table.
+
+    Args:
+        field: The field of `Options`.
+        is_selector: Selectors have plain names (``--model``), everything else is ``--pb-*``.
+        kind: How it is written.
+        help: One or two sentences for ``--help``, with the default.
+        metavar: Placeholder in the help.
+        choices: The only values allowed.
+        parse: Turns one text into its value, or raises ValueError with the ``name`` it is given.
+    """
+
+    field: str
+    kind: Kind
+    help: str
+    is_selector: bool = False
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    parse: Callable[..., Any] = not_empty
+
+    @property
+    def flag(self) -> str:
+        """The command-line option."""
+        return ("--" if self.is_selector else "--pb-") + self.field.replace("_", "-")
+
+    @property
+    def ini(self) -> str:
+        """The configuration key that says the same; the command line wins over it."""
+        return f"pb_{self.field}"
+
+
+TABLE: tuple[OptionRow, ...] = (
+    OptionRow(
+        field="model",
+        is_selector=True,
+        kind="items",
+        metavar="MODEL",
+        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute; repeatable, names may "
+        "be separated by commas. Default: ideal, the exact reference that needs no weights; ideal=DIR "
+        "takes the tokenizer in DIR.",
+    ),
+    OptionRow(
+        field="task",
+        is_selector=True,
+        kind="items",
+        metavar="TASK",
+        help="Task: NAME[:PARAMS] (shuffle:n=15), a .yaml file or package.module:attribute. Default: the "
+        "tasks of the benchmark; list_ops run only when named here.",
+    ),
+    OptionRow(
+        field="unmasking",
+        is_selector=True,
+        kind="items",
+        metavar="METHOD",
+        help="Unmasking method: NAME[:PARAMS] or package.module:attribute[:PARAMS], PARAMS = key=v1,v2;key=v."
+        " Default: random, left_to_right, confidence, threshold. (pytest's -k matches substrings: -k random "
+        "also selects the task insert_random, --unmasking random does not.)",
+    ),
+    OptionRow(
+        field="k",
+        is_selector=True,
+        kind="items",
+        metavar="K",
+        parse=partial(parse_int, minimum=1),
+        help="Tokens per step of the methods that have k. Default: 1,2,4,8,16,32.",
+    ),
+    OptionRow(
+        field="block_length",
+        is_selector=True,
+        kind="items",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="Positions decoded before the next ones may start; divides the canvas. Default: the canvas.",
+    ),
+    OptionRow(
+        field="samples",
+        is_selector=True,
+        kind="int",
+        metavar="M",
+        parse=partial(parse_int, minimum=1),
+        help="Samples per task: the first M of a fixed stratified order. Default: all.",
+    ),
+    OptionRow(
+        field="seed",
+        is_selector=True,
+        kind="int",
+        metavar="SEED",
+        parse=partial(parse_int, minimum=0),
+        help="Seed of every random draw. Default: 0.",
+    ),
+    OptionRow(
+        field="temperature",
+        kind="items",
+        metavar="T",
+        parse=partial(parse_float, low=0.0),
+        help="Sampling temperature, 0 is greedy; several give several curves. Default: 0.",
+    ),
+    OptionRow(
+        field="cache",
+        kind="text",
+        metavar="CACHE",
+        choices=("none", "prefix", "dual", "block"),
+        help="Reuse keys and values: inside a block, prefix recomputes from the block on, dual the block "
+        "only; block, for models with trained blocks, computes finished blocks once and is exact. "
+        "Default: none.",
+    ),
+    OptionRow(
+        field="store",
+        kind="path",
+        metavar="DIR",
+        help="Where records are kept and reused from. Default: .pb under the root directory.",
+    ),
+    OptionRow(field="fresh", kind="flag", help="Decode everything again instead of reusing stored records."),
+    OptionRow(
+        field="data",
+        kind="path",
+        metavar="DIR",
+        help="A checkout of the released ParallelBench files. Default: the project's own data.",
+    ),
+    OptionRow(
+        field="gate",
+        kind="lines",
+        metavar="GATE",
+        help='A condition that decides the exit code, such as "PB80>=4"; repeatable.',
+    ),
+    OptionRow(
+        field="floor",
+        kind="lines",
+        metavar="TASK=ACCURACY",
+        parse=parse_floor,
+        help="Items of TASK fail below this accuracy (copy=0.9); repeatable.",
+    ),
+    OptionRow(
+        field="grammar",
+        kind="text",
+        metavar="WHAT",
+        help="LanguageTool for the text tasks: http://HOST:PORT, a folder, download, later (decode now, score"
+        " with pb rescore) or none. Default: auto, what PB_LANGUAGETOOL names or was downloaded before.",
+    ),
+    OptionRow(
+        field="bertscore",
+        kind="text",
+        metavar="ENCODER",
+        help="Encoder of BERTScore: roberta-large (fetched from the hub) or FOLDER@LAYER. Default: none.",
+    ),
+    OptionRow(
+        field="batch",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="Most rows in one forward; 1 removes float differences of batch shapes. Default: by memory.",
+    ),
+    OptionRow(
+        field="sweep",
+        kind="text",
+        metavar="HOW",
+        choices=("group", "isolated"),
+        help="group: decode all settings of a task together; isolated: item by item. Default: group.",
+    ),
+    OptionRow(
+        field="timing",
+        kind="flag",
+        help="Measure tokens per second: isolated, warm, synchronised, through pytest-benchmark.",
+    ),
+    OptionRow(
+        field="dtype",
+        kind="text",
+        metavar="DTYPE",
+        choices=("float32", "bfloat16"),
+        help="Number type of the model's weights. Default: what the model family asks for.",
+    ),
+    OptionRow(
+        field="device",
+        kind="text",
+        metavar="DEVICE",
+        help="Torch device (cpu, cuda, cuda:1). Default: the best one present.",
+    ),
+    OptionRow(
+        field="allow_remote_code",
+        kind="lines",
+        metavar="REPO@REVISION",
+        parse=allowed_text,
+        help="Run a checkpoint's own code for --model remote=REPO: OWNER/NAME@COMMIT, or FOLDER@HASH with the"
+        " sha256 of its code; repeatable. Read the code first: it can do whatever you can.",
+    ),
+)

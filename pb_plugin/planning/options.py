@@ -1,0 +1,125 @@
+"""Every option of the plugin in one table, and the functions that add them to pytest and read them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pb_plugin.planning.option_grammar import split_values
+from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["DEFAULT_UNMASKING", "TABLE", "OptionRow", "Options", "add_options", "read_options", "read_value"]
+
+INI_TYPE: Mapping[Kind, Any] = {
+    "items": "args",
+    "lines": "linelist",
+    "int": "int",
+    "path": "string",
+    "flag": "bool",
+    "text": "string",
+}
+
+
+def _one_of(choices: tuple[str, ...], text: str, *, name: str) -> str:
+    if choices and text not in choices:
+        raise ValueError(
+            f"{name} must be one of {', '.join(choices)}, got {text!r}; leave it out for its default"
+        )
+    return text
+
+
+DEFAULT_UNMASKING = ("random", "left_to_right", "confidence", "threshold")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What the user asked for; empty and None mean the default named in the table's help."""
+
+    model: tuple[str, ...] = ("ideal",)
+    task: tuple[str, ...] = ()
+    unmasking: tuple[str, ...] = DEFAULT_UNMASKING
+    k: tuple[int, ...] = ()
+    block_length: tuple[int, ...] = ()
+    samples: int | None = None
+    seed: int = 0
+    temperature: tuple[float, ...] = (0.0,)
+    cache: str = "none"
+    store: Path = Path(".pb")
+    fresh: bool = False
+    data: Path | None = None
+    gate: tuple[str, ...] = ()
+    floor: tuple[tuple[str, float], ...] = ()
+    grammar: str = "auto"
+    bertscore: str | None = None
+    batch: int | None = None
+    sweep: str = "group"
+    timing: bool = False
+    dtype: str | None = None
+    device: str | None = None
+    allow_remote_code: tuple[str, ...] = ()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add every option, and its configuration key, to pytest."""
+    group = parser.getgroup("parallelbench", "ParallelBench: quality against parallelism of diffusion LMs")
+    for row in TABLE:
+        attributes: dict[str, Any] = {"dest": f"pb_{row.field}", "default": None, "help": row.help}
+        if row.kind == "flag":
+            attributes["action"] = "store_true"
+        else:
+            attributes["action"] = "append" if row.kind in {"items", "lines"} else "store"
+            attributes["metavar"] = row.metavar
+        group.addoption(row.flag, **attributes)
+        parser.addini(row.ini, f"The same as {row.flag}: {row.help}", type=INI_TYPE[row.kind], default=None)
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Return what was asked for: the command line, else the configuration file, else the default.
+
+    Paths are relative to the current directory, in a configuration file to its folder.
+
+    Raises:
+        ValueError: A value breaks its rule; the message names option, rule, value and cure.
+    """
+    ini_folder = config.inipath.parent if config.inipath is not None else config.rootpath
+    fields: dict[str, Any] = {"store": config.rootpath / ".pb"}
+    for row in TABLE:
+        written, name, folder = config.getoption(f"pb_{row.field}"), row.flag, config.invocation_params.dir
+        if written is None:
+            written, name, folder = config.getini(row.ini), row.ini, ini_folder
+        if written is not None and written != []:
+            fields[row.field] = read_value(row, written, name=name, folder=folder)
+    return Options(**fields)
+
+
+def read_value(row: OptionRow, written: Any, *, name: str, folder: Path) -> Any:
+    """Return the checked value of one option.
+
+    Args:
+        row: Its row in the table.
+        written: Text, a list of texts, or the number or truth value a configuration file holds.
+        name: How the user gave it, for messages.
+        folder: What a relative path is relative to.
+
+    Raises:
+        ValueError: The value breaks the row's rule.
+    """
+    match row.kind:
+        case "flag":
+            return bool(written)
+        case "int":
+            return row.parse(str(written), name=name)
+        case "path":
+            return Path(os.path.normpath(folder / Path(not_empty(written, name=name)).expanduser()))
+        case "text":
+            return _one_of(row.choices, not_empty(written, name=name), name=name)
+        case "lines":
+            return tuple(row.parse(line, name=name) for line in written)
+        case "items":
+            return tuple(row.parse(item, name=name) for item in split_values(written, name=name))

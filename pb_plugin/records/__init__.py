@@ -1,0 +1,1 @@
+"""Records on disk: one line of JSON per decoded sample."""

@@ -1,0 +1,298 @@
+"""One decoded sample as plain data: its parts, two keys, result, scores, and its one line of JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, NamedTuple, TypedDict
+
+from pb_plugin.records.canonical import canonical_json, digest
+from task_specs.prompt import PromptStyle
+
+SCHEMA = 2
+"""Raised whenever the meaning of a field moves; part of ``decode_key``."""
+
+ERROR_CLASSES = ("oom", "timeout", "worker_crash", "model_error", "method_error", "scorer_error")
+NFE_KINDS = ("exact", "snapshots", "cap", "unknown")
+
+
+class Parts(TypedDict):
+    """Everything a decoded result depends on, as plain JSON values.
+
+    ``data_source`` is own, released or user; ``data_checksum`` belongs to the task's data file;
+    ``method_params`` are all parameters of the method; ``method_code`` and ``decode_code`` are code hashes;
+    ``model`` is the name and ``model_fingerprint`` its revision or checkpoint hash; ``prompt_style`` is the
+    kind of prompt it reads (`task_specs.prompt`).
+    """
+
+    data_source: str
+    data_checksum: str
+    task: str
+    spec_version: int | str
+    sample_id: str
+    input_hash: str
+    model: str
+    model_fingerprint: str
+    prompt_style: PromptStyle
+    dtype: str
+    method: str
+    method_params: Mapping[str, Any]
+    method_code: str
+    k: int | None
+    max_steps: int | None
+    block_length: int | None
+    canvas: int
+    temperature: float
+    seed: int
+    cache: str
+    decode_code: str
+
+
+DECODE_PARTS = tuple(sorted(Parts.__annotations__))
+"""What ``decode_key`` hashes, beside the schema: every part."""
+
+PAIR_PARTS = tuple(sorted(set(DECODE_PARTS) - {"model_fingerprint", "dtype", "method_code", "decode_code"}))
+"""What ``pair_key`` hashes: what was asked for, without the code and weights that answered."""
+
+
+class TokenCounts(NamedTuple):
+    """The three counts of one output (see `token_counts`)."""
+
+    canvas: int
+    to_eos: int
+    content: int
+
+
+def token_counts(
+    ids: Sequence[int],
+    eos_ids: Collection[int],
+    masked: Sequence[bool] | None = None,
+    *,
+    pad_ids: Collection[int] = (),
+) -> TokenCounts:
+    """Return how many generated positions an output has, by each of the three definitions.
+
+    Args:
+        ids: Ids of the generated region.
+        eos_ids: Ids that end an answer (EOS, end of turn); they also pad what follows.
+        masked: For infilling, True where a position started masked; only those count. None: all of them.
+        pad_ids: Further ids that are never content.
+
+    Returns:
+        canvas: every generated position; to_eos: up to and including the first EOS (without one: canvas);
+        content: before the first EOS, without pads.
+    """
+    if masked is not None and len(masked) != len(ids):
+        raise ValueError(
+            f"masked must have one entry per id ({len(ids)}), got {len(masked)}; "
+            "cut both to the generated region"
+        )
+    generated = [True] * len(ids) if masked is None else list(masked)
+    first_eos = next((position for position, token in enumerate(ids) if token in eos_ids), len(ids))
+    content = sum(
+        started and token not in pad_ids
+        for token, started in zip(ids[:first_eos], generated[:first_eos], strict=True)
+    )
+    return TokenCounts(sum(generated), sum(generated[: first_eos + 1]), content)
+
+
+def decode_key_of(parts: Parts) -> str:
+    """Return the key of a result that may not be there yet: sha256 of every part and the schema."""
+    return digest({"schema": SCHEMA, **parts})
+
+
+def _reject_constant(name: str) -> float:
+    raise ValueError(f"a stored number must be finite, got {name}; the line was not written by this suite")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The result of one sample under one setting; the only source of every number shown.
+
+    A failed sample has ``error`` set and no scores; its other fields may keep their defaults.
+
+    Args:
+        parts: What the result depends on; see `Parts`.
+        ids: Generated ids.
+        text: Their text by the text rule of the task.
+        nfe: Forwards after which a token could be committed; None iff ``nfe_kind`` is unknown.
+        nfe_other: Prefill, store and helper passes.
+        nfe_kind: One of `NFE_KINDS`.
+        commit_step: Per position the 0-based forward of its final commit (-1: fixed by a template), or None.
+        remasks: How often a visible position was masked again.
+        evaluated_positions: Canvas positions computed for this sample, or None.
+        canvas_tokens: See `token_counts`; so are ``to_eos_tokens`` and ``content_tokens``.
+        finish_reason: How the decoding ended.
+        scores: Score by name in [0, 1], or None with a reason.
+        score_reasons: Why, for every score that is None and for no other.
+        score_key: Scorer, its version, text rule and tool versions.
+        error: ``{"class": ..., "message": ...}`` of a failed sample.
+        schema: Always `SCHEMA`.
+    """
+
+    parts: Parts
+    ids: tuple[int, ...] = ()
+    text: str = ""
+    nfe: int | None = None
+    nfe_other: int = 0
+    nfe_kind: str = "exact"
+    commit_step: tuple[int, ...] | None = None
+    remasks: int = 0
+    evaluated_positions: int | None = None
+    canvas_tokens: int | None = None
+    to_eos_tokens: int | None = None
+    content_tokens: int | None = None
+    finish_reason: str = "complete"
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    score_reasons: Mapping[str, str] = field(default_factory=dict)
+    score_key: str = ""
+    error: Mapping[str, str] | None = None
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if set(self.parts) != set(DECODE_PARTS):
+            missing, unknown = set(DECODE_PARTS) - set(self.parts), set(self.parts) - set(DECODE_PARTS)
+            raise ValueError(
+                f"parts must be exactly {', '.join(DECODE_PARTS)}; got missing {sorted(missing)} and unknown "
+                f"{sorted(unknown)}; give each, None where it does not apply"
+            )
+        if self.schema != SCHEMA:
+            raise ValueError(f"schema must be {SCHEMA}, got {self.schema!r}; decode the sample again")
+        if self.error is not None:
+            _check_error(self.error, self.scores)
+        else:
+            _check_result(self)
+        _check_scores(self.scores, self.score_reasons)
+
+    @cached_property
+    def decode_key(self) -> str:
+        """What is decoded once: sha256 of every part and the schema."""
+        return decode_key_of(self.parts)
+
+    @cached_property
+    def pair_key(self) -> str:
+        """What a baseline is joined on: sha256 of the parts that say what was asked for."""
+        values: Mapping[str, Any] = self.parts
+        return digest({name: values[name] for name in PAIR_PARTS})
+
+    @property
+    def failed(self) -> bool:
+        """Whether the sample has no result."""
+        return self.error is not None
+
+    def differences(self, other: Record) -> tuple[str, ...]:
+        """Return which of ids, nfe and commit_step differ; equal ``decode_key`` should leave none."""
+        return tuple(
+            name for name in ("ids", "nfe", "commit_step") if getattr(self, name) != getattr(other, name)
+        )
+
+    def to_json(self) -> str:
+        """Return the record as one line of ASCII JSON without the newline; equal records give equal bytes."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return canonical_json({**values, "decode_key": self.decode_key, "pair_key": self.pair_key})
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Record:
+        """Return the record that `to_json` wrote.
+
+        Raises:
+            ValueError: The line is no JSON, no record of this schema, or its keys do not fit its parts.
+        """
+        return cls.from_plain(parse_line(line))
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Record:
+        """Return the record of a parsed line; see `from_json`.
+
+        A written line is canonical, so its parts are hashed as they are. The pair key is not looked at: it is
+        computed from the parts where it is needed.
+        """
+        names = _FIELDS
+        expected = names | {"decode_key", "pair_key"}
+        if values.keys() != expected:
+            raise ValueError(
+                f"a record must have exactly its {len(expected)} fields, got missing "
+                f"{sorted(expected - set(values))} and unknown {sorted(set(values) - expected)}; "
+                "it was not written by this suite"
+            )
+        steps = values["commit_step"]
+        plain = {name: values[name] for name in names}
+        plain |= {"ids": tuple(values["ids"]), "commit_step": None if steps is None else tuple(steps)}
+        record = cls(**plain)
+        text = json.dumps({"schema": SCHEMA, **record.parts}, sort_keys=True, separators=(",", ":"))
+        key = hashlib.sha256(text.encode("ascii")).hexdigest()
+        if key != values["decode_key"]:
+            raise ValueError(
+                f"decode_key must be the hash of the parts, got {values['decode_key']!r}; the line was edited"
+            )
+        record.__dict__["decode_key"] = key  # what the cached property would compute again
+        return record
+
+
+_FIELDS = frozenset(item.name for item in fields(Record))
+
+
+def parse_line(line: str | bytes) -> Mapping[str, Any]:
+    """Return the JSON object of one line.
+
+    Raises:
+        ValueError: It is no JSON object, or holds NaN or Infinity.
+    """
+    values = json.loads(line, parse_constant=_reject_constant)
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"a record must be a JSON object, got {values!r}; the line was not written by this suite"
+        )
+    return values
+
+
+def _check_error(error: Mapping[str, str], scores: Mapping[str, float | None]) -> None:
+    if set(error) != {"class", "message"} or error["class"] not in ERROR_CLASSES:
+        raise ValueError(
+            f"error must hold message and a class of {', '.join(ERROR_CLASSES)}, got {dict(error)!r}; "
+            "name what failed"
+        )
+    if scores:
+        raise ValueError(
+            f"scores must be empty for a failed sample, got {dict(scores)!r}; a failure has no score"
+        )
+
+
+def _check_result(record: Record) -> None:
+    counts = (record.content_tokens, record.to_eos_tokens, record.canvas_tokens)
+    if None in counts or not 0 <= counts[0] <= counts[1] <= counts[2]:  # type: ignore[operator]
+        raise ValueError(
+            f"token counts must satisfy 0 <= content <= to_eos <= canvas, got {counts!r}; "
+            "take them from token_counts"
+        )
+    if record.nfe_kind not in NFE_KINDS:
+        raise ValueError(
+            f"nfe_kind must be one of {', '.join(NFE_KINDS)}, got {record.nfe_kind!r}; say how it was counted"
+        )
+    if (record.nfe is None) != (record.nfe_kind == "unknown") or (record.nfe is not None and record.nfe < 1):
+        raise ValueError(
+            f"nfe must be at least 1, or None with nfe_kind 'unknown', got {record.nfe!r} with "
+            f"{record.nfe_kind!r}; never invent it"
+        )
+    if record.commit_step is not None and len(record.commit_step) != len(record.ids):
+        raise ValueError(
+            f"commit_step must have one entry per id ({len(record.ids)}), got {len(record.commit_step)}; "
+            "use -1 where a template fixed the position"
+        )
+
+
+def _check_scores(scores: Mapping[str, float | None], reasons: Mapping[str, str]) -> None:
+    for name, value in scores.items():
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise ValueError(
+                f"score {name!r} must be in [0, 1] or None, got {value!r}; scale it in the scorer"
+            )
+    unscored = {name for name, value in scores.items() if value is None}
+    if unscored != set(reasons):
+        raise ValueError(
+            f"score_reasons must name exactly the scores that are None, got {sorted(reasons)} for "
+            f"{sorted(unscored)}; give one reason each"
+        )

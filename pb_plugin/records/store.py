@@ -1,0 +1,298 @@
+"""The append-only store of records: one JSONL file per process, one write per record, read as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from pb_plugin.records.record import SCHEMA, Record, parse_line
+
+_WORKER = re.compile(r"[A-Za-z0-9_.]+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredRecord:
+    """A record and where it stands."""
+
+    file: Path
+    line: int
+    record: Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkippedLine:
+    """A line that is no record for us: ``torn`` (cut off by a kill) or of another ``schema``."""
+
+    file: Path
+    line: int
+    why: Literal["torn", "schema"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conflict:
+    """Two results of one ``decode_key`` that are not equal; both stay in the store."""
+
+    decode_key: str
+    file_a: Path
+    file_b: Path
+    differs: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """One line that names both files and what to do."""
+        return (
+            f"{self.file_a} and {self.file_b} hold different {', '.join(self.differs)} for decode_key "
+            f"{self.decode_key}; something that is no part of the key changed the result: "
+            "decode again with --pb-fresh in an empty store"
+        )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Entry:
+    """The first result of a decode_key, its latest scores, and its latest scores by score_key."""
+
+    first: StoredRecord
+    latest: Record
+    by_score_key: dict[str, Record] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreIndex:
+    """What a store holds, by ``decode_key``.
+
+    A result is decoded once: of equal results the first counts, and scores (with the text they belong to)
+    come from the latest line of the asked ``score_key``. A failed record is never a result; a success wins
+    over it, whichever came first.
+
+    Args:
+        failed: The latest failure of every key that has no result.
+        conflicts: Keys with results that are not equal; their cell must fail.
+        n_lines: Records read.
+        n_other_schema: Lines of other schemas, skipped.
+        torn_files: Files whose last line was cut off by a kill, skipped.
+    """
+
+    failed: Mapping[str, Record]
+    conflicts: Mapping[str, Conflict]
+    n_lines: int
+    n_other_schema: int
+    torn_files: tuple[Path, ...]
+    _entries: Mapping[str, _Entry] = field(repr=False)
+    _unscorable: Mapping[tuple[str, str], Record] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, decode_key: str) -> bool:
+        return decode_key in self._entries
+
+    def get(self, decode_key: str, score_key: str | None = None) -> Record | None:
+        """Return the stored result, or None.
+
+        Args:
+            decode_key: What was decoded.
+            score_key: Which scores to take; None takes the latest. A result without scores of this key gives
+                None: it is decoded and only has to be scored.
+        """
+        entry = self._entries.get(decode_key)
+        if entry is None:
+            return None
+        return entry.latest if score_key is None else entry.by_score_key.get(score_key)
+
+    def find(self, decode_key: str, score_key: str) -> Record | None:
+        """Return the result scored as asked, or why that failed, else as scored last, else its failure.
+
+        Results in conflict are no result.
+        """
+        if decode_key in self.conflicts:
+            return None
+        found = self.get(decode_key, score_key) or self._unscorable.get((decode_key, score_key))
+        return found or self.get(decode_key) or self.failed.get(decode_key)
+
+    def records(self) -> Iterator[Record]:
+        """Yield every result once, with its latest scores, sorted by ``decode_key``."""
+        return (self._entries[key].latest for key in sorted(self._entries))
+
+
+class Store:
+    """A directory of record files; this process appends to a file of its own, made at its first write.
+
+    Args:
+        directory: Where the files are; need not exist.
+        worker: Name of the writing process in its file's name (``main``, ``gw3``).
+        now: Seconds since the epoch, for the file's name.
+
+    Raises:
+        ValueError: *directory* is a file, or *worker* does not fit into a file name.
+    """
+
+    def __init__(
+        self, directory: str | Path, *, worker: str = "main", now: Callable[[], float] = time.time
+    ) -> None:
+        self.directory = Path(directory)
+        if self.directory.exists() and not self.directory.is_dir():
+            raise ValueError(
+                f"store must be a directory, got the file {str(directory)!r}; "
+                "name a directory with --pb-store"
+            )
+        if not _WORKER.fullmatch(worker):
+            raise ValueError(f"worker must be letters, digits, _ and ., got {worker!r}; use main or gw0")
+        self._worker = worker
+        self._now = now
+        self._descriptor: int | None = None
+        self._path: Path | None = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def prepare(self) -> None:
+        """Make the directory, ignored by git, and check that it can be written; call it before decoding.
+
+        Raises:
+            ValueError: It can not be made or written.
+        """
+        try:
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
+            made = not self.directory.exists()
+            self.directory.mkdir(exist_ok=True)
+            if made:
+                (self.directory / ".gitignore").write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            raise self._not_writable(error.strerror) from error
+        if not os.access(self.directory, os.W_OK | os.X_OK):
+            raise self._not_writable("no permission")
+
+    def append(self, record: Record) -> None:
+        """Write *record* with one system call, so that a kill costs at most this line.
+
+        Raises:
+            ValueError: The directory can not be written.
+            OSError: The disk did not take the whole line; the next record starts a new file.
+        """
+        if self._descriptor is None:
+            self._descriptor = self._open()
+        line = record.to_json().encode("ascii") + b"\n"
+        try:
+            written = os.write(self._descriptor, line)
+        except OSError as error:
+            self.close()
+            raise self._disk_error(error.strerror) from error
+        if written != len(line):
+            self.close()
+            raise self._disk_error(f"{written} of {len(line)} bytes were taken")
+
+    def close(self) -> None:
+        """Close this process's file; a later `append` starts another."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def read(self) -> Iterator[StoredRecord]:
+        """Yield every record of this schema, by file name, then line.
+
+        Raises:
+            ValueError: A line other than a torn last one is no record; names file, line, problem and cure.
+        """
+        return (line for line in self.scan() if isinstance(line, StoredRecord))
+
+    def scan(self) -> Iterator[StoredRecord | SkippedLine]:
+        """Yield what `read` yields and, in their place, the lines it skips."""
+        for file in sorted(self.directory.glob("*.jsonl")):
+            with file.open("rb") as lines:
+                for number, line in enumerate(lines, start=1):
+                    yield self._parse(file, number, line)
+
+    def index(self) -> StoreIndex:
+        """Return everything stored, by ``decode_key``."""
+        entries: dict[str, _Entry] = {}
+        failed: dict[str, Record] = {}
+        unscorable: dict[tuple[str, str], Record] = {}
+        conflicts: dict[str, Conflict] = {}
+        counts: Counter[str] = Counter()
+        torn: list[Path] = []
+        for line in self.scan():
+            if isinstance(line, SkippedLine):
+                counts[line.why] += 1
+                if line.why == "torn":
+                    torn.append(line.file)
+                continue
+            counts["records"] += 1
+            record = line.record
+            key = record.decode_key
+            if record.failed:
+                failed[key] = unscorable[key, record.score_key] = record
+                continue
+            entry = entries.setdefault(key, _Entry(first=line, latest=record))
+            differs = entry.first.record.differences(record)
+            if differs:
+                conflict = Conflict(
+                    decode_key=key, file_a=entry.first.file, file_b=line.file, differs=differs
+                )
+                conflicts.setdefault(key, conflict)
+                continue
+            if entry.first is not line:
+                entry.latest = _rescored(entry.first.record, record)
+            entry.by_score_key[record.score_key] = entry.latest
+        return StoreIndex(
+            failed={key: record for key, record in failed.items() if key not in entries},
+            conflicts=conflicts,
+            n_lines=counts["records"],
+            n_other_schema=counts["schema"],
+            torn_files=tuple(torn),
+            _entries=entries,
+            _unscorable=unscorable,
+        )
+
+    def _open(self) -> int:
+        self.prepare()
+        moment = datetime.fromtimestamp(self._now(), UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        self._path = self.directory / f"{moment}-{self._worker}-{os.getpid()}.jsonl"
+        try:
+            return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o666)
+        except OSError as error:
+            raise self._not_writable(error.strerror) from error
+
+    def _parse(self, file: Path, number: int, line: bytes) -> StoredRecord | SkippedLine:
+        try:
+            values: Mapping[str, Any] = parse_line(line)
+            if values.get("schema", SCHEMA) != SCHEMA:
+                return SkippedLine(file=file, line=number, why="schema")
+            return StoredRecord(file=file, line=number, record=Record.from_plain(values))
+        except (ValueError, TypeError) as error:
+            if not line.endswith(b"\n"):
+                return SkippedLine(file=file, line=number, why="torn")
+            raise ValueError(
+                f"{file}, line {number}: not a record ({error}); delete this line or move the file out of "
+                f"{self.directory}: nothing else was lost"
+            ) from error
+
+    def _disk_error(self, why: str | None) -> OSError:
+        return OSError(
+            f"{self._path}: a record could not be written ({why}); free some space and run again: "
+            "every record before it is stored"
+        )
+
+    def _not_writable(self, why: str | None) -> ValueError:
+        return ValueError(
+            f"store must be a directory that can be written, got {str(self.directory)!r} ({why}); "
+            "name another with --pb-store"
+        )
+
+
+def _rescored(first: Record, later: Record) -> Record:
+    """Return the result *first* with the scores of *later*, and the text they were computed on."""
+    scores, reasons = later.scores, later.score_reasons
+    return replace(first, text=later.text, scores=scores, score_reasons=reasons, score_key=later.score_key)

@@ -1,0 +1,1 @@
+"""From records to numbers: cells, curves, suites, PBx."""

@@ -1,0 +1,217 @@
+"""From records to points to PBx: records become cells, cells become curves; nothing unlike is averaged."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pb_plugin.records.canonical import canonical, canonical_json
+from pb_plugin.records.record import Record
+from pb_plugin.results.cell_result import CellResult
+from pb_plugin.results.intervals import Interval, wilson
+from pb_plugin.results.order import mean_order
+from pb_plugin.results.score_mean import score_means
+from pb_plugin.results.suites import SUITES, suite_curve
+from pb_plugin.results.summary import COUNTS, CellSummary, Curve, Identity, Summary
+
+_ONE_PER: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    ((), ("seed",)),
+    (("task",), ("data_source", "data_checksum", "spec_version")),
+    (("model",), ("model_fingerprint", "dtype", "decode_code")),
+    (("model", "method"), ("method_code",)),
+)
+"""Parts that must have one value among all records that share the parts named first."""
+
+
+def aggregate(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]] = SUITES) -> Summary:
+    """Return the summary of *cells*; it does not depend on the order of cells or records.
+
+    Args:
+        cells: Every planned cell, with the records found for it.
+        suites: Suite name -> its task ids.
+
+    Raises:
+        ValueError: Records that must not be averaged came together, or a cell is given twice.
+    """
+    _refuse_mixtures(cells, suites)
+    curves: dict[Identity, list[CellSummary]] = {}
+    static: dict[Identity, bool] = {}
+    whole_canvas: list[tuple[Identity, CellSummary]] = []
+    for cell in cells:
+        summary = _summarise(cell)
+        curves.setdefault(summary.identity, []).append(summary)
+        static[summary.identity] = cell.family == "static"
+        if not cell.own_block and summary.identity.block_length is None:
+            whole_canvas.append((_identity(cell, cell.canvas), summary))
+    measured = [summary for members in curves.values() for summary in members]
+    for (
+        identity,
+        summary,
+    ) in whole_canvas:  # a canvas of 32 in one block also belongs to the curve of block 32
+        if identity in curves:
+            curves[identity].append(summary)
+    return Summary(
+        cells=tuple(sorted(measured, key=_cell_order)),
+        curves=tuple(
+            _curve(identity, static[identity], curves[identity], suites)
+            for identity in sorted(curves, key=_identity_order)
+        ),
+    )
+
+
+def _identity(cell: CellResult, block_length: int | None) -> Identity:
+    return Identity(
+        model=cell.model,
+        method=cell.method,
+        variant=cell.variant,
+        cache=cell.cache,
+        temperature=cell.temperature,
+        upstream_exact=cell.upstream_exact,
+        block_length=block_length,
+    )
+
+
+def _setting(cell: CellResult) -> dict[str, Any]:
+    """Return what varies along the curve of *cell*, k first."""
+    own_block = cell.block_length if cell.own_block else None
+    knobs = {"k": cell.k, "max_steps": cell.max_steps, "block_length": own_block}
+    names = sorted(cell.method_params if cell.knobs is None else cell.knobs)
+    params: dict[str, Any] = canonical({name: cell.method_params[name] for name in names})
+    params.pop("upstream_exact", None)  # part of the identity
+    return {name: value for name, value in knobs.items() if value is not None and name not in params} | params
+
+
+def _summarise(cell: CellResult) -> CellSummary:
+    decoded = [record for record in cell.records if not record.failed]
+    errors = Counter(record.error["class"] for record in cell.records if record.error is not None)
+    scores, unscored = _scores(cell, decoded)
+    missing = cell.n_planned - len(cell.records)
+    incomplete = None
+    if cell.unscored is not None and not cell.records:
+        unscored = cell.unscored
+    elif missing or errors:
+        failures = ", ".join(f"{number} {name}" for name, number in sorted(errors.items()))
+        incomplete = (
+            f"{len(decoded)} of {cell.n_planned} planned samples decoded ({missing} missing, "
+            f"{errors.total()} failed{': ' + failures if failures else ''})"
+        )
+    full_canvas = cell.own_block or cell.block_length in (None, cell.canvas)
+    return CellSummary(
+        task=cell.task,
+        category=cell.category,
+        is_variant=cell.is_variant,
+        score=cell.score,
+        identity=_identity(cell, None if full_canvas else cell.block_length),
+        setting=_setting(cell),
+        canvas=cell.canvas,
+        n_planned=cell.n_planned,
+        n=len(decoded),
+        n_failed=errors.total(),
+        errors=dict(sorted(errors.items())),
+        score_sum=math.fsum(scores) if scores else None,
+        interval=_interval(scores) if scores else None,
+        scores=score_means(decoded),
+        choices=cell.choices,
+        tps=_mean_tps(decoded),
+        order=mean_order(decoded),
+        incomplete=incomplete,
+        unscored=unscored,
+    )
+
+
+def _scores(cell: CellResult, decoded: Iterable[Record]) -> tuple[list[float] | None, str | None]:
+    """Return the scores of *decoded*, or None and why one is missing."""
+    scores: list[float] = []
+    reasons: set[str] = set()
+    for record in decoded:
+        value = record.scores.get(cell.score)
+        if value is None:
+            reasons.add(record.score_reasons.get(cell.score, f"score {cell.score!r} is not stored"))
+        else:
+            scores.append(value)
+    return (None, "; ".join(sorted(reasons))) if reasons else (scores, None)
+
+
+def _interval(scores: Sequence[float]) -> Interval | None:
+    binary = all(score in (0, 1) for score in scores)
+    return wilson(int(sum(scores)), len(scores)) if binary else None
+
+
+def _mean_tps(decoded: Sequence[Record]) -> dict[str, float] | None:
+    """Return by token count the mean over samples of tokens / nfe (a mean of ratios, as published)."""
+    if not decoded or any(record.nfe is None for record in decoded):
+        return None
+    return {
+        count: math.fsum(getattr(record, f"{count}_tokens") / record.nfe for record in decoded) / len(decoded)
+        for count in COUNTS
+    }
+
+
+def _curve(
+    identity: Identity, static: bool, cells: Sequence[CellSummary], suites: Mapping[str, Sequence[str]]
+) -> Curve:
+    ordered = sorted(cells, key=_cell_order)
+    by_setting: dict[str, dict[str, CellSummary]] = {}
+    for cell in sorted(cells, key=lambda cell: _setting_order(cell.setting)):
+        tasks = by_setting.setdefault(canonical_json(cell.setting), {})
+        if cell.task in tasks:
+            raise ValueError(f"{cell.label} must be given once, got it twice; one cell holds all its records")
+        tasks[cell.task] = cell
+    return Curve(
+        identity=identity,
+        family="static" if static else "adaptive",
+        cells=tuple(ordered),
+        suites={
+            name: suite_curve(name, tasks, tuple(by_setting.values()), static=static)
+            for name, tasks in suites.items()
+        },
+    )
+
+
+def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]]) -> None:
+    in_suites = {task for tasks in suites.values() for task in tasks}
+    seen: dict[tuple[str, ...], Any] = {}
+
+    def one(subject: str, name: str, value: Any) -> None:
+        first = seen.setdefault((subject, name), value)
+        if first != value:
+            raise ValueError(
+                f"{subject}: {name} must be one value among averaged records, got {first!r} and {value!r}; "
+                "aggregate them apart"
+            )
+
+    for cell in cells:
+        one(f"model {cell.model!r}, method {cell.method!r}", "family", cell.family)
+        for record in cell.records:
+            parts: Mapping[str, Any] = record.parts
+            for shared, names in _ONE_PER:
+                subject = ", ".join(f"{name} {parts[name]!r}" for name in shared) or "this run"
+                for name in names:
+                    one(subject, name, parts[name])
+            if cell.task in in_suites and not cell.is_variant:
+                one("the tasks of the suites", "data_source", parts["data_source"])
+            if not record.failed:
+                one(f"task {cell.task!r}", "score_key", record.score_key)
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """Return a sort key under which None comes first, numbers go by size, and the rest by its JSON text."""
+    if value is None:
+        return (0, 0.0, "")
+    if isinstance(value, (int, float)):
+        return (1, float(value), "")
+    return (2, 0.0, canonical_json(value))
+
+
+def _setting_order(setting: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple((name, _order(value)) for name, value in setting.items())
+
+
+def _identity_order(identity: Identity) -> tuple[Any, ...]:
+    return tuple(_order(value) for value in identity.to_json().values())
+
+
+def _cell_order(cell: CellSummary) -> tuple[Any, ...]:
+    return (cell.category, cell.task, _identity_order(cell.identity), _setting_order(cell.setting))

@@ -1,0 +1,153 @@
+"""In which order positions were committed: rank correlations of a record's commit steps, and their means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pb_plugin.records.record import Record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Vectors = Sequence[tuple[int, ...]]
+
+PAIRS_AT_ONCE = 2**20
+"""Pairs of positions that are compared at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """Means over the samples of a cell; a correlation is in [-1, 1], never NaN, and None where there is none.
+
+    Args:
+        kendall_position: Kendall's tau-b of the step of a position's final commit with the position, over the
+            positions that a template did not fix; 1 is left to right, -1 right to left.
+        spearman_position: Spearman's rho of the same.
+        kendall_published: The published tau-b: of the vector of first commits with its own sorted copy, with
+            0 for positions of a template.
+        spearman_published: The published rho, of the same.
+        remasks: How often a visible position was masked again.
+    """
+
+    kendall_position: float | None
+    spearman_position: float | None
+    kendall_published: float | None
+    spearman_published: float | None
+    remasks: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+
+def mean_order(records: Sequence[Record]) -> Order | None:
+    """Return the order statistics of the decoded *records* of one cell, None where there are none.
+
+    A sample whose positions were all committed at one step has no order and is left out of the means of the
+    correlations. These are None where a record does not know its steps; the published ones also where one
+    masked again, because a record holds the final commit of a position and they ask for the first.
+
+    Source: ParallelBench (arXiv:2510.04767), analysis of the decoding order; its code compares the order
+    vector with its own sorted copy, which gives other numbers than positions where steps are shared.
+    """
+    if not records:
+        return None
+    known = [record.commit_step for record in records if record.commit_step is not None]
+    first_known = len(known) == len(records) and not any(record.remasks for record in records)
+    generated = [tuple(step for step in steps if step >= 0) for steps in known]
+    published = [tuple(max(step, 0) for step in steps) for steps in known]
+    if len(known) < len(records):
+        generated = []
+    if not first_known:
+        published = []
+    return Order(
+        kendall_position=_mean(generated, with_positions, kendall),
+        spearman_position=_mean(generated, with_positions, spearman),
+        kendall_published=_mean(published, with_sorted, kendall),
+        spearman_published=_mean(published, with_sorted, spearman),
+        remasks=math.fsum(record.remasks for record in records) / len(records),
+    )
+
+
+Partner = Callable[["NDArray[Any]"], "NDArray[Any]"]
+Correlation = Callable[["NDArray[Any]", "NDArray[Any]"], list[float | None]]
+
+
+def _mean(vectors: Vectors, partner: Partner, correlation: Correlation) -> float | None:
+    """Return the mean of *correlation* over the *vectors* that have one; equal vectors are looked at once."""
+    import numpy as np
+
+    by_length: dict[int, dict[tuple[int, ...], None]] = {}
+    for vector in vectors:
+        by_length.setdefault(len(vector), {})[vector] = None
+    found: dict[tuple[int, ...], float | None] = {}
+    for length, members in by_length.items():
+        unique, at_once = list(members), max(1, PAIRS_AT_ONCE // max(1, length) ** 2)
+        for start in range(0, len(unique), at_once):
+            part = unique[start : start + at_once]
+            x = np.array(part, dtype=np.int32)
+            found.update(zip(part, correlation(x, partner(x)), strict=True))
+    values = [value for vector in vectors if (value := found[vector]) is not None]
+    return math.fsum(values) / len(values) if values else None
+
+
+def with_positions(x: NDArray[Any]) -> NDArray[Any]:
+    """Return 0, 1, 2 ... for every row of *x*."""
+    import numpy as np
+
+    return np.broadcast_to(np.arange(x.shape[1]), x.shape)
+
+
+def with_sorted(x: NDArray[Any]) -> NDArray[Any]:
+    """Return the rows of *x* in ascending order, what the published statistics compare *x* with."""
+    import numpy as np
+
+    return np.sort(x, axis=1)
+
+
+def kendall(x: NDArray[Any], y: NDArray[Any]) -> list[float | None]:
+    """Return Kendall's tau-b of each row of *x* with the same row of *y*, whole numbers [S, N].
+
+    Source: Kendall, The treatment of ties in ranking problems (Biometrika 1945): concordant minus discordant
+    pairs, over the geometric mean of the pairs without a tie in either. None where a row is constant.
+    """
+    import numpy as np
+
+    first, second = np.triu_indices(x.shape[1], k=1)
+    columns = (np.ascontiguousarray(v.T) for v in (x, y))
+    step, partner = (np.sign(v[second] - v[first]) for v in columns)
+    balance = (step * partner).sum(axis=0)
+    untied = [np.abs(sign).sum(axis=0) for sign in (step, partner)]
+    return _quotients(balance, *untied)
+
+
+def spearman(x: NDArray[Any], y: NDArray[Any]) -> list[float | None]:
+    """Return Spearman's rho of each row of *x* with the same row of *y*, whole numbers [S, N].
+
+    That is Pearson's correlation of the ranks, where ties share their mean rank. None where a row is
+    constant.
+    """
+    a, b = (_centred_ranks(v) for v in (x, y))
+    return _quotients((a * b).sum(axis=1), (a * a).sum(axis=1), (b * b).sum(axis=1))
+
+
+def _centred_ranks(x: NDArray[Any]) -> NDArray[Any]:
+    """Return twice the mean rank minus twice the middle rank, whole numbers: smaller minus larger values."""
+    import numpy as np
+
+    n_rows, length = x.shape
+    apart = x + np.arange(n_rows)[:, None] * (x.max(initial=0) - x.min(initial=0) + 1)
+    ordered = np.sort(apart, axis=None)
+    smaller, not_larger = (np.searchsorted(ordered, apart, side=side) for side in ("left", "right"))
+    first = np.arange(n_rows)[:, None] * length
+    difference: NDArray[Any] = (smaller - first) + (not_larger - first) - length
+    return difference
+
+
+def _quotients(above: NDArray[Any], left: NDArray[Any], right: NDArray[Any]) -> list[float | None]:
+    """Return above / sqrt(left * right) of every row, None where that is 0 / 0."""
+    parts = zip(above.tolist(), left.tolist(), right.tolist(), strict=True)
+    return [n / math.sqrt(a * b) if a and b else None for n, a, b in parts]

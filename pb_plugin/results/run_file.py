@@ -1,0 +1,249 @@
+"""What a run planned, as a file beside its records, and the summary of both: the source of every table.
+
+A run file names every cell of one session with the decode keys it asked for. It holds nothing that was
+measured, so a run that was killed and finished later, on other workers or in another order, has the same
+file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pb_plugin.asking.models import ModelUnavailable
+from pb_plugin.planning.cell import Cell, value_text
+from pb_plugin.planning.native import params_of
+from pb_plugin.records.canonical import canonical_json, digest
+from pb_plugin.records.record import Record
+from pb_plugin.results.aggregate import aggregate
+from pb_plugin.results.cell_result import CellResult
+from pb_plugin.results.choices import RandomTasks
+from pb_plugin.results.summary import Summary
+from pb_plugin.running.bench import Bench
+from task_specs.catalogue import task_ids
+
+RUN_SCHEMA = 2
+FOLDER = "runs"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunCell:
+    """One planned cell: the fields of a `CellResult` without records, the keys asked for, the score's key.
+
+    ``unavailable`` says why there are no keys (a model or data file that cannot be read), ``unscored`` why
+    the samples are not decoded (no tool for the score), else None.
+    """
+
+    result: Mapping[str, Any]
+    keys: tuple[str, ...]
+    score_key: str
+    unavailable: str | None = None
+    unscored: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """How a session named its tasks, so that their samples can be found again.
+
+    Args:
+        task: The tasks as ``--task`` took them, or the ids of the default run.
+        data: The checkout of released data, or None.
+        samples: How many samples of each task, or None for all.
+    """
+
+    task: tuple[str, ...]
+    data: str | None
+    samples: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """The plan of one session. ``remote_code`` has REPO@REVISION and the name of the model that runs it."""
+
+    asked: Asked
+    cells: tuple[RunCell, ...]
+    missing_tasks: tuple[str, ...]
+    notes: tuple[str, ...]
+    remote_code: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def remote_code_lines(self) -> list[str]:
+        """A line for every model that ran its checkpoint's own code."""
+        return [
+            f"remote code behind these results: {code} (model {model})" for code, model in self.remote_code
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; see `Run.from_json`."""
+        return {
+            "schema": RUN_SCHEMA,
+            "asked": asdict(self.asked),
+            "cells": [asdict(cell) for cell in self.cells],
+            "missing_tasks": list(self.missing_tasks),
+            "notes": list(self.notes),
+            **({"remote_code": [list(pair) for pair in self.remote_code]} if self.remote_code else {}),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Run:
+        """Return the run that `to_json` described.
+
+        Raises:
+            ValueError: It is of another schema.
+            LookupError: Something is missing.
+        """
+        schema = values.get("schema") if isinstance(values, Mapping) else values
+        if schema != RUN_SCHEMA:
+            raise ValueError(f"schema must be {RUN_SCHEMA}, got {schema!r}; run the suite again")
+        cells = [
+            RunCell(
+                result={**cell["result"], "knobs": tuple(cell["result"]["knobs"])},
+                keys=tuple(cell["keys"]),
+                score_key=cell["score_key"],
+                unavailable=cell["unavailable"],
+                unscored=cell["unscored"],
+            )
+            for cell in values["cells"]
+        ]
+        asked = values["asked"]
+        return cls(
+            asked=Asked(task=tuple(asked["task"]), data=asked["data"], samples=asked["samples"]),
+            cells=tuple(cells),
+            missing_tasks=tuple(values["missing_tasks"]),
+            notes=tuple(values["notes"]),
+            remote_code=tuple((code, model) for code, model in values.get("remote_code", ())),
+        )
+
+
+def describe(
+    bench: Bench, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]
+) -> Run:
+    """Return the run of *cells* under the data and checkpoints that *bench* finds; nothing is decoded."""
+    ordered = sorted(cells, key=lambda cell: cell.position)
+    described = [_describe(bench, cell) for cell in ordered]
+    running = [cell for cell, found in zip(ordered, described, strict=True) if found.keys]
+    codes = [(bench.model(cell).remote_code, cell.model.name) for cell in running]
+    options = bench.options
+    asked = Asked(
+        task=options.task or task_ids(),
+        data=None if options.data is None else str(options.data),
+        samples=options.samples,
+    )
+    return Run(
+        asked=asked,
+        cells=tuple(described),
+        missing_tasks=tuple(missing_tasks),
+        notes=tuple(notes),
+        remote_code=tuple(dict.fromkeys((code, model) for code, model in codes if code is not None)),
+    )
+
+
+def _describe(bench: Bench, cell: Cell) -> RunCell:
+    keys: tuple[str, ...] = ()
+    unavailable = unscored = None
+    spec, score_key = cell.spec, ""
+    n_planned = min(cell.samples or spec.n_samples, spec.n_samples)
+    try:
+        data = bench.task(cell)
+        spec, score_key = data.spec, bench.score_key(cell)
+        unscored = bench.unscorable(cell)
+        if unscored is None:
+            keys = tuple(planned.decode_key for planned in bench.planned(cell))
+            n_planned = len(keys)
+    except (ModelUnavailable, ValueError, LookupError, OSError) as error:
+        unavailable = str(error)
+    values = params_of(cell.method)
+    swept = {name for params in cell.method.sweep for name in params} & set(values)
+    fixed = [
+        f"{name}={value_text(value)}" for name, value in cell.params if name not in {*swept, "upstream_exact"}
+    ]
+    result = {
+        "task": spec.id,
+        "category": spec.category,
+        "is_variant": spec.is_variant,
+        "score": spec.score,
+        "model": cell.model.name,
+        "method": cell.method.name,
+        "method_params": values,
+        "knobs": tuple(sorted(swept)),
+        "variant": ",".join(fixed),
+        "family": cell.method.family,
+        "canvas": spec.canvas,
+        "n_planned": n_planned,
+        "k": cell.k,
+        "block_length": cell.block_length,
+        "own_block": bool(getattr(cell.method, "blocks", ())),
+        "temperature": cell.temperature,
+        "cache": cell.cache,
+        "upstream_exact": bool(getattr(cell.method, "upstream_exact", False)),
+    }
+    return RunCell(result=result, keys=keys, score_key=score_key, unavailable=unavailable, unscored=unscored)
+
+
+def save(run: Run, store: Path) -> Path:
+    """Write *run* beside the records, unless the newest run file says the same; return its path."""
+    folder = store / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    text = canonical_json(run.to_json()) + "\n"
+    known = sorted(folder.glob("*.json"))
+    if known and known[-1].read_text(encoding="ascii") == text:
+        return known[-1]
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    path = folder / f"{moment}-{digest(text)[:12]}.json"
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(text, encoding="ascii")
+    unfinished.rename(path)
+    return path
+
+
+def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
+    """Return the newest run of *store*, or the one called *name*, with its file.
+
+    Raises:
+        ValueError: There is no run, or its file is damaged; the message names it and the cure.
+    """
+    if not store.is_dir():
+        raise ValueError(
+            f"store must be a directory, got {str(store)!r}; name one that a run has written (--pb-store)"
+        )
+    known = sorted((store / FOLDER).glob("*.json"))
+    chosen = [path for path in known if name in (None, path.name, path.stem)]
+    if not chosen:
+        have = ", ".join(path.name for path in known) or "none"
+        what = "a finished run" if name is None else f"the run {name!r}"
+        raise ValueError(f"{store} must hold {what}, got {have}; run pytest with --pb-store {store} first")
+    path = chosen[-1]
+    try:
+        return Run.from_json(json.loads(path.read_text(encoding="ascii"))), path
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{path}: not a run file ({error}); move it away and run the command again: no record is lost"
+        ) from error
+
+
+def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
+    """Return the summary of *run* from the records that *find* has for a decode key and a score key.
+
+    Raises:
+        ValueError: Records that must not be averaged came together.
+    """
+    cells = []
+    random_tasks = RandomTasks(asked=run.asked.task, data=run.asked.data, samples=run.asked.samples)
+    for cell in run.cells:
+        found = (find(key, cell.score_key) for key in cell.keys)
+        records = [record for record in found if record is not None]
+        decoded = [record for record in records if not record.failed]
+        choices = random_tasks.choices(cell.result["task"], decoded)
+        cells.append(
+            CellResult(
+                **cell.result,
+                unscored=cell.unscored,
+                records=records,
+                choices=choices,
+            )
+        )
+    return aggregate(cells)

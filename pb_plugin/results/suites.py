@@ -1,0 +1,99 @@
+"""The suites of tasks, and the points of one curve over one of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from types import MappingProxyType
+
+from pb_plugin.results.summary import COUNTS, CellSummary, SuiteCurve, SuitePoint, setting_label
+from task_specs.catalogue import BENCHMARK_IDS
+
+SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "all": tuple(task for tasks in BENCHMARK_IDS.values() for task in tasks),
+        "core": BENCHMARK_IDS["waiting_line"] + BENCHMARK_IDS["puzzles"],
+        **BENCHMARK_IDS,
+    }
+)
+"""Suite name -> its tasks: the published 17, the 12 with exact answers, and each category."""
+
+
+def suite_curve(
+    name: str, tasks: Sequence[str], settings: Sequence[Mapping[str, CellSummary]], *, static: bool
+) -> SuiteCurve:
+    """Return the points of a curve over a suite.
+
+    A setting that was not planned for every task of the suite has a point with a reason and leaves the others
+    alone. A task without any cell, and a planned cell without a full result, leave the suite without a PBx:
+    there is never a mean over fewer tasks or samples.
+
+    Args:
+        name: Name of the suite.
+        tasks: Its task ids.
+        settings: For every setting of the curve its cells by task id; variants are ignored.
+        static: Whether the method unmasks a fixed number of positions per step.
+    """
+    points: list[SuitePoint] = []
+    problems: dict[str, list[str]] = {}
+    measured: set[str] = set()
+    for cells in settings:
+        setting = next(iter(cells.values())).setting
+        found = [cells[task] for task in tasks if task in cells and not cells[task].is_variant]
+        measured |= {cell.task for cell in found}
+        absent = [task for task in tasks if task not in {cell.task for cell in found}]
+        if absent:
+            reason = f"{setting_label(setting)}: not measured for {_listed(absent)}"
+            points.append(SuitePoint(setting=setting, reason=reason))
+            continue
+        points.append(_point(found))
+        for cell in found:
+            for problem, where in _problems(cell):
+                problems.setdefault(problem, []).append(where)
+    missing = [task for task in tasks if task not in measured]
+    reasons = [
+        f"{problem}: {_listed(list(dict.fromkeys(where)))}" for problem, where in sorted(problems.items())
+    ]
+    if missing:
+        reasons = [f"not measured: {_listed(missing)}; run them too, or read a suite without them"]
+    elif not reasons and all(point.reason for point in points):
+        reasons = ["no setting was measured for every task; run one setting over all of them"]
+    return SuiteCurve(suite=name, static=static, points=tuple(points), reason="; ".join(reasons) or None)
+
+
+def _point(cells: Sequence[CellSummary]) -> SuitePoint:
+    """Return the mean over *cells*, one for each task; exact arithmetic, so that a mean of 80 reaches 80."""
+    setting = cells[0].setting
+    reasons = [f"{cell.task}: {problem}" for cell in cells for problem, _ in _problems(cell)]
+    sums = [Fraction(cell.score_sum) / cell.n for cell in cells if cell.score_sum is not None]
+    rates = [cell.tps for cell in cells if cell.tps is not None]
+    whole = not any(cell.incomplete for cell in cells)
+    return SuitePoint(
+        setting=setting,
+        score=float(100 * sum(sums) / len(cells)) if whole and len(sums) == len(cells) else None,
+        tps={count: math.fsum(tps[count] for tps in rates) / len(cells) for count in COUNTS}
+        if whole and len(rates) == len(cells)
+        else None,
+        reason="; ".join(reasons) or None,
+    )
+
+
+def _problems(cell: CellSummary) -> Iterator[tuple[str, str]]:
+    """Yield what keeps *cell* from a PBx: (the problem with its way out, where)."""
+    where = f"{cell.task}[{setting_label(cell.setting)}]"
+    if cell.incomplete is not None:
+        yield (
+            "incomplete (run the same command again: what is stored is reused)",
+            f"{where} {cell.incomplete}",
+        )
+    if cell.unscored is not None:
+        yield f"unscored (score with `pb rescore`, or read suite core; {cell.unscored})", cell.task
+    if cell.tps is None and cell.n:
+        yield "nfe unknown (it never enters PBx)", where
+
+
+def _listed(names: Sequence[str], most: int = 17) -> str:
+    """Return *names* joined by commas; what is beyond *most* is counted."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

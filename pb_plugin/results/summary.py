@@ -1,0 +1,254 @@
+"""What an aggregate returns: cells, curves, suites and their PBx, as plain data and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pb_plugin.results.intervals import Interval
+from pb_plugin.results.order import Order
+from pb_plugin.results.pbx import RULES, PBx, Point, Rule, pbx
+from pb_plugin.results.score_mean import ScoreMean
+from task_specs.scoring.distribution import ChoiceDistribution
+
+COUNTS = ("canvas", "to_eos", "content")
+"""The three token counts; each has its own tokens per step and its own PBx."""
+
+XS = (90, 80, 75, 70)
+"""The scores in percent for which PBx is reported."""
+
+
+def setting_label(setting: Mapping[str, Any]) -> str:
+    """Return ``k=8`` or ``tau1=0.7,tau2=0.9``; a method without parameters has the setting ``default``."""
+    return ",".join(f"{name}={_text(value)}" for name, value in setting.items()) or "default"
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """What all points of one curve share.
+
+    ``block_length`` is None where the block is the canvas, the method's knob, or the model's trained block.
+    """
+
+    model: str
+    method: str
+    variant: str
+    cache: str
+    temperature: float
+    upstream_exact: bool
+    block_length: int | None
+
+    @property
+    def label(self) -> str:
+        """``llada-threshold``, with what is not the default behind it."""
+        parts = [self.model, self.method + (f"({self.variant})" if self.variant else "")]
+        parts += [] if self.block_length is None else [f"b{self.block_length}"]
+        parts += [] if self.cache == "none" else [self.cache]
+        parts += [] if self.temperature == 0 else [f"t{self.temperature:g}"]
+        parts += ["upstream_exact"] if self.upstream_exact else []
+        return "-".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "model": self.model,
+            "method": self.method,
+            "variant": self.variant,
+            "cache": self.cache,
+            "temperature": self.temperature,
+            "upstream_exact": self.upstream_exact,
+            "block_length": self.block_length,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellSummary:
+    """One task under one setting.
+
+    Args:
+        task: Task id.
+        category: Its category.
+        is_variant: Whether it is a variant (then it enters no suite).
+        score: Name of the score that PBx uses.
+        identity: The curve it belongs to.
+        setting: What varies along the curve (``{"k": 8}``).
+        canvas: Length of the generated region.
+        n_planned: Samples that were asked for.
+        n: Samples decoded without an error.
+        n_failed: Samples with an error.
+        errors: Number of failed samples by error class.
+        score_sum: Sum of the scores of the *n* samples; None when one of them is unscored or there is none.
+        interval: Wilson 95 % interval of ``accuracy`` for 0/1 scores, else None.
+        scores: Mean of every score of the *n* samples, by name.
+        choices: How the right answers of a random task spread over the choices; None for other tasks.
+        tps: By token count the mean over samples of count / nfe; None without samples or with an unknown nfe.
+        order: In which order positions were committed; None without samples.
+        incomplete: What is missing, or None.
+        unscored: Why there is no score, or None.
+    """
+
+    task: str
+    category: str
+    is_variant: bool
+    score: str
+    identity: Identity
+    setting: Mapping[str, Any]
+    canvas: int
+    n_planned: int
+    n: int
+    n_failed: int
+    errors: Mapping[str, int]
+    score_sum: float | None
+    interval: Interval | None
+    scores: Mapping[str, ScoreMean]
+    choices: ChoiceDistribution | None
+    tps: Mapping[str, float] | None
+    order: Order | None
+    incomplete: str | None
+    unscored: str | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Mean score of the decoded samples, in [0, 1]."""
+        return None if self.score_sum is None else self.score_sum / self.n
+
+    @property
+    def percent(self) -> float | None:
+        """Mean score of the decoded samples in percent; rounded once, so that 57 of 100 is exactly 57."""
+        return None if self.score_sum is None else 100 * self.score_sum / self.n
+
+    @property
+    def label(self) -> str:
+        """``shuffle-llada-confidence[k=2]``."""
+        return f"{self.task}-{self.identity.label}[{setting_label(self.setting)}]"
+
+    @property
+    def reason(self) -> str | None:
+        """Why the cell is no full result, or None."""
+        return "; ".join(text for text in (self.incomplete, self.unscored) if text) or None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "task": self.task,
+            "category": self.category,
+            "is_variant": self.is_variant,
+            "score": self.score,
+            **self.identity.to_json(),
+            "setting": dict(self.setting),
+            "canvas": self.canvas,
+            "n_planned": self.n_planned,
+            "n": self.n,
+            "n_failed": self.n_failed,
+            "errors": dict(self.errors),
+            "accuracy": self.accuracy,
+            "interval": None if self.interval is None else self.interval.to_json(),
+            "scores": {name: score.to_json() for name, score in self.scores.items()},
+            "choices": None if self.choices is None else asdict(self.choices),
+            "tps": None if self.tps is None else dict(self.tps),
+            "order": None if self.order is None else self.order.to_json(),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuitePoint:
+    """One setting of a curve over a suite.
+
+    Args:
+        setting: What varies along the curve.
+        score: Mean over the tasks of their percent, or None.
+        tps: By token count the mean over the tasks, or None.
+        reason: Why something is None, or None.
+    """
+
+    setting: Mapping[str, Any]
+    score: float | None = None
+    tps: Mapping[str, float] | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        tps = None if self.tps is None else dict(self.tps)
+        return {"setting": dict(self.setting), "score": self.score, "tps": tps, "reason": self.reason}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuiteCurve:
+    """The points of one curve over one suite.
+
+    Args:
+        suite: Name of the suite.
+        static: Whether the method unmasks a fixed number of positions per step.
+        points: One for each setting of the curve.
+        reason: Why there is no PBx, with the way out; None when there is one.
+    """
+
+    suite: str
+    static: bool
+    points: tuple[SuitePoint, ...]
+    reason: str | None = None
+
+    def pbx(self, x: float, count: str = "canvas", rule: Rule = "published") -> PBx:
+        """Return PBx over the settings that have a result for every task.
+
+        Raises:
+            ValueError: *count* is no token count, or *rule* is unknown.
+        """
+        if count not in COUNTS:
+            raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}; choose one")
+        if self.reason is not None:
+            return PBx(value=None, reason=self.reason)
+        points = [
+            Point(point.tps[count], point.score)
+            for point in self.points
+            if point.tps is not None and point.score is not None
+        ]
+        return pbx(points, x, rule, self.static)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON; ``pbx`` is keyed by rule, token count and x."""
+        return {
+            "suite": self.suite,
+            "reason": self.reason,
+            "points": [point.to_json() for point in self.points],
+            "pbx": {
+                rule: {count: {str(x): self.pbx(x, count, rule).to_json() for x in XS} for count in COUNTS}
+                for rule in RULES
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """Everything measured of one (model, method): its cells and its suites by name."""
+
+    identity: Identity
+    family: str
+    cells: tuple[CellSummary, ...] = field(repr=False)
+    suites: Mapping[str, SuiteCurve]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        suites = {name: suite.to_json() for name, suite in self.suites.items()}
+        return {**self.identity.to_json(), "family": self.family, "suites": suites}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """The aggregate of a run: every cell once, every curve."""
+
+    cells: tuple[CellSummary, ...]
+    curves: tuple[Curve, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON; equal records in any order give equal data."""
+        return {
+            "cells": [cell.to_json() for cell in self.cells],
+            "curves": [curve.to_json() for curve in self.curves],
+        }

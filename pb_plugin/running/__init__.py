@@ -1,0 +1,1 @@
+"""A run: what is missing is decoded, scored, checked and timed."""

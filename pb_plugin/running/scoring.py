@@ -1,0 +1,120 @@
+"""Scores records: pure scorers at once, those that need tools in the background while decoding goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Event
+from types import TracebackType
+from typing import Any
+
+from pb_plugin.asking.samples import ScorerFailed, TaskData
+from pb_plugin.records.record import Record
+from pb_plugin.running.tools import Tools
+from task_specs.sample import Sample
+
+CHUNK = 64
+"""Texts handed to the tools together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded:
+    """A record without scores, and the sample it answers."""
+
+    record: Record
+    sample: Sample
+
+
+def scored_record(data: TaskData, decoded: Decoded, measured: Mapping[str, Any], score_key: str) -> Record:
+    """Return the record with its scores; a scorer that raises makes it a failed one."""
+    record = decoded.record
+    try:
+        scored = data.scored(record.text, decoded.sample, measured)
+    except ScorerFailed as error:
+        failure = {"class": "scorer_error", "message": str(error)}
+        return Record(parts=record.parts, error=failure, score_key=score_key)
+    return replace(record, scores=scored.values, score_reasons=scored.reasons, score_key=score_key)
+
+
+class Scoring:
+    """Scores the records of one task, in the order they come back from the tools.
+
+    Give it records with `begin` or `add`, take what is ready with `ready` and the rest with `rest`. The tools
+    work in a thread of their own, so that decoding never waits for them; what they raise comes out of `ready`
+    or `rest`. Leaving the ``with`` block by an exception asks no further text, and a server that stopped
+    answering is not asked again.
+
+    Args:
+        data: The task.
+        tools: What its scorer needs to know.
+    """
+
+    def __init__(self, data: TaskData, tools: Tools) -> None:
+        self._data = data
+        self._tools = tools
+        self._needs = data.spec.needs
+        self._score_key = score_key(data, tools)
+        self._buffer: list[Decoded] = []
+        self._asked: list[tuple[Sequence[Decoded], Future[list[dict[str, Any]]]]] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pb-scoring")
+        self._stop = Event()
+
+    def __enter__(self) -> Scoring:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stop.set()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def begin(self, decoded: Decoded) -> tuple[Record, ...]:
+        """Return what of a fresh result is stored now: it with its scores, or without where tools give them.
+
+        Where a scorer fails the result comes before the failure, so that it need not be decoded again.
+        """
+        if self._needs:
+            self.add(decoded)
+            return (decoded.record,)
+        scored = scored_record(self._data, decoded, {}, self._score_key)
+        return (decoded.record, scored) if scored.failed else (scored,)
+
+    def add(self, decoded: Decoded) -> None:
+        """Take in a record to be scored in the background."""
+        self._buffer.append(decoded)
+        if len(self._buffer) >= CHUNK:
+            self._send()
+
+    def ready(self) -> Iterator[Record]:
+        """Yield the scored records that need no more waiting."""
+        while self._asked and self._asked[0][1].done():
+            yield from self._take()
+
+    def rest(self) -> Iterator[Record]:
+        """Yield every other scored record, waiting for the tools."""
+        if self._buffer:
+            self._send()
+        while self._asked:
+            yield from self._take()
+
+    def _send(self) -> None:
+        chunk, self._buffer = self._buffer, []
+        asked = [(self._data.answer(decoded.record.text), decoded.sample) for decoded in chunk]
+        self._asked.append((chunk, self._thread.submit(self._tools.measure, self._needs, asked, self._stop)))
+
+    def _take(self) -> Iterator[Record]:
+        chunk, future = self._asked.pop(0)
+        for decoded, measured in zip(chunk, future.result(), strict=True):
+            yield scored_record(self._data, decoded, measured, self._score_key)
+
+
+def score_key(data: TaskData, tools: Tools) -> str:
+    """Return what a score of the task depends on: scorer, version, text rule and the tools it needs.
+
+    Raises:
+        LookupError: The scorer's module cannot be found.
+        ValueError: A tool that was named does not start.
+    """
+    return data.score_key + tools.key(data.spec.needs)

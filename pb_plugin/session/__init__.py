@@ -1,0 +1,1 @@
+"""One pytest session, its controlling process, and how items are shared among workers."""

@@ -1,0 +1,139 @@
+"""What only the controlling process does: tally reports, conclude the run, judge gates, print the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pb_plugin.gates.gate import Verdict
+    from pb_plugin.session.session import Conclusion
+
+GATE_FILE = "pb-gate"
+
+
+class Controller:
+    """Hooks of the process that sees every report.
+
+    Args:
+        config: The session's configuration.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        from pb_plugin.plugin import SESSION
+
+        self._config = config
+        self._session = config.stash[SESSION]
+        self._conclusion: Conclusion | None = None
+        self._problem: str | None = None
+        self._reasons: dict[str, int] = {}
+        self._skips: dict[str, int] = {}
+        self._reused = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what was reused, and group what failed by its reason.
+
+        An attempt after which pytest-rerunfailures runs the item again is not counted.
+        """
+        plain = getattr(report, "pb", None)
+        if plain is None or report.outcome == "rerun":  # type: ignore[comparison-overlap]
+            return
+        self._reused += bool(plain["reused"])
+        if plain["reason"] is not None:
+            self._reasons[plain["reason"]] = self._reasons.get(plain["reason"], 0) + 1
+        if report.skipped and isinstance(report.longrepr, tuple):
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            self._skips[reason] = self._skips.get(reason, 0) + 1
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Conclude after the last item, and publish every gate as a test report of its own.
+
+        An interrupted run never gets here, so no gate is judged on part of the data.
+        """
+        result = yield
+        if self._config.option.collectonly or not self._session.selected:
+            return result
+        self._conclude(judge_gates=True)
+        verdicts = self._verdicts()
+        session.testscollected += len(verdicts)
+        for gate, passed, message in verdicts:
+            self._publish(gate, passed, message)
+        return result
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add what a worker found out about batches; one that crashed has nothing to say."""
+        from pb_plugin.running.batch_check import BatchOutcome
+
+        found = getattr(node, "workeroutput", {}).get("pb_batch_check")
+        if found is not None:
+            self._session.batch_outcome += BatchOutcome(**found)
+
+    def _conclude(self, *, judge_gates: bool) -> None:
+        from pb_plugin.running.batch_check import save
+
+        try:
+            self._conclusion = self._session.conclude(judge_gates=judge_gates)
+            self._problem = self._conclusion.problem
+            save(self._session.batch_outcome, self._session.options.store, self._conclusion.path)
+        except (ValueError, OSError) as error:
+            self._problem = str(error)
+
+    def _verdicts(self) -> list[tuple[str, bool, str]]:
+        found = self._conclusion
+        if found is None or found.summary is None:
+            return [(gate.text, False, f"not judged: {self._problem}") for gate in self._session.gates]
+        return [(_gate_id(verdict), verdict.passed, verdict.message) for verdict in found.verdicts]
+
+    def _publish(self, gate: str, passed: bool, message: str) -> None:
+        hook = self._config.hook
+        nodeid = f"{GATE_FILE}::{gate}"
+        location = (GATE_FILE, None, gate)
+        hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+        for when in ("setup", "call", "teardown"):
+            failed = when == "call" and not passed
+            report = pytest.TestReport(
+                nodeid=nodeid,
+                location=location,
+                keywords={},
+                outcome="failed" if failed else "passed",
+                longrepr=message if failed else None,
+                when=when,
+            )
+            hook.pytest_runtest_logreport(report=report)
+        hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print PBx, what failed and why, what was unscored, what was reused, and where the records are."""
+        if not self._session.selected or self._config.option.collectonly:
+            return
+        if self._conclusion is None and self._problem is None:
+            self._conclude(judge_gates=False)
+        from pb_plugin.report.beside import choice_lines, text_lines
+        from pb_plugin.report.terminal import closing_lines, pbx_lines, score_lines
+
+        terminalreporter.section("parallelbench")
+        found = self._conclusion
+        if found is not None and found.summary is not None:
+            tables = pbx_lines(found.summary)
+            if self._config.get_verbosity() >= 0:
+                above = [*score_lines(found.summary), *choice_lines(found.summary)]
+                tables = [*above, *tables, *text_lines(found.summary)]
+            terminalreporter.write_line("\n".join(tables))
+        lines = closing_lines(
+            self._session,
+            found,
+            problem=self._problem,
+            reasons=self._reasons,
+            skips=self._skips,
+            reused=self._reused,
+        )
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def _gate_id(verdict: Verdict) -> str:
+    return f"{verdict.gate}[{verdict.subject}]"

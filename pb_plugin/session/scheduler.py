@@ -1,0 +1,237 @@
+"""Our pytest-xdist scheduler: whole groups to workers, and each model on as few workers as possible.
+
+It replaces ``--dist load`` and ``--dist loadgroup``: the latter relies on an item's private node id, which
+pytest 9.2 no longer reads (pytest-dev/pytest-xdist#1386). Nothing here depends on the version of pytest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from xdist.report import report_collection_diff
+from xdist.workermanage import parse_tx_spec_config
+
+from pb_plugin.planning.groups import model_of
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+    from pb_plugin.session.session import BenchSession
+
+LOOK_AHEAD = 2
+"""A worker starts an item only when it knows the next one, so it needs this many to keep going."""
+
+
+def asks_for_cells(arguments: Iterable[str]) -> bool:
+    """Return whether a test file in the arguments names ``pb_cell``; the controller collects nothing."""
+    paths = [Path(argument.partition("::")[0]) for argument in arguments]
+    files = [
+        file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.is_file()
+    ]
+    return any(b"pb_cell" in file.read_bytes() for file in files)
+
+
+@dataclass(kw_only=True, slots=True)
+class Worker:
+    """What the scheduler knows of a node: items sent and not finished, in order, and the model it has."""
+
+    pending: deque[int] = field(default_factory=deque)
+    model: str | None = None
+    is_ready: bool = False
+
+
+class PbScheduling:
+    """The scheduler protocol of pytest-xdist 3.8 over groups of items.
+
+    Args:
+        n_nodes: How many nodes the run starts with.
+        label: Gives every node id of a collection the label of its group; called once.
+        report_failure: Publishes a failed collection report: node name, message.
+        log: Receives debug messages.
+    """
+
+    def __init__(
+        self,
+        n_nodes: int,
+        *,
+        label: Callable[[Sequence[str]], Mapping[str, str]],
+        report_failure: Callable[[str, str], None],
+        log: Callable[..., None],
+    ) -> None:
+        self._n_nodes = n_nodes
+        self._label = label
+        self._report_failure = report_failure
+        self._log = log
+        self._workers: dict[WorkerController, Worker] = {}
+        self._collections: dict[str, Sequence[str]] = {}
+        self._items: Sequence[str] | None = None
+        self._labels: Mapping[str, str] = {}
+        self._queue: dict[str, deque[deque[int]]] = {}
+
+    @property
+    def nodes(self) -> list[WorkerController]:
+        """The nodes that have not left."""
+        return list(self._workers)
+
+    @property
+    def collection_is_completed(self) -> bool:
+        """Whether as many nodes have collected as the run started with; stays true when nodes leave."""
+        return len(self._collections) >= self._n_nodes
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether nothing waits and no node has more than the item it is running."""
+        return (
+            self.collection_is_completed
+            and not self._queue
+            and all(len(worker.pending) < LOOK_AHEAD for worker in self._workers.values())
+        )
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether any item waits or runs."""
+        return bool(self._queue) or any(worker.pending for worker in self._workers.values())
+
+    def add_node(self, node: WorkerController) -> None:
+        """Take in a node that has started; it gets items after its collection has arrived."""
+        assert node not in self._workers
+        self._workers[node] = Worker()
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Take in what a node collected; a late node whose items differ is reported and sent home."""
+        worker = self._workers[node]
+        name = node.gateway.id
+        if self._items is None:
+            self._collections[name] = list(collection)
+            worker.is_ready = True
+            return
+        if not self._differs(next(iter(self._collections)), self._items, name, list(collection)):
+            worker.is_ready = True
+            return
+        node.shutdown()
+        if all(other.shutting_down for other in self._workers):
+            self._queue.clear()
+
+    def schedule(self) -> None:
+        """Hand out groups: the first time after all nodes have collected, later to nodes that came in."""
+        assert self.collection_is_completed
+        if self._items is None:
+            first, *others = self._collections.items()
+            different = [self._differs(*first, name, collection) for name, collection in others]
+            if any(different):
+                return
+            self._items = first[1]
+            self._labels = self._label(self._items)
+            for indices in self._grouped(range(len(self._items))):
+                self._queue.setdefault(self._model(indices), deque()).append(indices)
+        self._feed()
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Note that a node has finished an item, and send it more where it runs short."""
+        worker = self._workers[node]
+        worker.pending.remove(item_index)
+        if len(worker.pending) < LOOK_AHEAD:
+            self._feed()
+
+    def mark_test_pending(self, item: str) -> None:
+        """Put an item at the front of the queue again (asked for by plugins that retry crashed items)."""
+        assert self._items is not None
+        self._push_front([self._items.index(item)])
+        self._feed()
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Let a node go and return the item it crashed in, which is not run again; its other items come next.
+
+        Raises:
+            KeyError: The node never started.
+        """
+        worker = self._workers.pop(node)
+        if not worker.pending:
+            return None
+        assert self._items is not None
+        crashed = self._items[worker.pending.popleft()]
+        self._push_front(worker.pending)
+        self._feed()
+        return crashed
+
+    def remove_pending_tests_from_node(self, node: WorkerController, indices: Sequence[int]) -> None:
+        """Nothing is ever stolen from a node, so this is never called."""
+        raise NotImplementedError
+
+    def _differs(
+        self, one: str, collection: Sequence[str], other: str, other_collection: Sequence[str]
+    ) -> bool:
+        message = report_collection_diff(collection, other_collection, one, other)
+        if message is None:
+            return False
+        self._log(message)
+        self._report_failure(other, message)
+        return True
+
+    def _grouped(self, indices: Iterable[int]) -> list[deque[int]]:
+        assert self._items is not None
+        groups: dict[str, deque[int]] = {}
+        for index in indices:
+            groups.setdefault(self._labels[self._items[index]], deque()).append(index)
+        return list(groups.values())
+
+    def _model(self, indices: Sequence[int]) -> str:
+        assert self._items is not None
+        return model_of(self._labels[self._items[indices[0]]])
+
+    def _push_front(self, indices: Iterable[int]) -> None:
+        for group in reversed(self._grouped(indices)):
+            model = self._model(group)
+            self._queue = {model: self._queue.pop(model, deque()), **self._queue}
+            self._queue[model].appendleft(group)
+
+    def _can_work(self, node: WorkerController) -> bool:
+        return self._workers[node].is_ready and not node.shutting_down
+
+    def _feed(self) -> None:
+        """Give every node a group before any gets a second one; a node that cannot go on gets its leave."""
+        able = [node for node in self._workers if self._can_work(node)]
+        for enough in range(1, LOOK_AHEAD + 1):
+            for node in able:
+                while self._queue and len(self._workers[node].pending) < enough:
+                    self._send_group(node)
+        if not self._queue and self._items is not None:
+            for node in able:
+                if len(self._workers[node].pending) < LOOK_AHEAD:
+                    node.shutdown()
+
+    def _send_group(self, node: WorkerController) -> None:
+        worker = self._workers[node]
+        model = worker.model
+        if model is None or model not in self._queue:
+            busy = [other.model for other in self._workers.values() if other is not worker]
+            model = min(self._queue, key=busy.count)
+        group = self._queue[model].popleft()
+        if not self._queue[model]:
+            del self._queue[model]
+        worker.model = model
+        worker.pending.extend(group)
+        node.send_runtest_some(list(group))
+
+
+def scheduler_of(
+    config: pytest.Config, session: BenchSession, log: Callable[..., None]
+) -> PbScheduling | None:
+    """Return the scheduler of a session that has cells, None where it is not ours to decide."""
+    if not asks_for_cells(config.args):
+        return None
+    _ = session.plan
+    if config.getoption("dist") not in ("load", "loadgroup"):
+        return None
+
+    def report_failure(node: str, message: str) -> None:
+        report = pytest.CollectReport(node, "failed", longrepr=message, result=[])
+        config.hook.pytest_collectreport(report=report)
+
+    n_nodes = len(parse_tx_spec_config(config))
+    return PbScheduling(n_nodes, label=session.labels, report_failure=report_failure, log=log)

@@ -1,0 +1,233 @@
+"""What one pytest session knows of its run: options, plan, selected items, and the conclusion at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pb_plugin.gates.gate import Verdict, judge, parse_gate
+from pb_plugin.item_clock import ItemClock
+from pb_plugin.planning.cell import Cell
+from pb_plugin.planning.groups import cell_id_of, label_items
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import Plan, plan
+from pb_plugin.records.store import Store
+from pb_plugin.results.run_file import Run, describe, save, summarise
+from pb_plugin.results.summary import Summary
+from pb_plugin.running.batch_check import N_ROWS, BatchOutcome
+from pb_plugin.running.bench import Bench
+from pb_plugin.running.progress import Watch
+from pb_plugin.running.tools import GRAMMAR, Tools
+from task_specs.scoring.languagetool.backend import Backend
+from task_specs.spec import TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conclusion:
+    """What a session ends with: the run's file, its summary or why there is none, the gates' verdicts."""
+
+    run: Run
+    path: Path
+    summary: Summary | None
+    problem: str | None
+    verdicts: tuple[Verdict, ...]
+
+
+class BenchSession:
+    """One per process of a session.
+
+    Args:
+        options: What the user asked for.
+        worker: ``main``, or the worker's id under pytest-xdist.
+        n_workers: How many processes share the items.
+        grammar: The fields of the grammar backend that the controlling process has started for its workers.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        worker: str = "main",
+        n_workers: int = 1,
+        grammar: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.options = options
+        self.watch = Watch()
+        self.clock = ItemClock()
+        self.batch_outcome = BatchOutcome()
+        self._worker = worker
+        self._n_workers = n_workers
+        self._grammar = None if grammar is None else Backend(**grammar)
+        self._groups: dict[str, list[Cell]] = {}
+        self._label: dict[str, str] = {}
+        self._begun: set[str] = set()
+        self.gates = tuple(parse_gate(text) for text in options.gate)
+
+    def check(self) -> None:
+        """Make the plan and look at the folders that were named.
+
+        Raises:
+            LookupError: A name is not known.
+            ValueError: A value breaks a rule, nothing is left to run, a folder is no folder, or a scoring
+                tool that was named cannot be used.
+        """
+        _ = self.plan, self.store
+        self.check_tools(self.plan.specs)
+        data = self.options.data
+        if data is not None and not data.is_dir():
+            raise ValueError(
+                f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
+            )
+
+    def check_tools(self, specs: Iterable[TaskSpec]) -> None:
+        """Look at what was named for the scores of *specs*.
+
+        Raises:
+            ValueError: It cannot be used.
+        """
+        self.tools.check({tool for spec in specs for tool in spec.needs})
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan of the options."""
+        return plan(self.options)
+
+    @cached_property
+    def cells(self) -> dict[str, Cell]:
+        """The plan's cells by id."""
+        return {cell.id: cell for cell in self.plan.cells}
+
+    @cached_property
+    def store(self) -> Store:
+        """Where this process's records go.
+
+        Raises:
+            ValueError: The store is a file.
+        """
+        return Store(self.options.store, worker=self._worker)
+
+    @cached_property
+    def tools(self) -> Tools:
+        """The scoring tools of this process, or those that the controlling process has started."""
+        grammar = self._grammar or self.options.grammar
+        return Tools(grammar=grammar, bertscore=self.options.bertscore, folder=self.options.store)
+
+    @property
+    def needs_grammar(self) -> bool:
+        """Whether a planned task has a grammar score."""
+        return any(GRAMMAR in spec.needs for spec in self.plan.specs)
+
+    @cached_property
+    def bench(self) -> Bench:
+        """This process's share of the run.
+
+        Raises:
+            ValueError: The store can not be written.
+        """
+        self.store.prepare()
+        share = -(-N_ROWS // self._n_workers)
+        return Bench(self.options, self.store, self.tools, self.watch, checked_rows=share)
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """Lowest acceptable score by task id, from ``--pb-floor``."""
+        return dict(self.options.floor)
+
+    def select(self, nodeids: Sequence[str]) -> None:
+        """Take in the items that are left after every deselection."""
+        labels = self.labels(nodeids)
+        for nodeid in nodeids:
+            cell = self.cells.get(cell_id_of(nodeid)) if self._may_be_cell(nodeid) else None
+            if cell is not None and cell.id not in self._label:
+                self._label[cell.id] = labels[nodeid]
+                self._groups.setdefault(labels[nodeid], []).append(cell)
+
+    def labels(self, nodeids: Sequence[str]) -> dict[str, str]:
+        """Return the group of every item; a session without cells keeps every item on its own."""
+        if not any(map(self._may_be_cell, nodeids)):
+            return {nodeid: nodeid for nodeid in nodeids}
+        return label_items(nodeids, self.cells, self._n_workers)
+
+    @property
+    def selected(self) -> list[Cell]:
+        """The selected cells."""
+        return [cell for group in self._groups.values() for cell in group]
+
+    def begin(self, cell: Cell) -> None:
+        """Note that this process runs *cell*; the first of a group lets it decode the group together.
+
+        What is left of a group whose worker crashed has another first cell, so it is decoded item by item and
+        a second crash costs no more than the item it belongs to.
+        """
+        label = self._label.get(cell.id)
+        if label is not None and self._groups[label][0].id == cell.id:
+            self._begun.add(label)
+
+    def companions(self, cell: Cell) -> list[Cell]:
+        """Return the cells that are decoded in one sweep with *cell*, itself included."""
+        label = self._label.get(cell.id, "")
+        if self.options.sweep == "isolated" or label not in self._begun:
+            return [cell]
+        return self._groups[label]
+
+    def shared_time(self, cell: Cell) -> AbstractContextManager[None]:
+        """Return a context in which an item may take the time of all items of its group."""
+        return self.clock.shared_by(len(self.companions(cell)))
+
+    def decode(self, cell: Cell) -> None:
+        """Decode what is missing of *cell* with its companions.
+
+        Where that is cut short, by a time limit or an error, the rest of the group goes item by item.
+
+        Raises:
+            ModelUnavailable: The model cannot be loaded.
+            NotApplicable: The model cannot answer this task.
+            ValueError: A sample does not fit the model, or a scoring tool does not start.
+        """
+        try:
+            with self.shared_time(cell):
+                if self.bench.missing(cell):
+                    self.bench.check_applicable(cell)
+                self.bench.decode(self.companions(cell))
+        except BaseException:
+            self._begun.discard(self._label.get(cell.id, ""))
+            raise
+
+    def check_batches(self) -> None:
+        """Decode some rows again alone, at the end of the last item, in the time of all."""
+        with self.clock.shared_by(len(self.selected)):
+            self.batch_outcome = self.bench.check_batches()
+
+    def conclude(self, *, judge_gates: bool = True) -> Conclusion:
+        """Write the run's file, summarise what is stored of it, and judge the gates.
+
+        Args:
+            judge_gates: False for an interrupted run, whose part of the data says nothing about a gate.
+
+        Raises:
+            ValueError: The store cannot be read or written.
+        """
+        run = describe(
+            self.bench, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
+        )
+        path = save(run, self.options.store)
+        summary, problem = None, None
+        try:
+            summary = summarise(run, self.bench.find)
+        except ValueError as error:
+            problem = str(error)
+        gates = self.gates if judge_gates else ()
+        verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
+        return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
+
+    def close(self) -> None:
+        """End the scoring tools of this process."""
+        if "tools" in self.__dict__:
+            self.tools.close()
+
+    def _may_be_cell(self, nodeid: str) -> bool:
+        return nodeid.endswith("]") and ("plan" in self.__dict__) and cell_id_of(nodeid) in self.cells

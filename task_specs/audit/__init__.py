@@ -1,0 +1,1 @@
+"""What the data hold and which outputs score without solving a task."""

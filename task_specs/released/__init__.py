@@ -1,0 +1,1 @@
+"""The published ParallelBench files, read where a user has them."""

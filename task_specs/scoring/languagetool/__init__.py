@@ -1,0 +1,1 @@
+"""Grammar by LanguageTool: the server, its client, and texts checked by it."""

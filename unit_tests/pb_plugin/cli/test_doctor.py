@@ -1,0 +1,237 @@
+"""``pb doctor``: what is installed, what works, and the command for what is missing."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pb_plugin.cli import doctor, main
+from task_specs import BENCHMARK_IDS, list_op_ids, task_ids
+
+torch.set_num_threads(1)
+
+PROJECT = tomllib.loads((Path(__file__).resolve().parents[3] / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]
+WORKS = {"works": True, "detail": "told by a test"}
+
+
+@pytest.fixture
+def pb(capsys):
+    """Return a function that runs ``pb doctor`` and returns its output."""
+
+    def run(*arguments, code=0):
+        assert main(["doctor", *arguments]) == code
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def pb_json(pb):
+    def run(*arguments, code=0):
+        return json.loads(pb(*arguments, "--json", code=code))
+
+    return run
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave out what takes long and is tested elsewhere: the default run and Java."""
+    monkeypatch.setattr(doctor, "_default_run", lambda: WORKS)
+    monkeypatch.setattr(doctor, "_java", lambda: None)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Return a function that replaces the installed versions of some packages, None for missing ones."""
+
+    def install(**versions):
+        names = {name.replace("_", "-"): version for name, version in versions.items()}
+        real = metadata.version
+
+        def version(name):
+            if name not in names:
+                return real(name)
+            if names[name] is None:
+                raise metadata.PackageNotFoundError(name)
+            return names[name]
+
+        monkeypatch.setattr(doctor.metadata, "version", version)
+
+    return install
+
+
+def test_the_packages_are_those_of_pyproject_with_their_versions_and_extras():
+    asked = {None: PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+    for package in doctor.PACKAGES:
+        written = [line.replace(" ", "").lower() for line in asked[package.extra]]
+        assert f"{package.name}{package.versions}" in written
+    for extra in (None, "models", "parallel", "timing"):
+        assert len([p for p in doctor.PACKAGES if p.extra == extra]) == len(asked[extra]), extra
+    assert PROJECT["name"] == doctor.PROJECT
+
+
+def test_the_default_run_works_here_and_stores_nothing(pb_json, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = pb_json()
+    assert found["ok"]
+    assert found["default_run"] == {
+        "works": True,
+        "detail": "ideal decoded a sample of copy in 1 forward and is right",
+    }
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_versions_devices_and_tasks_are_those_of_this_process(pb_json, quick):
+    found = pb_json()
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["torch"]["version"] == torch.__version__
+    assert found["torch"]["devices"][-1] == "cpu"
+    assert found["torch"]["threads"] == torch.get_num_threads()
+    versions = {row["name"]: row["installed"] for row in found["packages"]}
+    assert versions["pytest"] == pytest.__version__
+    suite = {task for tasks in BENCHMARK_IDS.values() for task in tasks}
+    assert found["tasks"] == {
+        "with_spec": list(task_ids()),
+        "without_spec": [
+            task for tasks in BENCHMARK_IDS.values() for task in tasks if task not in task_ids()
+        ],
+        "when_named": list(list_op_ids()),
+    }
+    assert {*found["tasks"]["with_spec"], *found["tasks"]["without_spec"]} == suite
+
+
+@pytest.mark.parametrize(
+    ("project", "command"),
+    [
+        ("0.1.0", "pip install 'parallelbench-pytest[models]'"),
+        (None, "pip install -e '.[models]' in the folder"),
+    ],
+    ids=["installed", "checkout"],
+)
+def test_what_is_missing_comes_with_the_command_that_gets_it(pb, quick, installed, project, command):
+    installed(parallelbench_pytest=project, transformers=None)
+    line = next(line for line in pb().splitlines() if line.startswith("transformers is"))
+    assert line.startswith(f"transformers is missing, for network models: {command}")
+
+
+def test_a_package_that_every_run_needs_has_no_extra(pb_json, quick, installed):
+    installed(parallelbench_pytest="0.1.0", pyyaml=None)
+    row = next(row for row in pb_json()["packages"] if row["name"] == "pyyaml")
+    assert (row["status"], row["get"]) == ("missing", "pip install 'parallelbench-pytest'")
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("4.9", "of another version"),
+        ("5.20", "ok"),
+        ("5.99.0", "ok"),
+        ("5.30.0.dev0", "ok"),
+        ("6.0", "of another version"),
+    ],
+)
+def test_a_version_outside_the_range_is_told(pb_json, quick, installed, version, status):
+    installed(transformers=version)
+    row = next(row for row in pb_json()["packages"] if row["name"] == "transformers")
+    assert (row["installed"], row["status"], row["get"] is None) == (version, status, status == "ok")
+
+
+def test_a_local_build_of_torch_counts_as_its_version(pb_json, quick, installed):
+    installed(torch="2.13.0+cu128")
+    assert next(row for row in pb_json()["packages"] if row["name"] == "torch")["status"] == "ok"
+
+
+def test_without_torch_it_says_so_and_exits_with_1(pb, monkeypatch):
+    monkeypatch.setitem(sys.modules, "decoders.loop.devices", None)
+    monkeypatch.setitem(sys.modules, "decoders.loop.batching", None)
+    monkeypatch.setattr(doctor, "_java", lambda: None)
+    out = pb(code=1)
+    assert "devices: unknown, torch cannot be imported (" in out
+    assert "default run: DOES NOT WORK; ModuleNotFoundError: " in out
+
+
+def test_a_wrong_answer_of_the_default_model_is_no_working_run(pb_json, monkeypatch):
+    real = doctor.Bench.sweep
+    monkeypatch.setattr(
+        doctor.Bench,
+        "sweep",
+        lambda self, wanted: (replace(record, text="nonsense") for record in real(self, wanted)),
+    )
+    monkeypatch.setattr(doctor, "_java", lambda: None)
+    found = pb_json(code=1)
+    assert found["ok"] is False
+    assert found["default_run"]["detail"] == "copy-ideal-confidence-k32 must score 1, got 'nonsense'"
+
+
+def test_java_is_told_by_its_first_line(monkeypatch):
+    done = SimpleNamespace(stderr='openjdk version "17.0.1"\nmore\n', stdout="")
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/java")
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *a, **k: done)
+    assert doctor._java() == 'openjdk version "17.0.1"'
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no"), subprocess.CalledProcessError(1, "java"), subprocess.TimeoutExpired("java", 1)]
+)
+def test_a_java_that_does_not_run_is_none(monkeypatch, error):
+    def fail(*arguments, **settings):
+        raise error
+
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/java")
+    monkeypatch.setattr(doctor.subprocess, "run", fail)
+    assert doctor._java() is None
+
+
+def test_without_java_it_says_what_needs_it(pb, quick, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(doctor, "_default_run", lambda: WORKS)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    assert "java: not found; only the grammar scores of text tasks need it\n" in pb()
+
+
+def test_a_model_is_loaded_and_its_self_tests_are_shown(pb, pb_json, quick, tiny_llada_dir):
+    text = f"llada={tiny_llada_dir}"
+    found = pb_json("--model", text)["model"]
+    assert (found["loads"], found["reason"], found["device"], found["dtype"]) == (
+        True,
+        None,
+        "cpu",
+        "float32",
+    )
+    assert {"inv_freq", "padding", "both_directions"} <= {test["name"] for test in found["self_tests"]}
+    assert all(test["passed"] for test in found["self_tests"])
+    out = pb("--model", text)
+    assert f"model {text}: loads on cpu in float32\n" in out
+    assert "  self-test padding: passed (padding moves logits by " in out
+
+
+def test_a_model_without_self_tests_says_so(pb, quick):
+    assert pb("--model", "ideal").endswith(
+        "model ideal: loads on cpu in its own number type\n  it has no self-tests\n"
+    )
+
+
+def test_a_model_that_cannot_be_loaded_is_exit_1_with_the_reason(pb, pb_json, quick, tmp_path):
+    text = f"llada={tmp_path}"
+    out = pb("--model", text, code=1)
+    assert f"CANNOT BE LOADED: model {text}: LoadError: checkpoint must hold config.json, got" in out
+    found = pb_json("--model", text, code=1)
+    assert (found["ok"], found["model"]["loads"], found["model"]["self_tests"]) == (False, False, [])
+
+
+def test_plain_output_has_a_table_of_packages_and_the_tasks(pb, quick):
+    lines = pb().splitlines()
+    assert lines[0].startswith("python ")
+    header = next(line for line in lines if line.startswith("package"))
+    assert header.split() == ["package", "installed", "needs", "extra", "status"]
+    assert "default run: works; told by a test" in lines
+    assert any(line.startswith(f"tasks: {len(task_ids())} of 17 have a spec: copy, sort") for line in lines)

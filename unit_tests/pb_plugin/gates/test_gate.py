@@ -1,0 +1,234 @@
+"""Gates: the grammar with its messages, and verdicts on a small run with known points."""
+
+import re
+
+import pytest
+
+from pb_plugin.gates.gate import Verdict, judge, parse_gate
+from pb_plugin.results.aggregate import aggregate
+
+SUITES = {"all": ("copy", "w2s_easy"), "core": ("copy", "sort")}
+
+
+@pytest.fixture(scope="module")
+def summary(make_cell):
+    """Over copy and sort, confidence has (2, 90), (4, 70) and threshold (2, 100), (4, 80), (8, 40)."""
+    rows = [
+        ("confidence", "static", {"k": 2}, 4, (9, 9)),
+        ("confidence", "static", {"k": 4}, 2, (8, 6)),
+        ("threshold", "adaptive", {"k": None, "method_params": {"gamma": 1.0, "fast": True}}, 4, (10, 10)),
+        ("threshold", "adaptive", {"k": None, "method_params": {"gamma": 0.9, "fast": True}}, 2, (9, 7)),
+        ("threshold", "adaptive", {"k": None, "method_params": {"gamma": 0.5, "fast": False}}, 1, (5, 3)),
+    ]
+    cells = [
+        make_cell(
+            task,
+            method=method,
+            family=family,
+            nfe=nfe,
+            scores=[1.0] * right + [0.0] * (10 - right),
+            **setting,
+        )
+        for method, family, setting, nfe, correct in rows
+        for task, right in zip(("copy", "sort"), correct, strict=True)
+    ]
+    cells.append(make_cell("copy", block_length=4, nfe=2, scores=[1.0] * 4 + [0.0] * 6))
+    cells.append(make_cell("shuffle", n_planned=3, scores=[1.0, 1.0]))
+    cells.append(make_cell("list_copy", scores=[None]))
+    return aggregate(cells, SUITES)
+
+
+def values(text, summary):
+    """Return (subject, passed, value) of every verdict."""
+    return [(found.subject, found.passed, found.value) for found in judge(parse_gate(text), summary)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("PB80>=4", {"prefix": "", "what": "pbx", "x": 80.0, "operator": ">=", "bound": 4.0}),
+        (" llada : threshold:PB82.5 > 4.5 ", {"prefix": "llada:threshold", "x": 82.5, "operator": ">"}),
+        ("core:PB75(content)<=3", {"prefix": "core", "count": "content", "operator": "<="}),
+        ("PB80@b16<1e1", {"block_length": 16, "operator": "<", "bound": 10.0}),
+        (
+            "shuffle:score@k2>=60",
+            {"prefix": "shuffle", "what": "score", "setting": {"k": "2"}, "bound": 60.0},
+        ),
+        (
+            "a:b:c:score@gamma=0.9,fast=true,b16>=60",
+            {"prefix": "a:b:c", "setting": {"gamma": "0.9", "fast": "true"}, "block_length": 16},
+        ),
+    ],
+)
+def test_a_gate_is_read_into_its_parts(text, expected):
+    gate = parse_gate(text)
+    assert {name: getattr(gate, name) for name in expected} == expected
+    assert gate.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("PB80", "gate must compare with >=, >, <= or <, got 'PB80'; write [SUITE:]"),
+        ("", "gate must compare with >=, >, <= or <, got ''"),
+        ("PB80==4", "gate must compare with >=, >, <= or <, got == in 'PB80==4'; a measured mean is never"),
+        ("PB80=4", "gate must compare with >=, >, <= or <, got = in 'PB80=4'"),
+        ("score@gamma=0.9", "gate must compare with >=, >, <= or <, got = in 'score@gamma=0.9'"),
+        ("PB80!=4", "got != in 'PB80!=4'"),
+        ("PB80>=", "gate must end in a finite number, got '' in 'PB80>='; write"),
+        ("PB80>=four", "gate must end in a finite number, got 'four'"),
+        ("PB80>=4>=5", "gate must end in a finite number, got '4>=5'"),
+        ("PB80>=inf", "gate must end in a finite number, got 'inf'"),
+        ("PB80>=-1", "bound of PBx must be 0 or more, got -1 in 'PB80>=-1'; it is in tokens per step"),
+        (
+            "llada:lo(PB80)>=4",
+            "gate must be on a point estimate, got 'llada:lo(PB80)>=4'; lower bounds need bootstrap "
+            "intervals, which come later: write PB80>=4 for now",
+        ),
+        (":PB80>=4", "gate must have a name before every colon, got ':PB80>=4'; remove the stray colon"),
+        ("llada::PB80>=4", "gate must have a name before every colon"),
+        ("llada>=4", "gate must ask for PB<x> or score@<setting>, got 'llada' in 'llada>=4'; write"),
+        ("PB>=4", "gate must ask for PB<x> or score@<setting>, got 'PB'"),
+        ("shuffle:score>=60", "gate must ask for PB<x> or score@<setting>, got 'score'"),
+        ("PB0>=4", "x of PBx must be in (0, 100], got 0 in 'PB0>=4'; PB80 is 80 % of the score"),
+        ("PB101>=4", "x of PBx must be in (0, 100], got 101"),
+        ("PB80(eos)>=4", "token count of PBx must be one of canvas, to_eos, content, got 'eos'"),
+        ("PB80@b0>=4", "block must be a whole number of at least 1, got '0' in 'PB80@b0>=4'; write b16"),
+        (
+            "score@k2>=0.6",
+            "bound of a score must be in percent, 0 or 1 to 100, got 0.6 in 'score@k2>=0.6'; write 60",
+        ),
+        ("score@k2>=101", "bound of a score must be in percent, 0 or 1 to 100, got 101"),
+        ("score@>=60", "setting of a score must be k2 or name=value, joined by commas, got '' in"),
+        ("score@fast>=60", "setting of a score must be k2 or name=value, joined by commas, got 'fast' in"),
+        ("score@k2,k=4>=60", "setting of a score must name 'k' once, got 'score@k2,k=4>=60'; remove one"),
+        ("score@b=x>=60", "block must be a whole number of at least 1, got 'x'"),
+    ],
+)
+def test_what_is_no_gate_is_refused_with_what_to_write(text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse_gate(text)
+
+
+def test_every_curve_that_fits_is_judged_and_blocks_only_when_named(summary):
+    assert values("core:PB80>=4", summary) == [
+        ("core-llada-confidence", False, 2.0),
+        ("core-llada-threshold", True, 4.0),
+    ]
+    assert values("core:threshold:PB80>=4", summary) == [("core-llada-threshold", True, 4.0)]
+    assert values("core:llada:threshold:PB80>4", summary) == [("core-llada-threshold", False, 4.0)]
+    assert values("copy:score@k2,b4<50", summary) == [("copy-llada-confidence-b4[k=2]", True, 40.0)]
+
+
+def test_pbx_gates_take_any_x_and_count(summary):
+    assert values("core:threshold:PB60>=6", summary) == [("core-llada-threshold", True, 6.0)]
+    assert values("core:threshold:PB60(content)>=3", summary) == [("core-llada-threshold", True, 3.0)]
+
+
+def test_a_verdict_says_what_was_measured_and_asked(summary):
+    assert judge(parse_gate("core:confidence:PB95>=1"), summary) == [
+        Verdict(
+            gate="core:confidence:PB95>=1",
+            subject="core-llada-confidence",
+            passed=False,
+            value=0.0,
+            message="PB95 is 0 (never reached), the gate asks for >= 1",
+        )
+    ]
+    (verdict,) = judge(parse_gate("core:threshold:PB40(to_eos)>=4"), summary)
+    assert verdict.passed
+    assert verdict.message == "PB40(to_eos) is 5 or more, the gate asks for >= 4"
+    assert verdict.to_json()["subject"] == "core-llada-threshold"
+
+
+def test_an_upper_bound_on_a_censored_pbx_cannot_pass(summary):
+    (verdict,) = judge(parse_gate("core:threshold:PB40<=9"), summary)
+    assert (verdict.passed, verdict.value) == (False, None)
+    assert verdict.message == (
+        "PB40 could not be judged: it is 8 or more: the fastest measured setting still reaches 40 %"
+    )
+
+
+def test_without_a_suite_pbx_means_all_and_the_reason_names_core(summary):
+    (verdict,) = judge(parse_gate("threshold:PB80>=4"), summary)
+    assert (verdict.subject, verdict.passed, verdict.value) == ("llada-threshold", False, None)
+    assert verdict.message == (
+        "PB80 could not be judged: suite all: not measured: w2s_easy; run them too, or read a suite without "
+        "them; for the exact-answer tasks alone write core:threshold:PB80>=4"
+    )
+
+
+def test_scores_of_a_task_and_of_a_suite_are_in_percent(summary):
+    assert values("copy:score@k2>=90", summary) == [("copy-llada-confidence[k=2]", True, 90.0)]
+    assert values("llada:confidence:sort:score@k=4>60", summary) == [
+        ("sort-llada-confidence[k=4]", False, 60.0)
+    ]
+    assert values("core:score@gamma=0.90>=80", summary) == [
+        ("core-llada-threshold[fast=true,gamma=0.9]", True, 80.0)
+    ]
+    assert values("copy:score@fast=true>=95", summary) == [
+        ("copy-llada-threshold[fast=true,gamma=0.9]", False, 90.0),
+        ("copy-llada-threshold[fast=true,gamma=1]", True, 100.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "gpt:PB80>=4",
+            "'gpt' names nothing that was measured, in the order suite, model, method, task "
+            "(suites: all, core;",
+        ),
+        (
+            "threshold:llada:core:PB80>=4",
+            "'threshold:llada:core' names nothing that was measured, in the order",
+        ),
+        ("copy:PB80>=4", "PBx is over a suite, not over task 'copy'; gate its score"),
+        ("PB80@b2>=4", "nothing was measured at block 2"),
+        ("copy:score@k64>=60", "nothing was measured with k=64 at block the canvas"),
+        ("copy:score@gamma=high>=60", "nothing was measured with gamma=high"),
+        ("shuffle:score@k2>=60", "2 of 3 planned samples decoded (1 missing, 0 failed)"),
+        ("list_copy:score@k2>=60", "no grammar backend"),
+        ("score@k2>=60", "k=2: not measured for w2s_easy"),
+    ],
+)
+def test_what_cannot_be_judged_fails_with_the_reason(summary, text, reason):
+    verdicts = judge(parse_gate(text), summary)
+    assert verdicts
+    for verdict in verdicts:
+        assert (verdict.passed, verdict.value) == (False, None)
+        assert "could not be judged: " in verdict.message
+        assert reason in verdict.message
+
+
+def test_a_name_that_means_two_things_is_not_guessed(make_cell):
+    cells = [make_cell("copy", model="confidence"), make_cell("copy", model="confidence", method="margin")]
+    summary = aggregate(cells, SUITES)
+    (verdict,) = judge(parse_gate("confidence:PB80>=4"), summary)
+    assert "'confidence' can be read as model or method; name the model and the method" in verdict.message
+    assert len(judge(parse_gate("confidence:confidence:PB80>=4"), summary)) == 1
+
+
+def test_names_with_colons_are_understood(make_cell):
+    summary = aggregate([make_cell("copy", model="acme.models:load", method="acme.mine:Method")], SUITES)
+    (verdict,) = judge(parse_gate("acme.models:load:acme.mine:Method:copy:score@k2>=60"), summary)
+    assert verdict.passed
+
+
+def test_a_gate_without_measurements_fails():
+    summary = aggregate([], SUITES)
+    (verdict,) = judge(parse_gate("PB80>=4"), summary)
+    assert verdict == Verdict(
+        gate="PB80>=4",
+        subject="all",
+        passed=False,
+        value=None,
+        message="PB80 could not be judged: nothing was measured at block the canvas",
+    )
+
+
+@pytest.mark.parametrize(("operator", "holds"), [(">=", True), (">", False), ("<=", True), ("<", False)])
+def test_at_the_bound_only_the_comparisons_that_include_it_hold(summary, operator, holds):
+    (found,) = values(f"copy:score@k2{operator}90", summary)
+    assert found == ("copy-llada-confidence[k=2]", holds, 90.0)

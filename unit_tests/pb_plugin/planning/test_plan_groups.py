@@ -1,0 +1,67 @@
+"""Groups of cells: what one worker decodes in one sweep."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pb_plugin.planning.groups import cell_id_of, groups, label_items, model_of
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+
+
+def cells_of(**options):
+    return plan(Options(**{"unmasking": ("random", "threshold"), **options})).cells
+
+
+def test_groups_are_model_and_task_while_there_are_enough():
+    cells = cells_of(task=("copy", "sort"), model=("ideal", "llada"))
+    labels = groups(cells, 2)
+    assert set(labels.values()) == {"ideal|copy", "ideal|sort", "llada|copy", "llada|sort"}
+    assert all(labels[cell.id] == "|".join(cell.group) for cell in cells)
+
+
+def test_with_fewer_than_two_groups_per_worker_groups_split_by_method_then_by_setting():
+    cells = cells_of(task=("copy", "sort"))
+    assert len(set(groups(cells, 1).values())) == 2
+    assert set(groups(cells, 2).values()) == {
+        f"ideal|{task}|{method}" for task in ("copy", "sort") for method in ("random", "threshold")
+    }
+    assert len(set(groups(cells, 3).values())) == len(cells)
+
+
+@given(n_workers=st.integers(1, 40), data=st.data())
+def test_labels_depend_on_the_set_of_cells_alone_and_keep_model_and_task(n_workers, data):
+    cells = data.draw(st.lists(st.sampled_from(CELLS), unique=True))
+    labels = groups(cells, n_workers)
+    assert groups(list(reversed(cells)), n_workers) == labels
+    for cell in cells:
+        assert model_of(labels[cell.id]) == cell.model.name
+    assert len({(labels[cell.id], cell.group) for cell in cells}) == len(set(labels.values()))
+    one_group_each = len(set(labels.values())) == len(cells)
+    assert n_workers == 1 or one_group_each or len(set(labels.values())) >= 2 * n_workers
+
+
+CELLS = cells_of(task=("copy", "sort", "sudoku"), model=("ideal", "llada"))
+
+
+def test_node_ids_get_the_labels_of_the_selected_cells_and_other_items_go_by_module():
+    cells = {cell.id: cell for cell in CELLS}
+    chosen = ["copy-ideal-random-k1", "copy-ideal-threshold-0.9"]
+    items = [
+        *[f"bench_tests/test_waiting_line.py::test_waiting_line[{cell_id}]" for cell_id in chosen],
+        "mine.py::test_again[copy-ideal-random-k1]",
+        "unit_tests/test_a.py::TestA::test_b[0.5]",
+        "unit_tests/test_a.py::test_c",
+    ]
+    module = "unit_tests/test_a.py"
+    assert list(label_items(items, cells, 1).values()) == ["ideal|copy"] * 3 + [module] * 2
+    by_method = ["ideal|copy|copy-ideal-random-k1", "ideal|copy|copy-ideal-threshold-0.9"]
+    assert list(label_items(items, cells, 2).values()) == [*by_method, by_method[0], module, module]
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "cell_id"),
+    [("a.py::t[x-y]", "x-y"), ("a.py::t", ""), ("a[1].py::t", ""), ("a[1].py::t[z]", "z")],
+)
+def test_the_cell_of_a_node_id_is_in_its_last_brackets(nodeid, cell_id):
+    assert cell_id_of(nodeid) == cell_id

@@ -1,0 +1,157 @@
+"""The run file: what was planned, nothing that was measured, and the summary of both."""
+
+import json
+
+import pytest
+
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+from pb_plugin.records.canonical import canonical_json
+from pb_plugin.records.store import Store
+from pb_plugin.results import run_file as runfile
+from pb_plugin.results.run_file import Run, describe, load, save, summarise
+from pb_plugin.running.bench import Bench
+
+
+@pytest.fixture
+def described(tmp_path, loaded_modules):
+    """Return a function that describes the run of some options without decoding: the run and its process."""
+
+    def describe_(**options):
+        asked = Options(store=tmp_path / "store", **{"task": ("copy",), "samples": 2, **options})
+        made = plan(asked)
+        bench = Bench(asked, Store(asked.store))
+        return describe(bench, made.cells, missing_tasks=made.missing_tasks, notes=made.notes), bench
+
+    return describe_
+
+
+def test_describing_decodes_nothing_and_names_every_key(described):
+    run, bench = described(task=("copy", "sort"), unmasking=("random", "threshold"), k=(1, 8))
+    assert len(run.cells) == 2 * (2 + 6)
+    keys = [key for cell in run.cells for key in cell.keys]
+    assert len(keys) == len(set(keys)) == 2 * 8 * 2
+    assert not bench.options.store.exists()
+    assert {cell.unavailable for cell in run.cells} == {None}
+
+
+def test_a_run_does_not_depend_on_the_order_of_its_cells(described, tmp_path):
+    run, bench = described(k=(1, 8), unmasking=("random",))
+    made = plan(bench.options)
+    turned = describe(bench, reversed(made.cells), missing_tasks=made.missing_tasks, notes=made.notes)
+    assert turned == run
+
+
+@pytest.mark.parametrize(
+    ("method", "knobs", "variant"),
+    [
+        ("random", (), ""),
+        ("threshold:gamma=0.9", ("gamma",), ""),
+        ("threshold:gamma=0.9;confidence=margin", ("gamma",), "confidence=margin"),
+    ],
+)
+def test_what_varies_along_a_curve_and_what_names_it(described, method, knobs, variant):
+    run, _ = described(unmasking=(method,))
+    result = run.cells[0].result
+    assert (result["knobs"], result["variant"]) == (knobs, variant)
+
+
+def test_there_and_back_again(described, tmp_path):
+    run, _ = described(k=(1, 64), unmasking=("random", "threshold"), block_length=(32, 16))
+    assert run.notes
+    assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
+    path = save(run, tmp_path / "other")
+    assert load(tmp_path / "other") == (run, path)
+    assert path.read_text().endswith("\n")
+    assert not list(path.parent.glob("*.part"))
+
+
+def test_the_same_run_is_written_once_and_another_one_beside_it(described, tmp_path):
+    store = tmp_path / "other"
+    first, _ = described(k=(1,), unmasking=("random",))
+    second, _ = described(k=(2,), unmasking=("random",))
+    assert save(first, store) == save(first, store)
+    other = save(second, store)
+    assert load(store) == (second, other)
+    again = save(first, store)
+    assert load(store) == (first, again), "the newest run is the one that ran last"
+    assert load(store, other.name) == load(store, other.stem) == (second, other)
+    assert len(list((store / "runs").iterdir())) == 3
+
+
+def test_a_model_that_cannot_be_read_is_described_with_the_reason(described):
+    run, _ = described(model=("llada=./nowhere",), unmasking=("random",), k=(1,))
+    (cell,) = run.cells
+    assert cell.keys == ()
+    assert cell.unavailable.startswith("model llada=./nowhere: ")
+    assert cell.result["n_planned"] == 2
+    (summary,) = summarise(run, lambda decode_key, score_key: None).cells
+    assert (summary.n, summary.accuracy) == (0, None)
+    assert summary.incomplete == "0 of 2 planned samples decoded (2 missing, 0 failed)"
+
+
+def test_the_summary_asks_for_every_key_once_with_the_score_it_wants(described, make_record):
+    run, _ = described(unmasking=("random",), k=(8,))
+    (cell,) = run.cells
+    asked = []
+
+    def find(decode_key, score_key):
+        asked.append((decode_key, score_key))
+
+    summarise(run, find)
+    assert asked == [(key, cell.score_key) for key in cell.keys]
+    assert cell.score_key.startswith("list@")
+
+
+def test_a_result_in_conflict_is_missing_in_the_summary(described, tmp_path):
+    run, bench = described(unmasking=("random",), k=(8,))
+    (planned_cell,) = plan(bench.options).cells
+    bench.decode([planned_cell])
+    bench.close()
+    (file,) = bench.options.store.glob("*.jsonl")
+    line = json.loads(file.read_text().splitlines()[0])
+    (bench.options.store / "z.jsonl").write_text(json.dumps({**line, "nfe": 5}) + "\n")
+    index = Store(bench.options.store).index()
+    (cell,) = summarise(run, index.find).cells
+    assert (cell.n, cell.n_planned) == (1, 2)
+    assert cell.incomplete == "1 of 2 planned samples decoded (1 missing, 0 failed)"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", r"schema must be \d+, got \[\]; run the suite again"),
+        ('{"schema": 99}', r"schema must be \d+, got 99; run the suite again"),
+        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "'cells'"),
+        (f'{{"schema": {runfile.RUN_SCHEMA}, "cells": [{{}}]}}', "'result'"),
+    ],
+    ids=["cut", "list", "schema", "empty", "cell"],
+)
+def test_a_damaged_file_is_named_with_the_cure(tmp_path, text, why):
+    path = tmp_path / "runs" / "20260101T000000Z-x.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"{path}: not a run file \({why}.*\); move it away and run"):
+        load(tmp_path)
+
+
+def test_a_store_without_a_run_says_what_to_do(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"store must be a directory, got '.*nowhere'; name one that a run has"
+    ):
+        load(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"must hold a finished run, got none; run pytest with --pb-store"):
+        load(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "a.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"must hold the run 'b', got a\.json; run pytest"):
+        load(tmp_path, "b")
+
+
+def test_the_file_holds_nothing_that_was_measured(described):
+    run, bench = described(unmasking=("random",), k=(8,))
+    before = canonical_json(run.to_json())
+    bench.decode(list(plan(bench.options).cells))
+    after, _ = described(unmasking=("random",), k=(8,))
+    assert canonical_json(after.to_json()) == before

@@ -1,0 +1,132 @@
+"""What is judged of a cell's records, without a run: the assertions in their order, and the numbers."""
+
+from dataclasses import replace
+
+import pytest
+
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+from pb_plugin.records.store import Store
+from pb_plugin.results.intervals import wilson
+from pb_plugin.running.bench import Bench
+from pb_plugin.running.outcome import outcome_of
+from pb_plugin.running.tools import Tools
+
+
+@pytest.fixture
+def decoded(tmp_path, loaded_modules):
+    """Return a function that decodes a cell in a store of its own: the run and the cell."""
+
+    def decode(**options):
+        asked = Options(store=tmp_path / "store", **{"task": ("copy",), "unmasking": ("random",), **options})
+        (cell,) = plan(asked).cells
+        tools = Tools(grammar="none", bertscore=None, folder=asked.store)
+        bench = Bench(asked, Store(asked.store), tools)
+        bench.decode([cell])
+        return bench, cell
+
+    return decode
+
+
+def rewritten(bench, cell, **changes):
+    """Replace fields of the first record."""
+    first = bench.planned(cell)[0].decode_key
+    record = bench._records[first]
+    bench._records[first] = replace(record, **changes)
+    return record
+
+
+def test_a_good_cell_has_its_numbers(decoded):
+    bench, cell = decoded(k=(8,), samples=5)
+    outcome = outcome_of(bench, cell, reused=False, floor=1.0)
+    interval = wilson(5, 5)
+    assert outcome.ok
+    assert outcome.message == "accuracy 1.0000 over 5 samples"
+    assert (outcome.score, outcome.reused) == (1.0, False)
+    assert outcome.properties == {
+        "pb_task": "copy",
+        "pb_model": "ideal",
+        "pb_unmasking": "random",
+        "pb_samples": 5,
+        "pb_planned": 5,
+        "pb_score": 1.0,
+        "pb_score_low": interval.low,
+        "pb_score_high": interval.high,
+        "pb_tokens_per_step": 8.0,
+    }
+
+
+def test_tokens_per_step_are_the_mean_of_the_ratios(decoded):
+    bench, cell = decoded(k=(8,), samples=2)
+    rewritten(bench, cell, nfe=16)
+    properties = outcome_of(bench, cell, reused=False, floor=None).properties
+    assert properties["pb_tokens_per_step"] == (32 / 16 + 32 / 4) / 2  # not 64 / 20
+
+
+def test_an_unknown_number_of_forwards_has_no_tokens_per_step(decoded):
+    bench, cell = decoded(k=(8,), samples=2)
+    rewritten(bench, cell, nfe=None, nfe_kind="unknown")
+    assert "pb_tokens_per_step" not in outcome_of(bench, cell, reused=False, floor=None).properties
+
+
+def test_a_score_that_is_no_yes_or_no_has_no_binomial_interval(decoded):
+    bench, cell = decoded(task=("shuffle",), k=(32,), samples=4)
+    rewritten(bench, cell, scores={"accuracy": 0.5, "accuracy_strict": 0.5})
+    properties = outcome_of(bench, cell, reused=True, floor=None).properties
+    assert "pb_score" in properties
+    assert "pb_score_low" not in properties
+
+
+def test_the_first_assertion_that_fails_is_the_message(decoded):
+    """Complete and scored comes before the laws, the laws before the floor."""
+    bench, cell = decoded(k=(1,), samples=2)
+    assert "below the floor" not in outcome_of(bench, cell, reused=False, floor=1.0).message
+    whole = rewritten(bench, cell, scores={"accuracy": 0.0, "accuracy_strict": 0.0})
+    outcome = outcome_of(bench, cell, reused=False, floor=1.0)
+    assert outcome.message.startswith("the exact model must be right on ")
+    assert (outcome.ok, outcome.score) == (False, 0.5)
+    rewritten(bench, cell, scores={"accuracy": None}, score_reasons={"accuracy": "no tool"})
+    outcome = outcome_of(bench, cell, reused=False, floor=1.0)
+    assert outcome.message == "1 of 2 samples have no accuracy: no tool"
+    assert outcome.score == 1.0, "of the sample that has one"
+    del bench._records[whole.decode_key]
+    outcome = outcome_of(bench, cell, reused=False, floor=1.0)
+    assert outcome.message == "1 of 2 samples were not decoded; run the same command again"
+
+
+def test_a_score_the_scorer_never_gave_is_named(decoded):
+    bench, cell = decoded(k=(1,), samples=2)
+    rewritten(bench, cell, scores={"other": 1.0})
+    message = outcome_of(bench, cell, reused=False, floor=None).message
+    assert message == "1 of 2 samples have no accuracy: the scorer gave no accuracy"
+
+
+def test_failures_are_counted_by_class_and_the_first_is_shown(decoded, make_failure):
+    bench, cell = decoded(k=(1,), samples=3)
+    for planned, kind in zip(bench.planned(cell)[:2], ("oom", "model_error"), strict=True):
+        failure = make_failure(kind=kind, message=f"the {kind}")
+        bench._records[planned.decode_key] = replace(failure, parts=planned.parts)
+    outcome = outcome_of(bench, cell, reused=False, floor=None)
+    assert outcome.message == "2 of 3 samples failed (model_error, oom); first: the oom"
+    assert (outcome.properties["pb_samples"], outcome.properties["pb_planned"]) == (1, 3)
+
+
+def test_the_floor_is_a_lower_bound_and_equality_passes(decoded):
+    bench, cell = decoded(task=("list_shuffle:n=3",), k=(3,), samples=40)
+    score = outcome_of(bench, cell, reused=False, floor=None).score
+    assert 0 < score < 1
+    assert outcome_of(bench, cell, reused=False, floor=score).ok
+    outcome = outcome_of(bench, cell, reused=False, floor=score + 1e-9)
+    assert not outcome.ok
+    assert outcome.message.startswith(f"accuracy {score:.4f} is below the floor ")
+
+
+def test_the_exact_law_rejects_too_many_and_too_few(decoded):
+    bench, cell = decoded(task=("list_shuffle:n=3",), k=(3,), samples=60)
+    assert outcome_of(bench, cell, reused=False, floor=None).ok
+    for value in (0.0, 1.0):
+        for key, record in bench._records.items():
+            bench._records[key] = replace(record, scores={"accuracy": value})
+        message = outcome_of(bench, cell, reused=False, floor=None).message
+        assert message.startswith("the exact law expects between ")
+        assert f"(mean {60 * 6 / 27:.2f}), got {60 * value:.0f}; " in message  # n! / n^n

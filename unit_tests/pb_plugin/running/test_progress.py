@@ -1,0 +1,111 @@
+"""What progress prints: rows, forwards per second and time left, seldom enough."""
+
+import io
+
+import pytest
+
+from pb_plugin.running.progress import LIVE_EVERY_S, PLAIN_EVERY_S, Progress
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_a_line_tells_rows_forwards_per_second_and_time_left(clock):
+    progress = Progress(io.StringIO(), live=False, clock=clock)
+    progress.begin("ideal on copy", 40)
+    assert progress.line() == "ideal on copy: 0/40 rows, 0.0 forwards/s"
+    for _ in range(6):
+        progress.forward(8)
+    for _ in range(10):
+        progress.finished()
+    clock.now += 4.0
+    assert progress.line() == "ideal on copy: 10/40 rows, 1.5 forwards/s, 12 s left"  # 0.4 s a row, 30 left
+
+
+def test_a_sweep_starts_from_zero(clock):
+    progress = Progress(io.StringIO(), live=False, clock=clock)
+    progress.begin("a", 2)
+    progress.forward(1)
+    progress.finished()
+    progress.begin("b", 5)
+    assert progress.line() == "b: 0/5 rows, 0.0 forwards/s"
+
+
+def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then(clock):
+    out = io.StringIO()
+    progress = Progress(out, live=False, clock=clock)
+    progress.begin("a", 4)
+    for _ in range(100):
+        clock.now += 0.99 * PLAIN_EVERY_S / 100
+        progress.forward(1)
+    assert out.getvalue() == ""
+    clock.now += 0.02 * PLAIN_EVERY_S
+    progress.forward(1)
+    progress.forward(1)
+    progress.end()
+    assert out.getvalue().count("\n") == 1
+    assert out.getvalue().startswith("a: 0/4 rows, ")
+
+
+def test_on_a_terminal_the_line_is_written_over_and_cleared(clock):
+    out = io.StringIO()
+    progress = Progress(out, live=True, clock=clock)
+    progress.begin("a", 1000)
+    clock.now += LIVE_EVERY_S
+    progress.forward(1)
+    long_line = progress.line()
+    for _ in range(999):
+        progress.finished()
+    clock.now += 1000.0
+    progress.forward(1)
+    short_line = progress.line()
+    assert out.getvalue() == f"\r{long_line}\r{short_line.ljust(len(long_line))}"
+    progress.end()
+    assert out.getvalue().endswith("\r" + " " * len(short_line) + "\r")
+    assert "\n" not in out.getvalue()
+    before = out.getvalue()
+    progress.end()
+    assert out.getvalue() == before, "there is nothing left to clear"
+
+
+def test_every_print_steps_out_of_the_capture(clock):
+    calls = []
+    progress = Progress(
+        io.StringIO(), live=True, clock=clock, unhidden=lambda write: (calls.append("out"), write())
+    )
+    progress.begin("a", 1)
+    clock.now += LIVE_EVERY_S
+    progress.forward(1)
+    progress.end()
+    assert calls == ["out", "out"]
+
+
+def test_the_watch_of_a_run_is_these_four(clock):
+    progress = Progress(io.StringIO(), live=False, clock=clock)
+    watch = progress.watch()
+    watch.begin("a", 2)
+    watch.forward(3)
+    watch.finished()
+    watch.end()
+    clock.now += 1
+    assert progress.line() == "a: 1/2 rows, 1.0 forwards/s, 1 s left"
+
+
+def test_a_long_sweep_is_seen_in_a_run(suite, monkeypatch):
+    monkeypatch.setattr("pb_plugin.running.progress.PLAIN_EVERY_S", 0.0)
+    result = suite.run("--task", "copy", "--unmasking", "random", "--k", "8", "--samples", "4")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["test_bench.py*", "ideal on copy: 0/4 rows, * forwards/s", ".*"])
+    assert len([line for line in result.outlines if line.startswith("ideal on copy: ")]) == 4  # forwards
+    again = suite.run("--task", "copy", "--unmasking", "random", "--k", "8", "--samples", "4")
+    again.stdout.no_fnmatch_line("ideal on copy: *")

@@ -1,0 +1,155 @@
+"""Scores in the background: order kept, decoding never waits, an error of a tool comes out as it is."""
+
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from pb_plugin.asking.samples import ScorerFailed
+from pb_plugin.running import scoring as module
+from pb_plugin.running.scoring import Decoded, Scoring
+from task_specs.scoring import Scored
+
+PATIENCE_S = 30.0
+
+
+class Data:
+    """A task whose score is 1 where the tool says so; a text of ``bad`` breaks its scorer."""
+
+    score_key = "scorer@1/first_eos"
+
+    def __init__(self, needs=("grammar",)):
+        self.spec = SimpleNamespace(needs=needs)
+
+    def answer(self, text):
+        return text
+
+    def scored(self, text, sample, measured):
+        if text == "bad":
+            raise ScorerFailed("scorer s raised KeyError: 'x'")
+        return Scored(values={"grammar": float(measured.get("grammar", 1.0))})
+
+
+class FakeTools:
+    """Says 0 of texts with an x; waits for *gate* before each batch."""
+
+    def __init__(self, gate=None, error=None):
+        self.gate, self.error, self.batches, self.stops = gate, error, [], []
+
+    def key(self, needs):
+        return "/grammar=fake:1"
+
+    def measure(self, needs, asked, stop):
+        self.batches.append([text for text, _ in asked])
+        self.stops.append(stop)
+        if self.gate is not None:
+            assert self.gate.wait(PATIENCE_S)
+        if self.error is not None:
+            raise self.error
+        return [{"grammar": float("x" not in text)} for text, _ in asked]
+
+
+@pytest.fixture
+def decoded(make_record):
+    def make(text, number=0):
+        record = make_record(parts={"sample_id": f"s{number:03d}"}, text=text)
+        record = replace(record, scores={}, score_reasons={}, score_key="")
+        return Decoded(record=record, sample=None)
+
+    return make
+
+
+def test_records_come_back_in_order_with_scores_and_key(decoded):
+    texts = ["x" * (number % 3) or "ok" for number in range(2 * module.CHUNK + 5)]
+    with Scoring(Data(), FakeTools()) as scoring:
+        for number, text in enumerate(texts):
+            scoring.add(decoded(text, number))
+        done = [*scoring.ready(), *scoring.rest()]
+    assert [record.text for record in done] == texts
+    assert [record.scores["grammar"] for record in done] == [float("x" not in text) for text in texts]
+    assert {record.score_key for record in done} == {"scorer@1/first_eos/grammar=fake:1"}
+    assert [record.parts["sample_id"] for record in done] == [f"s{n:03d}" for n in range(len(texts))]
+
+
+def test_batches_are_full_and_the_last_one_is_sent_by_rest(decoded):
+    tools = FakeTools()
+    with Scoring(Data(), tools) as scoring:
+        for number in range(module.CHUNK + 1):
+            scoring.add(decoded("a", number))
+        list(scoring.rest())
+    assert [len(batch) for batch in tools.batches] == [module.CHUNK, 1]
+
+
+def test_ready_never_waits(decoded):
+    gate = threading.Event()
+    with Scoring(Data(), FakeTools(gate)) as scoring:
+        for number in range(module.CHUNK):
+            scoring.add(decoded("a", number))
+        assert list(scoring.ready()) == []
+        gate.set()
+        assert len(list(scoring.rest())) == module.CHUNK
+
+
+def test_what_a_tool_raises_comes_out_as_it_is(decoded):
+    tools = FakeTools(error=ValueError("--pb-grammar: LanguageTool did not start: no Java"))
+    scoring = Scoring(Data(), tools)
+    scoring.add(decoded("a"))
+    with pytest.raises(ValueError, match=r"^--pb-grammar: LanguageTool did not start: no Java$"), scoring:
+        list(scoring.rest())
+
+
+def test_leaving_by_an_exception_stops_the_tools_and_drops_what_waits(decoded):
+    gate, tools = threading.Event(), None
+    tools = FakeTools(gate)
+
+    def interrupt():
+        with Scoring(Data(), tools) as scoring:
+            for number in range(3 * module.CHUNK):
+                scoring.add(decoded("a", number))
+            threading.Timer(0.1, gate.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert len(tools.batches) <= 1, "batches that were not begun are dropped"
+    assert all(stop.is_set() for stop in tools.stops), "the one that was begun asks nothing more"
+
+
+def test_leaving_without_one_lets_the_tools_be(decoded):
+    tools = FakeTools()
+    with Scoring(Data(), tools) as scoring:
+        scoring.add(decoded("a"))
+        list(scoring.rest())
+    assert not tools.stops[0].is_set()
+
+
+def test_a_scorer_error_costs_one_sample(decoded):
+    with Scoring(Data(), FakeTools()) as scoring:
+        for number, text in enumerate(["a", "bad", "x"]):
+            scoring.add(decoded(text, number))
+        good, bad, wrong = scoring.rest()
+    assert (good.scores, wrong.scores) == ({"grammar": 1.0}, {"grammar": 0.0})
+    assert bad.error == {"class": "scorer_error", "message": "scorer s raised KeyError: 'x'"}
+    assert (bad.scores, bad.score_key) == ({}, good.score_key)
+
+
+def test_a_result_is_stored_before_tools_are_asked_and_at_once_where_none_is(decoded):
+    tools, fresh = FakeTools(), decoded("a")
+    with Scoring(Data(), tools) as scoring:
+        assert scoring.begin(fresh) == (fresh.record,)
+        (later,) = scoring.rest()
+    assert later.scores == {"grammar": 1.0}
+    with Scoring(Data(needs=()), tools) as scoring:
+        (scored,) = scoring.begin(fresh)
+        assert scored.scores == {"grammar": 1.0}
+        assert list(scoring.rest()) == []
+    assert len(tools.batches) == 1
+
+
+def test_a_result_survives_a_broken_scorer(decoded):
+    bad = decoded("bad")
+    with Scoring(Data(needs=()), FakeTools()) as scoring:
+        result, failure = scoring.begin(bad)
+    assert result == bad.record
+    assert failure.failed

@@ -1,0 +1,335 @@
+"""The scheduler, driven as pytest-xdist drives it, with nodes that run nothing."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("xdist", reason="the scheduler is for pytest-xdist, which is not installed")
+
+from pb_plugin.session.scheduler import PbScheduling
+
+
+@dataclass(eq=False)
+class FakeNode:
+    """A worker that starts an item only when it knows the next one or was told to leave, as xdist's do."""
+
+    name: str
+    queue: list[int] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    shutting_down: bool = False
+
+    @property
+    def gateway(self):
+        return SimpleNamespace(id=self.name)
+
+    def send_runtest_some(self, indices):
+        assert not self.shutting_down, "a node that was told to leave takes nothing"
+        assert all(type(index) is int for index in indices)
+        self.queue.extend(indices)
+
+    def shutdown(self):
+        self.shutting_down = True
+
+    @property
+    def can_run(self):
+        return len(self.queue) >= 2 or (self.shutting_down and bool(self.queue))
+
+
+class Session:
+    """What xdist's controller does around a scheduler."""
+
+    def __init__(self, items, n_nodes, collections=None):
+        self.items = items
+        self.failures = []
+        self.crashed = []
+        self.sched = PbScheduling(
+            n_nodes,
+            label=lambda nodeids: {nodeid: nodeid.partition("::")[0] for nodeid in nodeids},
+            report_failure=lambda node, message: self.failures.append((node, message)),
+            log=lambda *_: None,
+        )
+        self.nodes = [FakeNode(f"gw{index}") for index in range(n_nodes)]
+        self.all_nodes = list(self.nodes)
+        for node in self.nodes:
+            self.sched.add_node(node)
+        for node, collection in zip(self.nodes, collections or [items] * n_nodes, strict=True):
+            self.collect(node, collection)
+
+    def collect(self, node, collection):
+        self.sched.add_node_collection(node, collection)
+        if self.sched.collection_is_completed:
+            self.sched.schedule()
+
+    def finish_one(self, node):
+        index = node.queue.pop(0)
+        node.done.append(index)
+        self.sched.mark_test_complete(node, index)
+
+    def crash(self, node, *, retry=False):
+        self.nodes.remove(node)
+        item = self.sched.remove_node(node)
+        if item is not None:
+            self.crashed.append(item)
+            if retry:
+                self.sched.mark_test_pending(item)
+        return self.replace()
+
+    def replace(self):
+        fresh = FakeNode(f"gw{len(self.all_nodes)}")
+        self.nodes.append(fresh)
+        self.all_nodes.append(fresh)
+        self.sched.add_node(fresh)
+        self.collect(fresh, self.items)
+        return fresh
+
+    def leave_if_finished(self):
+        if self.sched.tests_finished:
+            for node in self.sched.nodes:
+                node.shutdown()
+
+    def run(self, rng=None, crashes=0):
+        """Run to the end, the nodes in turn or at random; returns what each node did, in order."""
+        turn = 0
+        while True:
+            self.leave_if_finished()
+            able = [node for node in self.nodes if node.can_run]
+            if not able:
+                break
+            node = rng.choice(able) if rng else able[turn % len(able)]
+            turn += 1
+            if rng and crashes and rng.random() < 0.2:
+                crashes -= 1
+                self.crash(node)
+            else:
+                self.finish_one(node)
+        for node in list(self.nodes):
+            assert self.sched.remove_node(node) is None
+        return [[self.items[index] for index in node.done] for node in self.all_nodes]
+
+
+def items_of(**groups):
+    return [
+        f"{label.replace('_', '|')}::t[{index}]"
+        for label, n_items in groups.items()
+        for index in range(n_items)
+    ]
+
+
+def loads(done):
+    """Count how often any node took up a model it did not have."""
+    count = 0
+    for items in done:
+        models = [item.partition("|")[0] for item in items]
+        count += sum(1 for before, after in zip([None, *models], models, strict=False) if before != after)
+    return count
+
+
+GROUPS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 7)), min_size=0, max_size=12)
+
+
+def items_from(groups):
+    return [
+        f"{model}|{number}::t[{i}]" for number, (model, n_items) in enumerate(groups) for i in range(n_items)
+    ]
+
+
+@given(groups=GROUPS, n_nodes=st.integers(1, 5), seed=st.integers(0, 99))
+def test_every_item_runs_once_and_the_nodes_leave(groups, n_nodes, seed):
+    items = items_from(groups)
+    session = Session(items, n_nodes)
+    done = session.run(random.Random(seed))
+    assert sorted(item for node in done for item in node) == sorted(items)
+    assert all(node.shutting_down for node in session.all_nodes)
+    assert session.sched.tests_finished
+    assert not session.sched.has_pending
+
+
+@given(groups=GROUPS, n_nodes=st.integers(1, 5), seed=st.integers(0, 99))
+def test_without_crashes_a_group_stays_on_one_node_in_its_order(groups, n_nodes, seed):
+    items = items_from(groups)
+    for node in Session(items, n_nodes).run(random.Random(seed)):
+        for label in {item.partition("::")[0] for item in node}:
+            on_node = [item for item in node if item.startswith(f"{label}::")]
+            assert on_node == [item for item in items if item.startswith(f"{label}::")]
+            start = node.index(on_node[0])
+            assert node[start : start + len(on_node)] == on_node
+
+
+@given(groups=GROUPS, n_nodes=st.integers(1, 4), seed=st.integers(0, 999), crashes=st.integers(0, 4))
+def test_after_crashes_every_other_item_has_run_once_and_the_crashed_ones_never(
+    groups, n_nodes, seed, crashes
+):
+    items = items_from(groups)
+    session = Session(items, n_nodes)
+    done = session.run(random.Random(seed), crashes)
+    assert sorted([item for node in done for item in node] + session.crashed) == sorted(items)
+    assert session.sched.tests_finished
+
+
+def test_a_node_keeps_its_model_and_a_free_node_takes_the_model_with_the_fewest_workers():
+    items = items_of(x_1=3, x_2=3, x_3=3, y_1=3, y_2=3, y_3=3, z_1=3, z_2=3, z_3=3)
+    done = Session(items, 2).run()
+    assert loads(done) == 4  # 3 models on 2 nodes: the least is 3, and both nodes share the last model
+
+
+def test_a_node_finishes_its_model_before_it_takes_up_what_a_crashed_node_left():
+    session = Session(items_of(x_1=3, y_1=2, y_2=2), 2)
+    first, second = session.nodes
+    assert session.sched.remove_node(first) == "x|1::t[0]"
+    session.finish_one(second)
+    assert second.queue == [4, 5, 6]
+
+
+def test_each_node_gets_a_group_before_any_gets_a_second_one():
+    session = Session(items_of(x_1=1, x_2=1, x_3=1), 3)
+    assert [node.queue for node in session.nodes] == [[0], [1], [2]]
+    assert all(node.shutting_down for node in session.nodes)
+
+
+def test_a_node_is_fed_when_it_has_one_item_left():
+    session = Session(items_of(x_1=3, x_2=3), 1)
+    node = session.nodes[0]
+    assert node.queue == [0, 1, 2]
+    session.finish_one(node)
+    assert node.queue == [1, 2]
+    session.finish_one(node)
+    assert node.queue == [2, 3, 4, 5]
+
+
+def test_more_nodes_than_groups_sends_the_others_home():
+    session = Session(items_of(x_1=3), 3)
+    assert [node.queue for node in session.nodes] == [[0, 1, 2], [], []]
+    assert [node.shutting_down for node in session.nodes] == [False, True, True]
+
+
+def test_the_rest_of_a_crashed_node_comes_next_with_its_groups_apart():
+    session = Session(items_of(x_1=2, x_2=3, y_1=2, x_3=2), 1)
+    node = session.nodes[0]
+    session.finish_one(node)
+    assert node.queue == [1, 2, 3, 4]
+    session.finish_one(node)
+    fresh = session.crash(node)
+    assert session.crashed == ["x|2::t[0]"]
+    assert fresh.queue == [3, 4]
+    session.finish_one(fresh)
+    assert fresh.queue == [4, 7, 8]  # it has x now, so x|3 comes before y|1
+
+
+def test_a_crash_between_two_groups_loses_one_item_and_keeps_the_models_apart():
+    session = Session(items_of(x_1=2, y_1=2, z_1=3), 1)
+    node = session.nodes[0]
+    session.finish_one(node)
+    assert node.queue == [1, 2, 3]
+    fresh = session.crash(node)
+    assert session.crashed == ["x|1::t[1]"]
+    assert fresh.queue == [2, 3]
+
+
+def test_a_living_node_with_work_left_takes_over_from_a_crashed_one():
+    session = Session(items_of(x_1=3, x_2=3), 2)
+    first, second = session.nodes
+    session.nodes.remove(first)
+    assert session.sched.remove_node(first) == "x|1::t[0]"
+    session.finish_one(second)
+    session.finish_one(second)
+    assert second.queue == [5, 1, 2]
+
+
+def test_a_crashed_item_runs_again_only_when_a_plugin_asks_for_it():
+    session = Session(items_of(x_1=3), 1)
+    fresh = session.crash(session.nodes[0], retry=True)
+    done = session.run()
+    assert sorted(done[1]) == sorted(session.items)
+    assert fresh.done[0] == 0
+
+
+def test_a_late_replacement_is_used_although_all_first_nodes_have_left():
+    session = Session(items_of(x_1=4), 2)
+    first, second = session.nodes
+    assert second.shutting_down
+    session.nodes.remove(second)
+    assert session.sched.remove_node(second) is None
+    assert session.sched.collection_is_completed
+    fresh = session.crash(first)
+    assert session.sched.collection_is_completed
+    assert fresh.queue == [1, 2, 3]
+
+
+def test_a_node_that_never_started_raises_key_error_as_xdist_expects():
+    session = Session([], 1)
+    with pytest.raises(KeyError):
+        session.sched.remove_node(FakeNode("gw9"))
+
+
+def test_a_node_gets_nothing_before_it_has_collected():
+    session = Session(items_of(x_1=2, x_2=2), 1)
+    late = FakeNode("gw1")
+    session.sched.add_node(late)
+    session.sched.schedule()
+    assert late.queue == []
+    session.collect(late, session.items)
+    assert late.queue == [2, 3]
+
+
+def test_nothing_starts_before_all_first_nodes_have_collected():
+    sched = PbScheduling(
+        2, label=lambda ids: dict.fromkeys(ids, "x"), report_failure=lambda *_: None, log=lambda *_: None
+    )
+    first, second = FakeNode("gw0"), FakeNode("gw1")
+    sched.add_node(first)
+    sched.add_node(second)
+    sched.add_node_collection(first, ["a", "b"])
+    assert not sched.collection_is_completed
+    assert not sched.tests_finished
+    sched.add_node_collection(second, ["a", "b"])
+    assert sched.collection_is_completed
+    assert sched.nodes == [first, second]
+
+
+def test_nodes_that_collected_different_items_fail_the_run_and_nothing_runs():
+    session = Session(["a", "b"], 2, [["a", "b"], ["b", "a"]])
+    ((node, message),) = session.failures
+    assert node == "gw1"
+    assert "Different tests were collected between gw0 and gw1. The difference is:" in message
+    assert session.sched.tests_finished
+    assert [node.queue for node in session.nodes] == [[], []]
+
+
+def test_a_late_node_with_different_items_is_reported_and_sent_home():
+    session = Session(items_of(x_1=2, x_2=2), 1)
+    late = FakeNode("gw1")
+    session.sched.add_node(late)
+    session.collect(late, ["other"])
+    assert "Different tests were collected between gw0 and gw1" in session.failures[0][1]
+    assert late.shutting_down
+    assert late.queue == []
+    assert session.run()[0] == session.items
+
+
+def test_items_nobody_can_run_any_more_do_not_keep_the_run_alive():
+    session = Session(items_of(x_1=3), 1)
+    session.nodes.clear()
+    session.sched.remove_node(session.all_nodes[0])
+    late = FakeNode("gw1")
+    session.sched.add_node(late)
+    assert not session.sched.tests_finished
+    session.collect(late, ["other"])
+    assert session.failures
+    assert session.sched.tests_finished
+
+
+def test_stealing_is_refused():
+    with pytest.raises(NotImplementedError):
+        Session([], 1).sched.remove_pending_tests_from_node(FakeNode("gw0"), [0])
+
+
+def test_ten_thousand_items_are_handed_out_without_quadratic_work():
+    items = [f"m|{index // 10}::t[{index}]" for index in range(10_000)]
+    done = Session(items, 4).run()
+    assert sum(map(len, done)) == len(items)
