@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except (ValueError, LookupError) as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[SESSION] = session
+    config.pluginmanager.register(session.clock, "pb-clock")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -138,7 +139,7 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     yield session
     if request.session.exitstatus != pytest.ExitCode.INTERRUPTED:
-        session.batch_outcome = session.bench.check_batches()
+        session.check_batches()
         if hasattr(request.config, "workeroutput"):
             request.config.workeroutput["pb_batch_check"] = asdict(session.batch_outcome)
     session.bench.close()
@@ -156,20 +157,14 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
     """Decode what is missing of a cell with its group; a model that cannot be loaded is an error here."""
     from pb_plugin.asking.samples import NotApplicable
 
-    with _named_errors():
-        pb_session.begin(pb_cell)
+    pb_session.begin(pb_cell)
+    with _named_errors(), pb_session.shared_time(pb_cell):
         unscorable = pb_session.bench.unscorable(pb_cell)
         if unscorable is not None:
             raise NotApplicable(unscorable)
         if pb_session.options.timing or pb_session.bench.missing(pb_cell):
             pb_session.bench.loaded(pb_model)
-
-    def decode(cell: Cell) -> None:
-        if pb_session.bench.missing(cell):
-            pb_session.bench.check_applicable(cell)
-        pb_session.bench.decode(pb_session.companions(cell))
-
-    return decode
+    return pb_session.decode
 
 
 @contextmanager
@@ -221,6 +216,14 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return *values* as built-in types; any other number in a report would end a session of pytest-xdist."""
     plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
     return plain
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where a plugin runs an item again, start afresh: its failed samples are decoded again."""
+    if (cell := _cell_of(item)) is not None and OUTCOME in item.stash:
+        del item.stash[OUTCOME]
+        item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("pb_")]
+        item.config.stash[SESSION].bench.retry(cell)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,8 +1,13 @@
-"""Fixtures that tests of several packages use."""
+"""What holds for this project's own tests and not for a user's runs; fixtures that several packages use."""
 
 import json
+import warnings
+from itertools import compress
+from pathlib import Path
 
 import pytest
+
+HERE = Path(__file__).parent
 
 TINY_CONFIG = {
     "model_type": "llada",
@@ -31,6 +36,37 @@ TINY_CONFIG = {
     "pad_token_id": 301,
     "torch_dtype": "float32",
 }
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "slow: install modes, kill -9, the full golden set; left out without -m; .ci/run runs them"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Make warnings errors while this folder is collected: deprecations at import, unknown marks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return (yield)
+
+
+def pytest_itemcollected(item):
+    """Make warnings errors in this folder's tests; a test's own mark goes before it."""
+    item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave this folder's slow tests out, unless -m says what to run."""
+    if config.getoption("markexpr"):
+        return
+    is_slow = [
+        item.path.is_relative_to(HERE) and item.get_closest_marker("slow") is not None for item in items
+    ]
+    if any(is_slow):
+        config.hook.pytest_deselected(items=list(compress(items, is_slow)))
+        items[:] = [item for item, slow in zip(items, is_slow, strict=True) if not slow]
 
 
 def published_llada_key(native: str) -> str:

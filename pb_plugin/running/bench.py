@@ -49,7 +49,7 @@ class Bench:
         self.batch_check = BatchCheck(seed=options.seed, n_rows=0 if options.batch == 1 else checked_rows)
         self._index: StoreIndex | None = None
         self._records: dict[str, Record] = {}
-        self._attempted: set[str] = set()
+        self._decoded: set[str] = set()
         self._models: dict[str, ModelHandle] = {}
         self._tasks: dict[str, TaskData] = {}
         self._planned: dict[str, tuple[Planned, ...]] = {}
@@ -100,11 +100,9 @@ class Bench:
 
     def task(self, cell: Cell) -> TaskData:
         """Return the task of the cell; its samples are read at their first use."""
-        data = self._tasks.get(cell.task)
-        if data is None:
-            data = TaskData(planned=cell.spec, directory=cell.data, n_samples=cell.samples)
-            self._tasks[cell.task] = data
-        return data
+        if cell.task not in self._tasks:
+            self._tasks[cell.task] = TaskData(planned=cell.spec, directory=cell.data, n_samples=cell.samples)
+        return self._tasks[cell.task]
 
     def planned(self, cell: Cell) -> tuple[Planned, ...]:
         """Return every sample the cell asks for, with its keys.
@@ -141,12 +139,15 @@ class Bench:
         return self._records.get(decode_key) or self.index.find(decode_key, score_key)
 
     def missing(self, cell: Cell) -> list[Planned]:
-        """Return the samples of the cell that have no result yet and were not tried by this process."""
-        return [
-            p
-            for p in self.planned(cell)
-            if p.decode_key not in self._attempted and self.record_of(cell, p) is None
-        ]
+        """Return the samples of the cell that have no result yet; a failure in this process is one."""
+        return [planned for planned in self.planned(cell) if self.record_of(cell, planned) is None]
+
+    def retry(self, cell: Cell) -> None:
+        """Let the samples of the cell that failed in this process be decoded once more."""
+        for planned in self.planned(cell):
+            record = self._records.get(planned.decode_key)
+            if record is not None and record.failed:
+                del self._records[planned.decode_key]
 
     def unscored(self, cell: Cell) -> list[Decoded]:
         """Return the results of the cell that were not scored in this run's way yet.
@@ -168,12 +169,13 @@ class Bench:
 
     def decoded_here(self, cell: Cell) -> bool:
         """Return whether this process decoded any sample of the cell."""
-        return any(planned.decode_key in self._attempted for planned in self.planned(cell))
+        return any(planned.decode_key in self._decoded for planned in self.planned(cell))
 
     def decode(self, cells: Sequence[Cell]) -> None:
         """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
         A result is stored as soon as it is decoded. Scores that need tools follow in the background.
+        What was not decoded when an error or a time limit ends this is still missing.
 
         Raises:
             ModelUnavailable: The model cannot be loaded.
@@ -237,7 +239,6 @@ class Bench:
             )
             for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
         ]
-        self._attempted |= {planned.decode_key for _, planned in wanted}
         budget, on_step = handle.budget, on_step or self.watch.forward
         if hasattr(model, "generate"):
             outcomes = generate(model, rows, params_of, budget=budget, on_step=on_step)
@@ -245,6 +246,7 @@ class Bench:
             outcomes = sweep(model, rows, budget=budget, on_step=on_step)
         for outcome in outcomes:
             cell, planned = wanted[outcome.key]
+            self._decoded.add(planned.decode_key)
             yield record_of_row(planned.parts, outcome, self.task(cell).spec, model)
 
     def keep(self, record: Record) -> None:

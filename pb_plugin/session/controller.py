@@ -33,9 +33,12 @@ class Controller:
         self._reused = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count what was reused, and group what failed by its reason."""
+        """Count what was reused, and group what failed by its reason.
+
+        An attempt after which pytest-rerunfailures runs the item again is not counted.
+        """
         plain = getattr(report, "pb", None)
-        if plain is None:
+        if plain is None or report.outcome == "rerun":  # type: ignore[comparison-overlap]
             return
         self._reused += bool(plain["reused"])
         if plain["reason"] is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from pb_plugin.running.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import GRAMMAR, Tools
+from pb_plugin.session.item_clock import ItemClock
 from task_specs.scoring.languagetool.backend import Backend
 from task_specs.spec import TaskSpec
 
@@ -55,6 +57,7 @@ class BenchSession:
     ) -> None:
         self.options = options
         self.watch = Watch()
+        self.clock = ItemClock()
         self.batch_outcome = BatchOutcome()
         self._worker = worker
         self._n_workers = n_workers
@@ -170,6 +173,34 @@ class BenchSession:
         if self.options.sweep == "isolated" or label not in self._begun:
             return [cell]
         return self._groups[label]
+
+    def shared_time(self, cell: Cell) -> AbstractContextManager[None]:
+        """Return a context in which an item may take the time of all items of its group."""
+        return self.clock.shared_by(len(self.companions(cell)))
+
+    def decode(self, cell: Cell) -> None:
+        """Decode what is missing of *cell* with its companions.
+
+        Where that is cut short, by a time limit or an error, the rest of the group goes item by item.
+
+        Raises:
+            ModelUnavailable: The model cannot be loaded.
+            NotApplicable: The model cannot answer this task.
+            ValueError: A sample does not fit the model, or a scoring tool does not start.
+        """
+        try:
+            with self.shared_time(cell):
+                if self.bench.missing(cell):
+                    self.bench.check_applicable(cell)
+                self.bench.decode(self.companions(cell))
+        except BaseException:
+            self._begun.discard(self._label.get(cell.id, ""))
+            raise
+
+    def check_batches(self) -> None:
+        """Decode some rows again alone, at the end of the last item, in the time of all."""
+        with self.clock.shared_by(len(self.selected)):
+            self.batch_outcome = self.bench.check_batches()
 
     def conclude(self, *, judge_gates: bool = True) -> Conclusion:
         """Write the run's file, summarise what is stored of it, and judge the gates.

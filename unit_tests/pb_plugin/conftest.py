@@ -123,6 +123,7 @@ USED_IN_RUNS = (
     "decoders.unmasking.factor",
     "decoders.unmasking.threshold",
     "decoders.unmasking.top_k",
+    "numpy",  # cannot be loaded twice
     "pb_plugin.session.controller",
     "pb_plugin.running.outcome",
     "pb_plugin.running.progress",
@@ -189,7 +190,12 @@ def loaded_modules():
 
 @pytest.fixture
 def suite(pytester, monkeypatch, loaded_modules):
-    """See `Suite`; lines are wide, and processes it starts find this checkout and use one thread."""
+    """See `Suite`; lines are wide, and processes it starts find this checkout and use one thread.
+
+    Runs inside a worker of pytest-xdist are no workers themselves; pytest-benchmark would measure nothing.
+    """
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
