@@ -9,6 +9,7 @@ This module imports no heavy library, so that a plan can name methods without lo
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -19,8 +20,20 @@ if TYPE_CHECKING:
 
     from decoders.protocols import UnmaskingMethod
 
-CONFIDENCE_TOLERANCE = 1e-6
-"""Every comparison of a probability with a parameter is ``p >= value - CONFIDENCE_TOLERANCE``."""
+ODDS_TOLERANCE = 1e-5
+"""How far the odds of a probability may fall short of those of its bound, as a share of them; see `logit`."""
+
+
+def logit(probability: float) -> float:
+    """Return ``log(p / (1 - p))``, infinite at 0 and 1.
+
+    A probability p reaches a bound b where ``logit(p) >= logit(b) - ODDS_TOLERANCE``. The tolerance is a
+    share of the odds: a marginal of 4/5 reaches 0.8 in spite of rounding, 0.999998 does not reach 0.999999,
+    and only what is certain reaches 1.
+    """
+    if probability <= 0.0:
+        return -math.inf
+    return math.inf if probability >= 1.0 else math.log(probability) - math.log1p(-probability)
 
 
 class DecodeError(RuntimeError):
@@ -174,7 +187,8 @@ class StepView:
     """What a method sees before one step. The tensors belong to the loop: read, do not write.
 
     Everything is [R, G] over the generated region unless said otherwise; values where ``eligible`` is False
-    mean nothing. ``confidence`` is the probability of the proposal under the untempered softmax (float32).
+    mean nothing. ``log_odds`` is the logit of the proposal's probability under the untempered softmax
+    (float64): it tells sure positions apart where a probability is rounded to 1, so order and compare by it.
     ``step`` counts forwards in the current block, ``quota`` is what the schedule of k or max_steps asks for
     now (0 without a schedule), ``remaining`` counts the eligible positions; these and the block bounds are
     [R]. ``probs``, ``verified`` and ``attention`` are there for methods that declare the need.
@@ -183,7 +197,7 @@ class StepView:
     tokens: Tensor
     eligible: Tensor
     proposals: Tensor
-    confidence: Tensor
+    log_odds: Tensor
     block_start: Tensor
     block_end: Tensor
     step: Tensor
@@ -200,14 +214,29 @@ class StepView:
         return StepView(**tensors, tie_tolerance=self.tie_tolerance, lazy=lazy)
 
     @cached_property
+    def confidence(self) -> Tensor:
+        """Probability of the proposal, float64; `log_odds` says more where it is close to 1."""
+        return self.log_odds.sigmoid()
+
+    @cached_property
+    def margin_log_odds(self) -> Tensor:
+        """Logit of the `margin`, float64."""
+        return self.lazy["margin_log_odds"]()  # type: ignore[no-any-return]
+
+    @cached_property
     def margin(self) -> Tensor:
-        """Difference of the two largest probabilities, in [0, 1]."""
-        return self.lazy["margin"]()  # type: ignore[no-any-return]
+        """Difference of the two largest probabilities, in [0, 1]; float64."""
+        return self.margin_log_odds.sigmoid()
 
     @cached_property
     def neg_entropy(self) -> Tensor:
         """Negative Shannon entropy in nats, at most 0; higher is more certain."""
         return self.lazy["neg_entropy"]()  # type: ignore[no-any-return]
+
+    @cached_property
+    def permutation(self) -> Tensor:
+        """Uniform float64 draws in (0, 1), the same at every step: one order for each (seed, sample id)."""
+        return self.lazy["permutation"]()  # type: ignore[no-any-return]
 
     @cached_property
     def draws(self) -> Tensor:
@@ -238,9 +267,12 @@ class StepView:
         return self._needed("probs", "probabilities")
 
     @cached_property
-    def verified(self) -> Tensor:
-        """Probability of each visible token of the block when it alone is hidden, float32; 0 where masked."""
-        return self._needed("verified", "shadow")
+    def verified_log_odds(self) -> Tensor:
+        """Logit of the probability of each visible token of the block when it alone is hidden, float64.
+
+        -inf where masked.
+        """
+        return self._needed("verified_log_odds", "shadow")
 
     @cached_property
     def attention(self) -> Tensor:
@@ -257,7 +289,7 @@ class StepView:
     @cached_property
     def by_confidence(self) -> Tensor:
         """Rank by confidence: 0 for the best eligible position of a row."""
-        return self.rank(self.confidence)
+        return self.rank(self.log_odds)
 
     def rank(self, score: Tensor) -> Tensor:
         """Return the int64 rank [R, G] of every position by *score*, highest first; G where not eligible.
@@ -266,7 +298,8 @@ class StepView:
         neighbour in the sorted row count as equal (0 for networks: exact equality).
         """
         n_positions = score.shape[1]
-        masked_score = score.double().masked_fill(~self.eligible, float("-inf"))
+        lowest = -sys.float_info.max  # an infinitely bad position still comes before those out of question
+        masked_score = score.double().clamp(min=lowest).masked_fill(~self.eligible, float("-inf"))
         by_tie = self.tie_order.argsort(dim=1, stable=True)
         order = by_tie.gather(1, masked_score.gather(1, by_tie).argsort(dim=1, descending=True, stable=True))
         if self.tie_tolerance > 0.0:

@@ -1,9 +1,11 @@
-"""Scores that order positions, higher first; a method names one of them."""
+"""Scores that order positions, higher first, and when a score reaches a bound; a method names one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from decoders.state import ODDS_TOLERANCE, logit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -11,14 +13,25 @@ if TYPE_CHECKING:
     from decoders.state import StepView
 
 
+def reaches(log_odds: Tensor, bound: float | Tensor) -> Tensor:
+    """Return where a probability, given by its *log_odds*, is at least *bound*, within `ODDS_TOLERANCE`.
+
+    Args:
+        log_odds: Any shape.
+        bound: A probability, or a tensor of the same shape; 0 and less is reached by everything.
+    """
+    limit = logit(bound) if isinstance(bound, float | int) else bound.clamp(0.0, 1.0).logit()
+    return log_odds >= limit - ODDS_TOLERANCE
+
+
 def confidence(view: StepView) -> Tensor:
-    """Probability of the proposed token (MaskGIT; LLaDA's low_confidence, Dream's maskgit_plus)."""
-    return view.confidence
+    """Logit of the proposal's probability (MaskGIT; LLaDA's low_confidence, Dream's maskgit_plus)."""
+    return view.log_odds
 
 
 def margin(view: StepView) -> Tensor:
-    """Gap between the two most likely tokens (Kim et al., arXiv:2502.06768; Dream's topk_margin)."""
-    return view.margin
+    """Logit of the gap between the two most likely tokens (arXiv:2502.06768; Dream's topk_margin)."""
+    return view.margin_log_odds
 
 
 def entropy(view: StepView) -> Tensor:
@@ -27,8 +40,12 @@ def entropy(view: StepView) -> Tensor:
 
 
 def random(view: StepView) -> Tensor:
-    """A fresh uniform draw for every position and step (LLaDA's random)."""
-    return view.draws
+    """The place in one random order per sample, so that every step takes the next positions of it.
+
+    For a setting alone that is the law of LLaDA's random, which draws anew at every step; settings of one
+    sample meet the same canvases.
+    """
+    return view.permutation
 
 
 def left_to_right(view: StepView) -> Tensor:

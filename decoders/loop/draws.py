@@ -12,8 +12,10 @@ import hashlib
 import torch
 from torch import Tensor
 
-TOKEN_TIE, POSITION_TIE, ORDER, TOKEN_NOISE = 1, 2, 3, 4
-"""Purposes: which tied token, which tied position, the order of random unmasking, Gumbel noise on tokens."""
+TOKEN_TIE, POSITION_TIE, ORDER, TOKEN_NOISE, PERMUTATION = 1, 2, 3, 4, 5
+"""Purposes: which tied token, which tied position, an order drawn anew at every step, Gumbel noise on tokens,
+and the one order of a sample that random unmasking follows.
+"""
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed 64-bit integer
 _MULTIPLY_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9

@@ -6,7 +6,6 @@ Legend: N = queried positions, C = columns of the logits (vocabulary or a row's 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -60,38 +59,65 @@ def sampled(
     return (logits.double() / temperature.unsqueeze(1) + noise).argmax(dim=1)
 
 
-def probability(logits: Tensor, columns: Tensor) -> Tensor:
-    """Return the float32 softmax probability [N] of *columns* [N]; NaN where the logits are not usable."""
-    chosen = logits.gather(1, columns.unsqueeze(1)).squeeze(1)
-    return torch.exp(chosen - _log_total(logits))
+def log_odds(logits: Tensor, columns: Tensor) -> Tensor:
+    """Return the float64 log odds [N], ``log(p / (1 - p))``, of the softmax probability p of *columns* [N].
+
+    A trained network is sure to 1e-6 and far beyond, where a float32 probability is 1. What stands against
+    the token is therefore summed without it, which keeps the relative precision of the odds at any height:
+    logits 58 and 44.4 give 1 - p = 1.24e-6. Infinite where nothing stands against it, NaN where the logits
+    are not usable.
+    """
+
+    def of_part(part: Tensor, chosen: Tensor) -> Tensor:
+        best = part.max(dim=1, keepdim=True).values
+        against = (part - best).exp_().scatter_(1, chosen, 0.0).sum(dim=1)
+        return (part.gather(1, chosen) - best).squeeze(1).double() - against.double().log()
+
+    return _in_parts(of_part, logits, columns.unsqueeze(1))
 
 
-def margin(logits: Tensor) -> Tensor:
-    """Return the difference of the two largest probabilities, float32 [N]."""
+def margin_log_odds(logits: Tensor) -> Tensor:
+    """Return the float64 log odds [N] of the margin m, the difference of the two largest probabilities.
+
+    With e = exp(second - best) and R the sum of ``exp(logit - best)`` of all others, ``m / (1 - m)`` is
+    ``(1 - e) / (2 e + R)``: like `log_odds` it keeps its digits where m is close to 1.
+    """
     if logits.shape[1] == 1:
-        return torch.ones_like(logits[:, 0])
-    top = torch.exp(logits.topk(2, dim=1).values - _log_total(logits).unsqueeze(1))
-    return top[:, 0] - top[:, 1]
-
-
-def neg_entropy(logits: Tensor) -> Tensor:
-    """Return the negative Shannon entropy in nats, float32 [N]; impossible tokens add nothing."""
+        return logits[:, 0].double() * 0.0 + float("inf")
 
     def of_part(part: Tensor) -> Tensor:
-        log_p = torch.log_softmax(part, dim=1)
-        return log_p.exp().mul_(log_p.clamp_(min=torch.finfo(log_p.dtype).min)).sum(dim=1)
+        top = part.topk(2, dim=1)
+        best = top.values[:, :1]
+        others = (part - best).exp_().scatter_(1, top.indices, 0.0).sum(dim=1).double()
+        gap = (top.values[:, 1] - best[:, 0]).double()
+        return torch.log(-torch.expm1(gap)) - torch.log(2.0 * gap.exp() + others)
 
     return _in_parts(of_part, logits)
 
 
-def _log_total(logits: Tensor) -> Tensor:
-    return _in_parts(partial(torch.logsumexp, dim=1), logits)
+def neg_entropy(logits: Tensor) -> Tensor:
+    """Return the negative Shannon entropy in nats, float64 [N]; impossible tokens add nothing.
+
+    With d = logit - best and R the sum of ``exp(d)`` of all but the best token, the entropy is
+    ``log(1 + R) - sum of d exp(d) / (1 + R)``: a sum of positive terms, so an entropy close to 0 keeps its
+    digits.
+    """
+
+    def of_part(part: Tensor) -> Tensor:
+        best = part.max(dim=1, keepdim=True)
+        below = part - best.values
+        weight = below.exp().scatter_(1, best.indices, 0.0)
+        rest = weight.sum(dim=1).double()
+        spread = weight.mul_(below.clamp_(min=torch.finfo(below.dtype).min)).sum(dim=1).double()
+        return spread / (1.0 + rest) - torch.log1p(rest)
+
+    return _in_parts(of_part, logits)
 
 
-def _in_parts(score: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
-    """Return *score* [N] of *logits* [N, C], computed part by part."""
-    found = [score(logits[part]) for part in parts(logits)]
-    return torch.cat(found) if found else logits.new_empty(0)
+def _in_parts(score: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Return *score* [N] of *tensors*, the logits [N, C] first, computed part by part."""
+    found = [score(*(tensor[part] for tensor in tensors)) for part in parts(tensors[0])]
+    return torch.cat(found) if found else tensors[0].new_empty(0, dtype=torch.float64)
 
 
 def parts(logits: Tensor) -> list[slice]:

@@ -25,13 +25,14 @@ class Proposals:
     """What one forward says about the eligible positions of every row.
 
     ``logits`` [N, C] stay flat, in the order of ``query`` [N, 2] (row, generated position); ``tokens`` and
-    ``confidence`` are scattered to [B, G]; ``usable`` [B] is False where a row's logits are not finite.
+    ``log_odds`` (of the tokens, float64) are scattered to [B, G]; ``usable`` [B] is False where logits are
+    not finite. ``verified`` [B, G] are the log odds of visible tokens, where a method judges them.
     """
 
     logits: Tensor
     query: Tensor
     tokens: Tensor
-    confidence: Tensor
+    log_odds: Tensor
     usable: Tensor
     verified: Tensor | None = None
     attention: Tensor | None = None
@@ -94,20 +95,20 @@ def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> P
         divisor = torch.where(warm > 0.0, warm, torch.ones_like(warm))
         noisy = sampling.sampled(logits, divisor, keys, slots.nfe[row], position, ids)
         column = torch.where(warm > 0.0, noisy, column)
-    probability = sampling.probability(logits, column)
+    odds = sampling.log_odds(logits, column)
     token = column if support is None else support.gather(1, column.unsqueeze(1)).squeeze(1)
     shape = (len(slots), slots.gen_length)
     tokens = torch.zeros(shape, dtype=torch.long, device=logits.device)
-    confidence = torch.zeros(shape, dtype=torch.float32, device=logits.device)
+    log_odds = torch.zeros(shape, dtype=torch.float64, device=logits.device)
     broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
     tokens[row, position] = token
-    confidence[row, position] = probability
-    broken.index_add_(0, row, (~torch.isfinite(probability)).long())
-    return Proposals(logits=logits, query=query, tokens=tokens, confidence=confidence, usable=broken == 0)
+    log_odds[row, position] = odds
+    broken.index_add_(0, row, odds.isnan().long())
+    return Proposals(logits=logits, query=query, tokens=tokens, log_odds=log_odds, usable=broken == 0)
 
 
 def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Proposals:
-    """Return *found* with the probability that *logits* [M, C] give to the tokens that stand at *judged*."""
+    """Return *found* with the log odds that *logits* [M, C] give to the tokens that stand at *judged*."""
     logits = logits.float()
     row, position = judged.unbind(dim=1)
     column = slots.generated[row, position]
@@ -117,11 +118,11 @@ def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Pr
         place = torch.searchsorted(support.contiguous(), token).clamp(max=logits.shape[1] - 1)
         known = (support.gather(1, place) == token).squeeze(1)
         column = place.squeeze(1)
-    probability = sampling.probability(logits, column).where(known, logits.new_zeros(()))
-    verified = torch.zeros_like(found.confidence)
-    verified[row, position] = probability
+    odds = sampling.log_odds(logits, column).masked_fill(~known, float("-inf"))
+    verified = torch.full_like(found.log_odds, float("-inf"))
+    verified[row, position] = odds
     broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
-    broken.index_add_(0, row, (~torch.isfinite(probability)).long())
+    broken.index_add_(0, row, odds.isnan().long())
     return replace(found, verified=verified, usable=found.usable & (broken == 0))
 
 
@@ -152,7 +153,7 @@ def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bo
         tokens=slots.generated,
         eligible=eligible,
         proposals=found.tokens,
-        confidence=found.confidence,
+        log_odds=found.log_odds,
         block_start=block_start,
         block_end=block_end,
         step=slots.step,
@@ -184,7 +185,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
     def scattered(score: Any) -> Tensor:
         query, logits = queried()
         row, position = query.unbind(dim=1)
-        dense = torch.zeros(whole.eligible.shape, dtype=torch.float32, device=device)
+        dense = torch.zeros(whole.eligible.shape, dtype=torch.float64, device=device)
         dense[row, position] = score(logits)
         return dense[index]
 
@@ -210,10 +211,16 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         keys, steps = slots.row_key[index].unsqueeze(1), slots.nfe[index].unsqueeze(1)
         return draws.uniform(draws.combine(keys, steps, position, draws.ORDER))
 
+    def one_order() -> Tensor:
+        position = torch.arange(slots.gen_length, device=device)
+        keys = slots.row_key[index].unsqueeze(1)
+        return draws.uniform(draws.combine(keys, position, draws.PERMUTATION))
+
     lazy: dict[str, Callable[[], Tensor]] = {
-        "margin": partial(scattered, sampling.margin),
+        "margin_log_odds": partial(scattered, sampling.margin_log_odds),
         "neg_entropy": partial(scattered, sampling.neg_entropy),
         "draws": order_draws,
+        "permutation": one_order,
         "planned_steps": lambda: slots.steps[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": asked,
@@ -222,7 +229,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
     if PROBABILITIES in method.needs:
         lazy["probs"] = dense
     if SHADOW in method.needs and found.verified is not None:
-        lazy["verified"] = partial(found.verified.__getitem__, index)
+        lazy["verified_log_odds"] = partial(found.verified.__getitem__, index)
     if ATTENTION in method.needs and found.attention is not None:
         lazy["attention"] = partial(found.attention.__getitem__, index)
     return StepView(**values, tie_tolerance=whole.tie_tolerance, lazy=lazy)

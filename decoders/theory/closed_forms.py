@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from decoders.state import CONFIDENCE_TOLERANCE
+from decoders.state import ODDS_TOLERANCE, logit
 
 
 def quotas(n_masked: int, k: int) -> tuple[int, ...]:
@@ -123,7 +123,7 @@ def shuffle_threshold_accuracy(n: int, gamma: float) -> float:
     """
     _at_least("n", n, 1)
     _check_gamma(gamma)
-    at_once = next(left for left in range(n, 0, -1) if 1.0 / left >= gamma - CONFIDENCE_TOLERANCE)
+    at_once = next(left for left in range(n, 0, -1) if _reaches(1.0 / left, gamma))
     return float(math.factorial(at_once) / at_once**at_once)
 
 
@@ -140,7 +140,11 @@ def replace_random_threshold_accuracy(n: int, gamma: float) -> float:
     """
     _at_least("n", n, 3)
     _check_gamma(gamma)
-    return 0.0 if (n - 1) / n >= gamma - CONFIDENCE_TOLERANCE else 1.0
+    return 0.0 if _reaches((n - 1) / n, gamma) else 1.0
+
+
+def _reaches(probability: float, gamma: float) -> bool:
+    return logit(probability) >= logit(gamma) - ODDS_TOLERANCE
 
 
 def _at_least(name: str, value: int, least: int) -> None:

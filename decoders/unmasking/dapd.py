@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+from decoders.loop.confidence import reaches
+from decoders.state import StepUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +19,9 @@ SURE = {"staged": 0.9, "direct": 1.0 - 2.0**-9}
 
 STAGE = 0.5
 """Share of the generated region from which on ``staged`` commits sure positions as well."""
+
+EDGE_TOLERANCE = 1e-6
+"""An edge that exceeds its bound by less is rounding."""
 
 LEAST_WEIGHT = 1e-30
 """Keeps quotients of nothing at 0."""
@@ -79,7 +83,7 @@ class DAPD:
         """Commit an independent set, and what is sure."""
         filled = 1.0 - view.masked.sum(dim=1, keepdim=True).double() / view.masked.shape[1]
         tau = self.tau_min + (self.tau_max - self.tau_min) * filled
-        sure = view.eligible & (view.confidence >= SURE[self.variant] - CONFIDENCE_TOLERANCE)
+        sure = view.eligible & reaches(view.log_odds, SURE[self.variant])
         if self.variant == "staged":
             sure = sure & (filled >= STAGE)
             candidates = view.eligible
@@ -100,7 +104,7 @@ def _independent(view: StepView, candidates: Tensor, tau: Tensor) -> Tensor:
     largest = degree.amax(dim=1, keepdim=True), confidence.amax(dim=1, keepdim=True)
     priority = degree / largest[0].clamp(min=LEAST_WEIGHT) * confidence / largest[1].clamp(min=LEAST_WEIGHT)
     rank = replace(view, eligible=candidates).rank(priority)
-    conflicts = edge > (tau + CONFIDENCE_TOLERANCE).unsqueeze(2)
+    conflicts = edge > (tau + EDGE_TOLERANCE).unsqueeze(2)
     order, length = rank.argsort(dim=1), candidates.shape[1]
     accepted = candidates & False
     for turn in range(length):

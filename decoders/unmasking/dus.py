@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+from decoders.loop.confidence import reaches
+from decoders.state import StepUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,11 +93,11 @@ class DUS:
         current = level.masked_fill(~ahead, nowhere).amin(dim=1, keepdim=True)
         is_last = ~(ahead & (level > current)).any(dim=1, keepdim=True)
         revealed = view.eligible & (level <= current)
-        sure = is_last | (view.confidence >= self.tau - CONFIDENCE_TOLERANCE)
+        sure = is_last | reaches(view.log_odds, self.tau)
         after = DUSMemory(level=level, done=current.squeeze(1))
         if self.upstream_exact:
             return StepUpdate(unmask=revealed, tokens=view.proposals.where(sure, view.tokens)), after
-        best = replace(view, eligible=revealed).rank(view.confidence) == 0
+        best = replace(view, eligible=revealed).rank(view.log_odds) == 0
         kept = revealed & sure
         none_kept = ~kept.any(dim=1, keepdim=True)
         return StepUpdate(unmask=kept | (best & none_kept), tokens=view.proposals), after

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from decoders.loop.confidence import SCORES
-from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+from decoders.state import ODDS_TOLERANCE, StepUpdate
 from decoders.unmasking.spacing import check_start_gap, keep_apart
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class EB:
 
     Source: EB-Sampler (arXiv:2505.24857); NEUIR/Uncode generate_with_eb_sampler (nats, one block);
     omerlux/DUS generate_eb_sampler (bits, blocks) and its spaced variant.
-    Differs: entropies carry no 1e-10 inside the logarithm; the budget is compared with 1e-6 nats of slack;
+    Differs: entropies carry no 1e-10 inside the logarithm; the budget has a slack of 1e-5 of itself;
     ties go by position.
 
     Defaults: Uncode's function has 0.1 nats (its runs 0.01), DUS 1.0 bits with a range of 0.01 to 4. Sweep:
@@ -77,7 +77,8 @@ class EB:
         n_rows, n_positions = rank.shape
         ordered = entropy.new_zeros((n_rows, n_positions + 1)).scatter(1, rank, entropy)
         spent = ordered.cumsum(dim=1) - ordered.cummax(dim=1).values
-        fits = spent.gather(1, rank) <= self.gamma * NATS_PER_UNIT[self.unit] + CONFIDENCE_TOLERANCE
+        budget = self.gamma * NATS_PER_UNIT[self.unit]
+        fits = spent.gather(1, rank) <= budget * (1.0 + ODDS_TOLERANCE)
         chosen = view.eligible & fits
         if self.start_gap:
             chosen = keep_apart(view, chosen, rank, self.start_gap)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+from decoders.loop.confidence import reaches
+from decoders.state import StepUpdate
 
 if TYPE_CHECKING:
     from decoders.state import StepView
@@ -47,7 +48,7 @@ class Factor:
         """Commit the ranks before the first that fails."""
         rank = view.by_confidence
         needed = 1.0 - self.f / (rank + 2).double()
-        fails = view.eligible & (rank > 0) & (view.confidence < needed - CONFIDENCE_TOLERANCE)
+        fails = view.eligible & (rank > 0) & ~reaches(view.log_odds, needed)
         n_positions = rank.shape[1]
         first_failure = rank.masked_fill(~fails, n_positions).amin(dim=1, keepdim=True)
         if self.upstream_exact:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+from decoders.loop.confidence import reaches
+from decoders.state import StepUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,9 +22,15 @@ LOG_FLOOR = 1e-12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KLASSMemory:
-    """``previous`` [R, G, C]: distributions of the last forward; ``divergence`` [R, H, G]: the last H KLs."""
+    """What the last forwards said.
+
+    ``previous`` [R, G, C] are its distributions, ``top`` [R, G] their most likely columns and ``rest`` [R, G]
+    (float64) the probability of all others; ``divergence`` [R, H, G] are the last H KLs.
+    """
 
     previous: Tensor
+    top: Tensor
+    rest: Tensor
     divergence: Tensor
 
 
@@ -88,17 +95,20 @@ class KLASS:
         n_rows, length, _ = view.probs.shape
         return KLASSMemory(
             previous=view.probs.new_zeros(view.probs.shape),
-            divergence=view.probs.new_full((n_rows, self.history, length), float("inf")),
+            top=view.tokens.new_full((n_rows, length), -1),
+            rest=view.log_odds.new_ones((n_rows, length)),
+            divergence=view.log_odds.new_full((n_rows, self.history, length), float("inf")),
         )
 
     def step(self, view: StepView, memory: KLASSMemory) -> tuple[StepUpdate, KLASSMemory]:
         """Commit what is ready, or else the most confident."""
         now = view.probs
-        latest = _divergence(now, memory.previous)
+        top, rest = _top_and_rest(now)
+        latest = _divergence(now, top, rest, memory)
         step = view.step.unsqueeze(1)
         if not self.upstream_exact:
             latest = latest.masked_fill(step == 0, float("inf"))
-        divergence = view.probs.new_empty(memory.divergence.shape)
+        divergence = view.log_odds.new_empty(memory.divergence.shape)
         divergence[:, :-1] = memory.divergence[:, 1:]
         divergence[:, -1] = latest
         stable = (divergence < self.eps).all(dim=1)
@@ -106,11 +116,11 @@ class KLASS:
             stable = stable & (step >= self.history - 1)
             sure = view.confidence > self.tau
         else:
-            sure = view.confidence >= self.tau - CONFIDENCE_TOLERANCE
+            sure = reaches(view.log_odds, self.tau)
         ready = self._chosen(view, view.eligible & stable & sure, latest)
         fallback = view.by_confidence < view.quota.clamp(min=1).unsqueeze(1)
         unmask = ready.where(ready.any(dim=1, keepdim=True), fallback)
-        after = KLASSMemory(previous=now, divergence=divergence)
+        after = KLASSMemory(previous=now, top=top, rest=rest, divergence=divergence)
         return StepUpdate(unmask=unmask, tokens=view.proposals), after
 
     def _chosen(self, view: StepView, ready: Tensor, divergence: Tensor) -> Tensor:
@@ -122,13 +132,27 @@ class KLASS:
         return of_ready.rank(-divergence if self.choose == "min_kl" else view.draws) == 0
 
 
-def _divergence(now: Tensor, before: Tensor) -> Tensor:
-    """Return KL(now || before) [R, G] of distributions [R, G, C], a few positions at a time."""
+def _top_and_rest(probs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the most likely column [R, G] of *probs* [R, G, C], and what all others have, float64."""
+    import torch
+
+    largest, top = probs.max(dim=2)
+    return top, probs.sum(dim=2, dtype=torch.float64) - largest.double()
+
+
+def _divergence(now: Tensor, top: Tensor, rest: Tensor, before: KLASSMemory) -> Tensor:
+    """Return KL(now || before) [R, G], float64, of distributions [R, G, C], a few positions at a time.
+
+    The term of the most likely column comes from what the others leave of 1: its own probability is rounded
+    to 1 where the network is sure, and then the divergences of sure positions would be noise.
+    """
     from decoders.loop.sampling import parts
 
-    p, q = now.flatten(0, 1), before.flatten(0, 1)
-    found = p.new_empty(len(p))
+    p, q, at = now.flatten(0, 1), before.previous.flatten(0, 1), top.flatten().unsqueeze(1)
+    others = rest.new_empty(len(p))
     for part in parts(p):
-        ratio = (p[part] + LOG_FLOOR).log_().sub_((q[part] + LOG_FLOOR).log_())
-        found[part] = ratio.mul_(p[part]).sum(dim=1)
-    return found.reshape(now.shape[:2])
+        ratio = (p[part] + LOG_FLOOR).log_().sub_((q[part] + LOG_FLOOR).log_()).scatter_(1, at[part], 0.0)
+        others[part] = ratio.mul_(p[part]).sum(dim=1).double()
+    others, was = others.reshape(top.shape), q.gather(1, at).reshape(top.shape).double()
+    mine, was = 1.0 - rest, (1.0 - before.rest).where(before.top == top, was)
+    return others + mine * ((mine + LOG_FLOOR).log() - (was + LOG_FLOOR).log())

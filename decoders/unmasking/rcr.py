@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RCRMemory:
-    """``confidence`` [R, G] when last filled, ``filled`` [R, G] in this block, ``masks`` [R] at its entry."""
+    """``log_odds`` [R, G] when last filled, ``filled`` [R, G] in this block, ``masks`` [R] at its entry."""
 
-    confidence: Tensor
+    log_odds: Tensor
     filled: Tensor
     masks: Tensor
 
@@ -65,7 +65,7 @@ class RCR:
     def init(self, view: StepView) -> RCRMemory:
         """Nothing is filled yet."""
         return RCRMemory(
-            confidence=view.confidence.new_zeros(view.confidence.shape),
+            log_odds=view.log_odds.new_zeros(view.log_odds.shape),
             filled=view.eligible.new_zeros(view.eligible.shape),
             masks=view.remaining,
         )
@@ -74,14 +74,14 @@ class RCR:
         """Fill all, keep the scheduled number."""
         entered = view.step == 0
         masks = view.remaining.where(entered, memory.masks)
-        confidence = view.confidence.where(view.eligible, memory.confidence)
+        log_odds = view.log_odds.where(view.eligible, memory.log_odds)
         filled = view.eligible | (memory.filled & ~entered.unsqueeze(1))
         visible = self._visible(masks, view.planned_steps, view.step + 1)
-        kept = replace(view, eligible=filled).rank(confidence) < visible.unsqueeze(1)
+        kept = replace(view, eligible=filled).rank(log_odds) < visible.unsqueeze(1)
         update = StepUpdate(
             unmask=view.eligible & kept, tokens=view.proposals, remask=filled & ~view.eligible & ~kept
         )
-        return update, RCRMemory(confidence=confidence, filled=filled, masks=masks)
+        return update, RCRMemory(log_odds=log_odds, filled=filled, masks=masks)
 
     def _visible(self, masks: Tensor, steps: Tensor, turn: Tensor) -> Tensor:
         """Return how many of *masks* [R] are visible after step *turn* (from 1) of *steps*."""

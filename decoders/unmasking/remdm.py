@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class ReMDMMemory:
     """What a row knows of its block.
 
-    ``confidence`` [R, G] when committed, where ``committed`` [R, G]; ``masks`` [R] at block entry;
+    ``log_odds`` [R, G] when committed, where ``committed`` [R, G]; ``masks`` [R] at block entry;
     ``reopened`` [R], how many positions were masked again for the coming forward.
     """
 
-    confidence: Tensor
+    log_odds: Tensor
     committed: Tensor
     masks: Tensor
     reopened: Tensor
@@ -72,7 +72,7 @@ class ReMDM:
     def init(self, view: StepView) -> ReMDMMemory:
         """Nothing is committed yet."""
         return ReMDMMemory(
-            confidence=view.confidence.new_zeros(view.confidence.shape),
+            log_odds=view.log_odds.new_zeros(view.log_odds.shape),
             committed=view.eligible.new_zeros(view.eligible.shape),
             masks=view.remaining,
             reopened=view.remaining,
@@ -86,13 +86,13 @@ class ReMDM:
         first = ((view.block_end - view.block_start) * 7 // 8).clamp(min=1).minimum(steps)
         revises = (view.step >= first) & (view.step < first + self.revisions)
         unmask = view.by_confidence < memory.reopened.where(revises, view.quota).unsqueeze(1)
-        confidence = view.confidence.where(unmask, memory.confidence)
+        log_odds = view.log_odds.where(unmask, memory.log_odds)
         committed = unmask | (memory.committed & ~entered.unsqueeze(1))
         n_committed = committed.sum(dim=1)
         revises_next = (view.step + 1 >= first) & (view.step + 1 < first + self.revisions)
         reopened = n_committed.clamp(max=self.kappa) * revises_next.long()
-        kept = replace(view, eligible=committed).rank(confidence) < (n_committed - reopened).unsqueeze(1)
+        kept = replace(view, eligible=committed).rank(log_odds) < (n_committed - reopened).unsqueeze(1)
         update = StepUpdate(unmask=unmask, tokens=view.proposals, remask=committed & ~kept)
         return update, ReMDMMemory(
-            confidence=confidence, committed=committed & kept, masks=masks, reopened=reopened
+            log_odds=log_odds, committed=committed & kept, masks=masks, reopened=reopened
         )

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+from decoders.loop.confidence import reaches
+from decoders.state import StepUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,8 +117,8 @@ class SlowFast:
         cycle = self._estimate(view, cycle, offset, slow & ~cycle.settled)
         limit = (view.block_end - view.block_start).where(slow, cycle.end)
         scope = view.eligible & (offset >= cycle.start.unsqueeze(1)) & (offset < limit.unsqueeze(1))
-        sure = scope & (view.confidence >= self.tau - CONFIDENCE_TOLERANCE)
-        best = replace(view, eligible=scope).rank(view.confidence) == 0
+        sure = scope & reaches(view.log_odds, self.tau)
+        best = replace(view, eligible=scope).rank(view.log_odds) == 0
         cycle = replace(cycle, explored=cycle.explored + slow.long())
         stay = slow & (cycle.explored < self.explore_steps) if self.upstream_exact else None
         return StepUpdate(unmask=sure | best, tokens=view.proposals, stay=stay), cycle
@@ -138,7 +139,7 @@ class SlowFast:
 
     def _estimate(self, view: StepView, cycle: Cycle, offset: Tensor, wanted: Tensor) -> Cycle:
         """Add an estimate of the cycle's end in the rows *wanted*, and see whether it settles."""
-        sure = view.eligible & (view.confidence >= self.length_tau - CONFIDENCE_TOLERANCE)
+        sure = view.eligible & reaches(view.log_odds, self.length_tau)
         one_past = (offset + 1).masked_fill(~sure, 0).amax(dim=1)
         estimate = one_past.where(one_past > 0, cycle.start + 1)
         count = cycle.n_estimates + 1

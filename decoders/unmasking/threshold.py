@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import SCORES
-from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+from decoders.loop.confidence import SCORES, reaches
+from decoders.state import ODDS_TOLERANCE, StepUpdate
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from decoders.state import StepView
 
 
@@ -20,13 +22,18 @@ class Threshold:
     Source: Fast-dLLM (arXiv:2505.22618), confidence-aware parallel decoding; llada/generate.py,
         get_transfer_index. With *at_least* = block length / denoising steps: LLaDA2.0, generate, and SDAR
         (arXiv:2510.06303), low_confidence_dynamic.
-    Differs: ties for the best go by position; *at_least* is the same at every step of a block.
+    Differs: ties for the best go by position; *at_least* is the same at every step of a block; sure positions
+    are told apart from certain ones. Published code compares probabilities as its softmax rounds them: in
+    float32 (Dream) what is sure to 6e-8 is 1, so that published curves commit several positions per step at
+    gamma 1. `upstream_exact` compares in float32.
 
     Args:
-        gamma: In (0, 1]; equality passes (within 1e-6). With ``confidence="entropy"`` the score is a negative
+        gamma: In (0, 1]; equality passes, within `decoders.state.ODDS_TOLERANCE`. At 1 only what is certain
+            passes, and all else comes out one by one. With ``confidence="entropy"`` the score is a negative
             entropy, so gamma is a bound on it in nats, at most 0.
         confidence: The score compared with gamma: confidence, margin, entropy or random.
         at_least: Positions per step if fewer reach gamma, at least 1; the rest of a block may be fewer.
+        upstream_exact: Round confidence or margin to float32 before it is compared.
     """
 
     name: ClassVar[str] = "threshold"
@@ -42,6 +49,7 @@ class Threshold:
     gamma: float
     confidence: str = "confidence"
     at_least: int = 1
+    upstream_exact: bool = False
 
     def __post_init__(self) -> None:
         scores = [name for name in SCORES if name != "left_to_right"]
@@ -70,6 +78,18 @@ class Threshold:
 
     def step(self, view: StepView, memory: None) -> tuple[StepUpdate, None]:
         """Commit what reaches gamma, and the best."""
-        score = SCORES[self.confidence](view)
-        chosen = (score >= self.gamma - CONFIDENCE_TOLERANCE) | (view.rank(score) < self.at_least)
+        if self.confidence == "random":
+            score = view.draws  # anew at every step: of one order, what fell short once would for ever
+            passes = score >= self.gamma
+        else:
+            score = SCORES[self.confidence](view)
+            passes = self._passes(score)
+        chosen = passes | (view.rank(score) < self.at_least)
         return StepUpdate(unmask=chosen & view.eligible, tokens=view.proposals), None
+
+    def _passes(self, score: Tensor) -> Tensor:
+        if self.confidence == "entropy":
+            return score >= self.gamma * (1.0 + ODDS_TOLERANCE)
+        if self.upstream_exact:
+            return score.sigmoid().float() >= self.gamma
+        return reaches(score, self.gamma)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.state import CONFIDENCE_TOLERANCE, StepUpdate
+from decoders.loop.confidence import reaches
+from decoders.state import StepUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,11 +76,11 @@ class WINO:
         committed = memory.committed & (view.step > 0).unsqueeze(1)
         rank = view.by_confidence
         most = (view.remaining * 7 // 10).clamp(min=LEAST, max=MOST).unsqueeze(1)
-        sure = view.eligible & (view.confidence >= self.tau1 - CONFIDENCE_TOLERANCE)
+        sure = view.eligible & reaches(view.log_odds, self.tau1)
         accepted = (sure & (rank < most)) | (rank == 0)
         n_accepted = accepted.sum(dim=1, keepdim=True)
-        doubtful = committed & (view.verified < self.tau2 - CONFIDENCE_TOLERANCE)
-        least_likely = replace(view, eligible=doubtful).rank(-view.verified)
+        doubtful = committed & ~reaches(view.verified_log_odds, self.tau2)
+        least_likely = replace(view, eligible=doubtful).rank(-view.verified_log_odds)
         revoked = doubtful & (least_likely < memory.accepted.unsqueeze(1) - 1) & (n_accepted > 1)
         after = WINOMemory(committed=(committed & ~revoked) | accepted, accepted=n_accepted.squeeze(1))
         return StepUpdate(unmask=accepted, tokens=view.proposals, remask=revoked), after

@@ -13,22 +13,29 @@ def one_thread():
 
 @pytest.fixture
 def make_view():
-    """Return a function that builds a `StepView` from rows of scores; None marks a position not eligible."""
+    """Return a function that builds a `StepView` from rows of confidences; None marks what is not eligible.
+
+    A lazy value called ``margin`` or ``verified`` is a probability, too.
+    """
     import torch
 
     from decoders.state import StepView
 
     def build(rows, *, tie_order=None, tolerance=0.0, quota=0, **lazy):
         eligible = torch.tensor([[value is not None for value in row] for row in rows])
-        scores = torch.tensor([[value or 0.0 for value in row] for row in rows])
+        scores = torch.tensor([[value or 0.0 for value in row] for row in rows], dtype=torch.float64)
         n_rows, length = scores.shape
+        for name in ("margin", "verified"):
+            if name in lazy:
+                probability = torch.tensor(lazy.pop(name), dtype=torch.float64)
+                lazy[f"{name}_log_odds"] = probability.logit().tolist()
         order = torch.arange(length).expand(n_rows, -1) if tie_order is None else torch.tensor(tie_order)
         zeros = torch.zeros(n_rows, dtype=torch.long)
         return StepView(
             tokens=torch.where(eligible, 0, 9),
             eligible=eligible,
             proposals=torch.arange(length).expand(n_rows, -1) + 100,
-            confidence=scores,
+            log_odds=scores.logit(),
             block_start=zeros,
             block_end=zeros + length,
             step=zeros,

@@ -144,10 +144,12 @@ def test_scores_within_the_tolerance_go_by_the_tie_order(make_view):
 
 
 def test_a_view_of_some_rows_slices_tensors_and_lazy_scores(make_view):
-    view = make_view([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], margin=[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    view = make_view(
+        [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], neg_entropy=[[-1.0, -2.0], [-3.0, -4.0], [-5.0, -6.0]]
+    )
     part = view.rows(slice(1, 3))
     assert part.confidence.tolist() == view.confidence[1:].tolist()
-    assert part.margin.tolist() == [[3.0, 4.0], [5.0, 6.0]]
+    assert part.neg_entropy.tolist() == [[-3.0, -4.0], [-5.0, -6.0]]
     assert part.remaining.shape == (2,)
 
 

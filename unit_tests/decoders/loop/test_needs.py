@@ -127,7 +127,7 @@ def test_a_cache_that_does_not_exist_is_refused():
         Setting(method=confidence(), k=1, cache="all")
 
 
-UNDECLARED = {"probs": "probabilities", "verified": "shadow", "attention": "attention"}
+UNDECLARED = {"probs": "probabilities", "verified_log_odds": "shadow", "attention": "attention"}
 
 
 @pytest.mark.parametrize("reads", UNDECLARED)

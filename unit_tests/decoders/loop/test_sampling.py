@@ -1,10 +1,13 @@
 """Proposals follow softmax(logits / T) or the tie rule; scores equal their closed values."""
 
+import decimal
 import math
 from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binom
 
 from decoders.loop import draws, sampling
@@ -155,20 +158,69 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize(("p", "margin", "neg_entropy"), DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
 def test_margin_and_entropy_have_their_closed_values(p, margin, neg_entropy):
     logits = torch.tensor([p]).log() + 3.0
-    assert sampling.margin(logits).item() == pytest.approx(margin, abs=1e-6)
+    assert sampling.margin_log_odds(logits).sigmoid().item() == pytest.approx(margin, abs=1e-6)
     assert sampling.neg_entropy(logits).item() == pytest.approx(neg_entropy, abs=1e-6)
 
 
 def test_probability_is_the_untempered_softmax_of_the_chosen_column():
     logits = torch.tensor([[0.5, 0.25, 0.25]] * 3).log() - 4.0
-    assert sampling.probability(logits, torch.tensor([0, 1, 2])).tolist() == pytest.approx([0.5, 0.25, 0.25])
+    found = sampling.log_odds(logits, torch.tensor([0, 1, 2])).sigmoid()
+    assert found.tolist() == pytest.approx([0.5, 0.25, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("logits", "complement"),
+    [
+        ([58.0, 44.4, *[-100.0] * 9], math.exp(44.4 - 58.0)),
+        ([58.0, 43.4, *[-100.0] * 9], math.exp(43.4 - 58.0)),
+        ([120.0, 92.37, *[-100.0] * 9], math.exp(92.37 - 120.0)),
+        ([30.0, *[2.37] * 1000], 1000 * math.exp(2.37 - 30.0)),
+    ],
+    ids=["1.24e-6", "4.56e-7", "1e-12", "a thousand small ones"],
+)
+def test_a_sure_token_keeps_the_digits_of_what_stands_against_it(logits, complement):
+    """A float32 probability is 1 here, or wrong in its second digit; the odds keep float32's digits."""
+    against = torch.exp(-sampling.log_odds(torch.tensor([logits]), torch.tensor([0]))).item()
+    assert against == pytest.approx(complement, rel=1e-5)
+
+
+def test_sure_positions_are_ordered_by_what_stands_against_them():
+    logits = torch.tensor([[58.0, 44.4, -100.0], [58.0, 43.4, -100.0], [58.0, -math.inf, -math.inf]])
+    odds = sampling.log_odds(logits, torch.zeros(3, dtype=torch.long))
+    assert odds[0] < odds[1] < odds[2] == math.inf
+    margins = sampling.margin_log_odds(logits)
+    assert margins[0] < margins[1] < margins[2] == math.inf
+    entropies = sampling.neg_entropy(logits)
+    assert entropies[0] < entropies[1] < entropies[2] == 0.0
+
+
+@given(gaps=st.lists(st.floats(0.0, 60.0), min_size=1, max_size=30), height=st.floats(-100.0, 100.0))
+def test_scores_equal_those_of_exact_arithmetic_at_any_height(gaps, height):
+    """Odds, margin and entropy of float32 logits against 60 decimal digits."""
+    logits = torch.tensor([[height, *(height - gap for gap in gaps)]], dtype=torch.float32)
+    with decimal.localcontext() as context:
+        context.prec = 60
+        exact = [decimal.Decimal(value) for value in logits[0].tolist()]
+        weights = [(value - exact[0]).exp() for value in exact]
+        total, second = sum(weights), max(weights[1:])
+        rest = total - 1
+        assert float(rest.ln()) == pytest.approx(
+            -sampling.log_odds(logits, torch.tensor([0])).item(), abs=1e-5
+        )
+        entropy = float(total.ln() - sum(w * w.ln() for w in weights) / total)
+        assert -sampling.neg_entropy(logits).item() == pytest.approx(entropy, rel=1e-5)
+        margin = (1 - second) / (rest + second)
+        if margin > 0:
+            assert sampling.margin_log_odds(logits).item() == pytest.approx(float(margin.ln()), abs=1e-4)
+        else:
+            assert sampling.margin_log_odds(logits).item() == -math.inf
 
 
 @pytest.mark.parametrize("row", [[math.nan, 0.0], [INF, 0.0], [-INF, -INF]], ids=str)
 def test_logits_that_are_no_distribution_show_as_nan(row):
     logits = torch.tensor([row])
     column = sampling.greedy(logits, *[torch.zeros(1, dtype=torch.long)] * 3, unbiased=True)
-    assert sampling.probability(logits, column).isnan().all()
+    assert sampling.log_odds(logits, column).isnan().all()
 
 
 @pytest.mark.parametrize("at_once", [1, 50, 121])
@@ -179,7 +231,8 @@ def test_scores_of_a_large_vocabulary_do_not_depend_on_the_parts_they_are_comput
     columns = logits.argmax(dim=1)
 
     def scores():
-        return sampling.probability(logits, columns), sampling.margin(logits), sampling.neg_entropy(logits)
+        of_tokens = sampling.log_odds(logits, columns)
+        return of_tokens, sampling.margin_log_odds(logits), sampling.neg_entropy(logits)
 
     whole = scores()
     assert len(sampling.parts(logits)) == 1

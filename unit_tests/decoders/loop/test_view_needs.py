@@ -35,7 +35,7 @@ def test_probabilities_are_dense_and_zero_where_nothing_was_evaluated():
     torch.testing.assert_close(view.probs.sum(dim=2), view.eligible.float())
     assert torch.equal(view.evaluated, view.eligible)
     proposed = view.probs.gather(2, view.proposals.unsqueeze(2)).squeeze(2)
-    torch.testing.assert_close(proposed[view.eligible], view.confidence[view.eligible])
+    torch.testing.assert_close(proposed[view.eligible], view.confidence[view.eligible].float())
     part = example_view(slots, [1, 3])
     assert torch.equal(part.probs, view.probs[[1, 3]])
     assert torch.equal(part.masked, view.masked[[1, 3]])
@@ -76,13 +76,15 @@ def test_verified_is_the_probability_of_the_token_when_it_alone_is_hidden():
             token = int(view.tokens[row, position])
             in_block = view.block_start[row] <= position < view.block_end[row]
             if token == 0 or not in_block:
-                assert view.verified[row, position] == 0.0
+                assert view.verified_log_odds[row, position] == float("-inf")
                 continue
             seen += 1
             canvas = slots.canvas.clone()
             canvas[row, first + position] = 0
             logits = HashDenoiser()(canvas, slots.attend, torch.tensor([[row, first + position]]), [None] * 4)
-            assert view.verified[row, position] == pytest.approx(float(logits.softmax(dim=1)[0, token]))
+            assert view.verified_log_odds[row, position].sigmoid() == pytest.approx(
+                float(logits.softmax(dim=1)[0, token])
+            )
     assert seen > 0
 
 
@@ -124,5 +126,5 @@ def test_a_given_token_that_no_answer_has_is_verified_with_probability_0():
         )
         slots, _ = settle(admit([row], model, 0), model)
         found = interpret(slots, listen(slots, model), unbiased=True)
-        assert found.verified[0].tolist() == pytest.approx([verified, 0.0, 0.0])
+        assert found.verified[0].sigmoid().tolist() == pytest.approx([verified, 0.0, 0.0])
         assert found.usable.all()

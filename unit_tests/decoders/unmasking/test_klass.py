@@ -126,12 +126,15 @@ def test_the_first_divergence_is_large_as_published(make_view):
 def test_memory_keeps_rows_first():
     memory = KLASS(history=3).init(_view_of(4, 6, 5))
     assert memory.previous.shape == (4, 6, 5)
+    assert memory.top.shape == memory.rest.shape == (4, 6)
     assert memory.divergence.shape == (4, 3, 6)
 
 
 def _view_of(*shape):
     class View:
         probs = torch.ones(shape)
+        tokens = torch.zeros(shape[:2], dtype=torch.long)
+        log_odds = torch.zeros(shape[:2], dtype=torch.float64)
 
     return View()
 

@@ -63,7 +63,7 @@ def test_an_older_commit_is_masked_again_when_it_is_the_least_sure(play):
 
 
 def test_equal_confidences_mask_the_last_position_again(play):
-    _, canvases = play(ReMDM(), [[0.5] * 4] * 3, k=2)
+    _, canvases = play(ReMDM(), [[1.0] * 4] * 3, k=2)
     assert canvases[2] == [10, 10, 11, None]
 
 

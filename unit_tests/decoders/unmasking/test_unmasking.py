@@ -124,15 +124,65 @@ def test_threshold_commits_what_reaches_gamma_or_a_number(make_view, data, n):
 
 TOLERANCE_CASES = {
     "threshold": (Threshold(gamma=0.9), [0.95], 0.9),
-    "threshold at 1": (Threshold(gamma=1.0), [1.0], 1.0),
+    "threshold close to 1": (Threshold(gamma=1.0 - 1e-9), [1.0], 1.0 - 1e-9),
     "factor": (Factor(f=1.0), [0.95], 2 / 3),
+    "factor close to 1": (Factor(f=3e-9), [1.0], 1.0 - 1e-9),
 }
 
 
 @pytest.mark.parametrize(("method", "sure", "limit"), TOLERANCE_CASES.values(), ids=TOLERANCE_CASES)
-def test_a_probability_passes_down_to_a_millionth_below_its_parameter(make_view, method, sure, limit):
-    assert len(unmasked(method, make_view([[*sure, limit - 6e-7]]))) == 2
-    assert len(unmasked(method, make_view([[*sure, limit - 1.5e-6]]))) == 1
+def test_a_probability_may_fall_short_by_a_hundred_thousandth_of_its_odds(make_view, method, sure, limit):
+    odds = limit / (1.0 - limit)
+    for share, n_committed in ((1.0 - 0.8e-5, 2), (1.0 - 1.2e-5, 1)):
+        probability = odds * share / (1.0 + odds * share)
+        assert len(unmasked(method, make_view([[*sure, probability]]))) == n_committed
+
+
+@pytest.mark.parametrize("confidence", ["confidence", "margin"])
+def test_at_1_only_what_is_certain_passes(make_view, confidence):
+    values = [[0.3, 1.0, 1.0 - 1e-15, 1.0]]
+    method = Threshold(gamma=1.0, confidence=confidence)
+    assert unmasked(method, make_view(values, margin=values)) == [1, 3]
+    almost = [[0.3, 1.0 - 1e-12, 1.0 - 1e-15]]
+    assert unmasked(method, make_view(almost, margin=almost)) == [2]
+
+
+def test_published_precision_takes_what_float32_rounds_to_1_for_certain(make_view):
+    view = make_view([[0.3, 1.0 - 1e-8, 1.0 - 1e-6, 1.0]])
+    assert unmasked(Threshold(gamma=1.0, upstream_exact=True), view) == [1, 3]
+    assert unmasked(Threshold(gamma=1.0), view) == [3]
+
+
+def test_a_random_threshold_draws_anew_at_every_step():
+    """In one order for all steps what once fell short would come out one by one."""
+    rows = [
+        Row(
+            key=0,
+            prompt_ids=(3,),
+            gen_length=24,
+            setting=Setting(method=Threshold(gamma=0.5, confidence="random")),
+        )
+    ]
+    (outcome,) = sweep(HashDenoiser(), rows)
+    assert outcome.nfe < 12
+
+
+def test_random_top_k_follows_one_order_for_every_k():
+    """The positions of the first n forwards at k=2 are those of the first 2 n forwards at k=1."""
+    steps = {}
+    for k in (1, 2, 3):
+        row = Row(
+            key=0, prompt_ids=(3,), gen_length=12, sample_id="a", setting=Setting(method=top_k.random(), k=k)
+        )
+        (outcome,) = sweep(HashDenoiser(), [row])
+        steps[k] = outcome.commit_step
+    order = sorted(range(12), key=lambda position: steps[1][position])
+    for k in (2, 3):
+        assert [steps[k][position] for position in order] == [turn // k for turn in range(12)]
+    other = Row(
+        key=0, prompt_ids=(3,), gen_length=12, sample_id="b", setting=Setting(method=top_k.random(), k=1)
+    )
+    assert sweep(HashDenoiser(), [other]).__next__().commit_step != steps[1]
 
 
 SCORE_CASES = {
@@ -154,7 +204,7 @@ def test_threshold_can_compare_another_score(make_view, method, lazy, expected):
 
 
 TOP_K_CASES = {
-    "random": ({"draws": [[0.2, 0.9, 0.5, 0.1]]}, [1, 2]),
+    "random": ({"permutation": [[0.2, 0.9, 0.5, 0.1]]}, [1, 2]),
     "left_to_right": ({}, [0, 1]),
     "confidence": ({}, [0, 3]),
     "margin": ({"margin": [[0.1, 0.3, 0.2, 0.3]]}, [1, 3]),

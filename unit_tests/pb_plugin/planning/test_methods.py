@@ -153,7 +153,7 @@ def test_text_is_converted_by_the_annotation(written, value):
             r"must have every required parameter and no other, got \{\}: .*'score'",
         ),
         (
-            "decoders.state:CONFIDENCE_TOLERANCE",
+            "decoders.state:ODDS_TOLERANCE",
             r"must be a class or function that gives a method, got 1e-06",
         ),
     ],
