@@ -7,6 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_training.batches import batch_of
+from tiny_training.checkpoint import export
+from tiny_training.layout import CANVAS, PROMPT
+from tiny_training.network import config_json, new_network
+from tiny_training.vocabulary import BLANK, EOS, MASK, NEWLINE, PIECES, TASKS, tokenizer_json
 from tokenizers import Tokenizer
 
 from decoders.loading.checkpoint import Config, LoadError
@@ -17,11 +22,6 @@ from decoders.text.hf_tokenizer import HFTokenizer
 from task_specs.load import load_samples
 from task_specs.prompt import messages
 from task_specs.spec import builtin_spec
-from tiny_training.batches import batch_of
-from tiny_training.checkpoint import export
-from tiny_training.layout import CANVAS, PROMPT
-from tiny_training.network import config_json, new_network
-from tiny_training.vocabulary import BLANK, EOS, MASK, NEWLINE, PIECES, TASKS, tokenizer_json
 
 MIB = 2**20
 LINE = 'sort\n["Amy Fox", "Bob Ford", "Carl Bell"]'

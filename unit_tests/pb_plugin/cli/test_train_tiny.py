@@ -6,13 +6,14 @@ import pytest
 
 pytest.importorskip("transformers", reason="training needs the extra models")
 
-from pb_plugin.cli import main
-from pb_plugin.cli import train_tiny as training
-from pb_plugin.running import progress
 from tiny_training import evaluate as evaluation
 from tiny_training import train
 from tiny_training.train import Progress
 from tiny_training.vocabulary import TASKS
+
+from pb_plugin.cli import main
+from pb_plugin.cli import train_tiny as training
+from pb_plugin.running import progress
 
 
 @pytest.fixture

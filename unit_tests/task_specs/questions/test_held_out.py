@@ -4,10 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from task_specs.load import load_samples
-from task_specs.names import FIRST_NAMES, LAST_NAMES
-from task_specs.spec import builtin_spec
 from tiny_training import puzzles, questions
 from tiny_training.held_out import (
     crowd_codes,
@@ -19,6 +15,10 @@ from tiny_training.held_out import (
 )
 from tiny_training.layout import HEAD
 from tiny_training.vocabulary import WAITING_LINE
+
+from task_specs.load import load_samples
+from task_specs.names import FIRST_NAMES, LAST_NAMES
+from task_specs.spec import builtin_spec
 from unit_tests.tiny_training.reading import lines_of, list_facts, prompt_text
 
 NOTHING = np.zeros(0, dtype=np.int64)

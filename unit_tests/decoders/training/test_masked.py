@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
 from scipy.stats import binomtest, chisquare
-
 from tiny_training import layout
 from tiny_training.batches import (
     LOWEST_MASK_RATIO,

@@ -5,9 +5,6 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-
-from decoders.loading.checkpoint import Config
-from decoders.models.llada import native_key
 from tiny_training.checkpoint import (
     STATE_FILE,
     Standing,
@@ -19,6 +16,9 @@ from tiny_training.checkpoint import (
     tensors_of,
 )
 from tiny_training.network import config_json, new_network
+
+from decoders.loading.checkpoint import Config
+from decoders.models.llada import native_key
 
 MIB = 2**20
 

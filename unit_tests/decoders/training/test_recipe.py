@@ -1,7 +1,6 @@
 """The recipe: its learning rate by hand, and what it refuses."""
 
 import pytest
-
 from tiny_training.train import Recipe
 
 

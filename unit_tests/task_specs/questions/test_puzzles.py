@@ -7,6 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from tiny_training import layout
+from tiny_training.puzzles import latin, sudokus
 
 from decoders.models.tiny import fill_up
 from task_specs.answers import latin_squares
@@ -14,8 +16,6 @@ from task_specs.generate.puzzles import SYMBOLS, n_solutions, solutions
 from task_specs.load import load_samples
 from task_specs.prompt import fill
 from task_specs.spec import builtin_spec
-from tiny_training import layout
-from tiny_training.puzzles import latin, sudokus
 from unit_tests.tiny_training.reading import answer_text, lines_of, prompt_text
 
 SEEDS = st.integers(0, 2**63)

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-
-from decoders.loading.checkpoint import Config
 from tiny_training import checkpoint, layout
 from tiny_training import train as training
 from tiny_training.batches import batch_of
@@ -19,6 +17,8 @@ from tiny_training.checkpoint import STATE_FILE, read_standing
 from tiny_training.network import config_json, new_network
 from tiny_training.train import Recipe, by_task, masked_errors, train
 from tiny_training.vocabulary import TASK_WORD, TASKS
+
+from decoders.loading.checkpoint import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = Recipe(seed=1, steps=5)

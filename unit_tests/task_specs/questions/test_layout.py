@@ -2,14 +2,15 @@
 
 import json
 
-from decoders.models import tiny
-from task_specs.answers import latin_squares
-from task_specs.load import load_samples
-from task_specs.spec import builtin_spec
 from tiny_training import layout
 from tiny_training.network import config_json
 from tiny_training.questions import LENGTHS
 from tiny_training.vocabulary import BLANK, EOS, ID, MASK, PIECES, TASKS
+
+from decoders.models import tiny
+from task_specs.answers import latin_squares
+from task_specs.load import load_samples
+from task_specs.spec import builtin_spec
 
 
 def test_prompts_are_as_wide_as_those_the_shipped_model_was_trained_on():
