@@ -1,7 +1,8 @@
 """The recipe: its learning rate by hand, and what it refuses."""
 
 import pytest
-from tiny_training.train import Recipe
+
+from decoders.training.loop import Recipe
 
 
 @pytest.mark.parametrize(

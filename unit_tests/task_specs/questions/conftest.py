@@ -16,9 +16,9 @@ def one_thread():
 @pytest.fixture(scope="session")
 def tokenizer():
     """The tokenizer of the tiny model, read as a checkpoint's is read."""
-    from tiny_training.vocabulary import tokenizer_json
     from tokenizers import Tokenizer
 
     from decoders.text.hf_tokenizer import HFTokenizer
+    from task_specs.questions.vocabulary import tokenizer_json
 
     return HFTokenizer(Tokenizer.from_str(json.dumps(tokenizer_json())), name="tiny")

@@ -4,9 +4,8 @@ import json
 from functools import cache
 from itertools import takewhile
 
-from tiny_training.vocabulary import BLANK, EOS, PIECES
-
 from task_specs.prompt import field_names
+from task_specs.questions.vocabulary import BLANK, EOS, PIECES
 from task_specs.spec import builtin_spec
 
 

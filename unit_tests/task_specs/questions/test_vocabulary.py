@@ -3,7 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_training.vocabulary import (
+
+from task_specs.answers import OPERATIONS, as_list_text
+from task_specs.catalogue import BENCHMARK_IDS
+from task_specs.generate.puzzles import SYMBOLS
+from task_specs.load import load_samples
+from task_specs.names import FIRST_NAMES, LAST_NAMES, vocabulary
+from task_specs.questions.vocabulary import (
     DIGIT_ZERO,
     FIRST_NAME,
     ID,
@@ -17,12 +23,6 @@ from tiny_training.vocabulary import (
     WAITING_LINE,
     tokenizer_json,
 )
-
-from task_specs.answers import OPERATIONS, as_list_text
-from task_specs.catalogue import BENCHMARK_IDS
-from task_specs.generate.puzzles import SYMBOLS
-from task_specs.load import load_samples
-from task_specs.names import FIRST_NAMES, LAST_NAMES, vocabulary
 from task_specs.spec import builtin_spec
 
 TEXTS = PIECES[len(SPECIALS) :]
