@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from task_specs.names import FIRST_NAMES, LAST_NAMES
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES
 from task_specs.questions import layout
 from task_specs.questions.held_out import Ints, crowd_codes, held_out_crowds
 from task_specs.questions.layout import LENGTHS, MOST_PEOPLE

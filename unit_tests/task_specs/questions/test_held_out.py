@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES
 from task_specs.load import load_samples
-from task_specs.names import FIRST_NAMES, LAST_NAMES
 from task_specs.questions import puzzles, waiting_lines
 from task_specs.questions.held_out import (
     crowd_codes,
