@@ -1,4 +1,4 @@
-"""The shape of the code: its rooms, who may import whom, how long a module may be, how every module begins."""
+"""The shape of the code: its rooms, who may import whom, how long a module may be, how it begins."""
 
 import ast
 import re
@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = {
     "pb_plugin": "plugin controller cli report session gates results running asking planning records",
-    "decoders": "training testing models unmasking network loading loop theory text protocols state fingerprint "
-    "checkpoints",
+    "decoders": "training testing models unmasking network loading loop theory text protocols state "
+    "fingerprint checkpoints",
     "task_specs": "questions audit released load choose vocabulary prompt generate spec scoring spec_schema "
     "variants answers sample template document catalogue specs data",
 }
-"""What stands on the first floor of each package, rooms and files; each imports only from what comes later."""
+"""The first floor of each package, rooms and files; each imports only from what comes later."""
 
 UPWARDS = {("pb_plugin.running.outcome", "pb_plugin.results.intervals")}
 """Imports that point up and wait to be mended: a module and what it imports."""
@@ -86,7 +86,7 @@ NAMES = {module_of(path) for path in MODULES}
 
 
 def of_ours(path):
-    """Return the modules of ours that the file imports anywhere; a package only for what it defines itself."""
+    """Return the modules of ours that the file imports anywhere, packages only for what they define."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -128,10 +128,7 @@ def upwards(imports):
     found = set()
     for module, others in imports.items():
         package, *below = module.split(".")
-        order = [
-            "",
-            *ORDER[package].split(),
-        ]  # a package itself, with its public names, stands above its rooms
+        order = ["", *ORDER[package].split()]  # the package with its public names stands above its rooms
         here = order.index(below[0] if below else "")
         for other in others:
             other_package, *other_below = other.split(".")

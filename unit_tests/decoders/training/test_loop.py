@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -221,14 +222,55 @@ def test_a_training_of_another_recipe_is_refused(finished, other):
     assert (folder / STATE_FILE).read_bytes() == before
 
 
-def test_a_training_begun_by_other_code_is_refused(finished, monkeypatch):
+def test_a_training_begun_with_other_code_that_draws_is_refused(finished):
     folder, _ = finished
-    monkeypatch.setattr(training, "training_code", lambda others: "another")
     with pytest.raises(
         ValueError,
-        match=r"must hold a training begun by this version, code another, got [0-9a-f]{12}; choose another",
+        match=r"begun by this version, code [0-9a-f]{12}, got [0-9a-f]{12}; choose another folder",
     ):
-        train_tiny(folder, Recipe(seed=1, steps=5), LESSONS, compiled=False)
+        train_tiny(folder, RECIPE, replace(LESSONS, code="another"), compiled=False)
+
+
+def test_the_hash_of_a_folder_is_of_what_its_modules_mean(tmp_path):
+    code = tmp_path / "draw.py"
+    code.write_text("A = 1\n", encoding="utf-8")
+    before = training.folder_code(tmp_path)
+    code.write_text("A = 1  # the same\n", encoding="utf-8")
+    assert training.folder_code(tmp_path) == before
+    code.write_text("A = 2\n", encoding="utf-8")
+    assert training.folder_code(tmp_path) != before
+    assert LESSONS.code == training.folder_code(ROOT / "task_specs" / "questions")
+
+
+def line_learner(seen=None):
+    """Return a learner of a line through points, to which the loop has no other tie than the loss."""
+    torch.manual_seed(3)
+    network = torch.nn.Linear(2, 1)
+
+    def loss_of(step):
+        points = torch.randn(8, 2, generator=torch.Generator().manual_seed(step))
+        errors = (network(points)[:, 0] - points[:, 0] + 2 * points[:, 1]) ** 2
+        if seen is not None:
+            seen.append(step)
+        return errors.mean(), torch.stack([errors.detach().sum(), torch.tensor(8.0)])[:, None]
+
+    return training.Learner(network=network, loss_of=loss_of, tasks=("line",), code="points")
+
+
+@pytest.mark.usefixtures("often")
+def test_any_network_with_any_loss_is_trained_and_goes_on_where_it_stood(tmp_path):
+    recipe = Recipe(steps=300, rate=0.1)
+    whole, seen = line_learner(), []
+    end = training.train(tmp_path / "whole", recipe, whole)
+    assert end.losses[-1]["line"] < 1e-3 * end.losses[0]["line"]
+    assert torch.allclose(whole.network.weight, torch.tensor([[1.0, -2.0]]), atol=0.01)
+    with pytest.raises(Stopped):
+        training.train(tmp_path / "part", recipe, line_learner(), tell=stop_at(120))
+    resumed = line_learner(seen)
+    training.train(tmp_path / "part", recipe, resumed)
+    assert seen == list(range(119, 300))
+    assert torch.equal(resumed.network.weight, whole.network.weight)
+    assert torch.equal(resumed.network.bias, whole.network.bias)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
