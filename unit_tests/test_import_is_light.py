@@ -35,6 +35,7 @@ def test_importing_the_plugin_loads_nothing_of_ours_but_the_options():
     code = "import sys, pb_plugin.plugin; print(*sorted(m for m in sys.modules if m.startswith('pb_plugin')))"
     assert run("-c", code).stdout.split() == [
         "pb_plugin",
+        "pb_plugin.planning",
         "pb_plugin.planning.option_grammar",
         "pb_plugin.planning.option_table",
         "pb_plugin.planning.options",

@@ -123,7 +123,7 @@ USED_IN_RUNS = (
     "decoders.unmasking.factor",
     "decoders.unmasking.threshold",
     "decoders.unmasking.top_k",
-    "pb_plugin.session.controller",
+    "pb_plugin.controller",
     "pb_plugin.running.outcome",
     "pb_plugin.running.progress",
     "pb_plugin.session.failed_frames",
