@@ -1,16 +1,8 @@
-"""Fixtures of the training tests: one thread, and the tokenizer of the tiny model."""
+"""The tokenizer whose ids the questions are written in."""
 
 import json
 
 import pytest
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Keep torch to one thread: the tensors are small, and rounding depends on the number of threads."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
