@@ -156,7 +156,7 @@ def test_contracts_and_methods_load_no_torch():
     modules = [
         "state",
         "protocols",
-        "confidence",
+        "loop.confidence",
         "unmasking.top_k",
         "unmasking.threshold",
         "unmasking.factor",
