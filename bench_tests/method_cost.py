@@ -23,8 +23,8 @@ from decoders.loop.loop import settle
 from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW, needs_of
 from decoders.loop.slots import Slots, admit
 from decoders.loop.view import batch_view, eligible_positions, flat_query, method_view, verify
-from decoders.protocols import ModelRequest, UnmaskingMethod
-from decoders.state import Row, Setting
+from decoders.protocols import ModelRequest
+from decoders.state import Row, Setting, UnmaskingMethod
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.text.frequencies import TokenCounts
 from pb_plugin.planning.methods import variants_of

@@ -26,7 +26,7 @@ from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence, random
 from pb_plugin.asking.rows import answer_context
 from pb_plugin.asking.samples import TaskData
-from task_specs.names import vocabulary
+from task_specs.generate.names import vocabulary
 from task_specs.spec import builtin_spec
 
 BATCHES = (1, 8, 64)

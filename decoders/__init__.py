@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decoders.loop.batching import Budget, decode, sweep
-    from decoders.protocols import Denoiser, Generator, ModelRequest, UnmaskingMethod
-    from decoders.state import Decoded, DecodeError, Failed, NotSupported, Row, Setting, StepUpdate, StepView
+    from decoders.protocols import Denoiser, Generator, ModelRequest
+    from decoders.state import (
+        Decoded,
+        DecodeError,
+        Failed,
+        NotSupported,
+        Row,
+        Setting,
+        StepUpdate,
+        StepView,
+        UnmaskingMethod,
+    )
 
 __all__ = [
     "Budget",
@@ -31,7 +41,7 @@ __all__ = [
 
 _HOME = {
     "decoders.loop.batching": ("Budget", "decode", "sweep"),
-    "decoders.protocols": ("Denoiser", "Generator", "ModelRequest", "UnmaskingMethod"),
+    "decoders.protocols": ("Denoiser", "Generator", "ModelRequest"),
 }
 
 

@@ -1,20 +1,19 @@
-"""What others implement: a denoiser driven by our loop, a generator that owns its loop, an unmasking method.
+"""What others implement: a denoiser driven by our loop, or a generator that owns its loop.
 
 Legend: B = rows of one forward, L = canvas length (padding + prompt + generated region), N = queried
-    positions,
-V = vocabulary (or the size of the denoiser's support, see `HasSupport`).
+positions, V = vocabulary (or the size of the denoiser's support, see `HasSupport`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from decoders.state import Decoded, Row, StepUpdate, StepView
+    from decoders.state import Decoded, Row
 
 Message = Mapping[str, str]
 """A chat message: ``role`` (system, user, assistant) and ``content``."""
@@ -205,42 +204,4 @@ class Generator(Protocol):
 
     def generate(self, rows: Sequence[Row], params: Mapping[str, Any]) -> list[Decoded]:
         """Decode *rows* with the generator's own parameters, in the order given."""
-        ...
-
-
-class UnmaskingMethod(Protocol):
-    """Which masked positions are committed at a step: a frozen dataclass of plain parameters.
-
-    ``family`` is ``static`` (a fixed number per step) or ``adaptive``; it chooses the published PBx rule.
-    ``takes_k`` says that the loop's quota is used. ``sweep`` are the default parameter sets. ``may_idle``
-    allows a step that commits nothing (only published quirks need it), ``may_remask`` allows
-    ``StepUpdate.remask``. ``needs`` names what the view shall offer beyond the usual: ``probabilities``,
-    ``shadow`` (`HasShadow`), ``attention`` (`HasAttention`); the loop refuses what it does not know.
-
-    A method may declare ``scope = "generated"``: all masked positions of the generated region are evaluated
-    then, not only those of the block.
-    """
-
-    family: ClassVar[str]
-    takes_k: ClassVar[bool]
-    sweep: ClassVar[tuple[Mapping[str, Any], ...]]
-    needs: ClassVar[frozenset[str]]
-    may_remask: ClassVar[bool]
-
-    @property
-    def name(self) -> str:
-        """What options, ids and records call it."""
-        ...
-
-    @property
-    def may_idle(self) -> bool:
-        """Whether a step may commit nothing."""
-        ...
-
-    def init(self, view: StepView) -> Any:
-        """Return the memory of rows that enter: None, or a frozen dataclass of tensors with rows first."""
-        ...
-
-    def step(self, view: StepView, memory: Any) -> tuple[StepUpdate, Any]:
-        """Return what to commit now, and the next memory."""
         ...

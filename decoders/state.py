@@ -1,4 +1,4 @@
-"""What flows through the decode loop: a row that asks, the view a method sees, its update, the decoded row.
+"""What flows through the decode loop: a row that asks, the view, a method and its update, the decoded row.
 
 Legend of shape letters: R = rows of one method in this forward, G = positions of the generated region,
 N = queried positions of all rows, V = vocabulary. The prompt is not part of any [R, G] tensor.
@@ -13,12 +13,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from decoders.protocols import UnmaskingMethod
 
 ODDS_TOLERANCE = 1e-5
 """How far the odds of a probability may fall short of those of its bound, as a share of them; see `logit`."""
@@ -327,3 +325,41 @@ class StepUpdate:
     tokens: Tensor
     remask: Tensor | None = None
     stay: Tensor | None = None
+
+
+class UnmaskingMethod(Protocol):
+    """Which masked positions are committed at a step: a frozen dataclass of plain parameters.
+
+    ``family`` is ``static`` (a fixed number per step) or ``adaptive``; it chooses the published PBx rule.
+    ``takes_k`` says that the loop's quota is used. ``sweep`` are the default parameter sets. ``may_idle``
+    allows a step that commits nothing (only published quirks need it), ``may_remask`` allows
+    ``StepUpdate.remask``. ``needs`` names what the view shall offer beyond the usual: ``probabilities``,
+    ``shadow``, ``attention`` (see `decoders.protocols`); the loop refuses what it does not know.
+
+    A method may declare ``scope = "generated"``: all masked positions of the generated region are evaluated
+    then, not only those of the block.
+    """
+
+    family: ClassVar[str]
+    takes_k: ClassVar[bool]
+    sweep: ClassVar[tuple[Mapping[str, Any], ...]]
+    needs: ClassVar[frozenset[str]]
+    may_remask: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """What options, ids and records call it."""
+        ...
+
+    @property
+    def may_idle(self) -> bool:
+        """Whether a step may commit nothing."""
+        ...
+
+    def init(self, view: StepView) -> Any:
+        """Return the memory of rows that enter: None, or a frozen dataclass of tensors with rows first."""
+        ...
+
+    def step(self, view: StepView, memory: Any) -> tuple[StepUpdate, Any]:
+        """Return what to commit now, and the next memory."""
+        ...

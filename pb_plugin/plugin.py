@@ -267,10 +267,11 @@ def pytest_report_teststatus(
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register what only the controlling process does."""
-    from pb_plugin.session.controller import Controller
+    from pb_plugin.controller import Controller
 
     if not hasattr(session.config, "workerinput"):
-        session.config.pluginmanager.register(Controller(session.config), "pb-controller")
+        controller = Controller(session.config, session.config.stash[SESSION])
+        session.config.pluginmanager.register(controller, "pb-controller")
 
 
 @pytest.hookimpl(optionalhook=True)

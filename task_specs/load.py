@@ -13,10 +13,10 @@ from task_specs.answers import derived_answers, enumerated
 from task_specs.document import Rule, check_values, problem
 from task_specs.generate import identity, records
 from task_specs.generate.list_ops import MASK
-from task_specs.prompt import field_names
 from task_specs.sample import AnswerSet, Enumerated, Sample, Shot
 from task_specs.spec import TaskSpec
 from task_specs.spec_schema import is_text, whole
+from task_specs.template import field_names
 
 
 def _is_mapping(value: Any) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 from task_specs import spec_schema
 from task_specs.catalogue import BENCHMARK_IDS, LIST_OP_IDS, specs_folder
 from task_specs.document import Document, did_you_mean, parse
-from task_specs.prompt import field_names
 from task_specs.scoring import SCORERS
+from task_specs.template import field_names
 from task_specs.variants import ParameterValue, vary
 
 OWN_IDS = (*(task for ids in BENCHMARK_IDS.values() for task in ids), *LIST_OP_IDS)
@@ -28,7 +28,7 @@ class TaskSpec:
         base_id: The id in the file.
         category: The group whose average it enters.
         version: Raised whenever a score may move.
-        prompt: Template of a question (`task_specs.prompt`).
+        prompt: Template of a question (`task_specs.template`).
         prompt_compact: The same question for a model that reads no prose, or None.
         shots: Worked examples before the question.
         canvas: Generated positions; the token budget of a model that writes left to right.

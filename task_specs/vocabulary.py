@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 from task_specs.catalogue import BENCHMARK_IDS
-from task_specs.names import vocabulary as name_pieces
+from task_specs.generate.names import vocabulary as name_pieces
 
 _PIECE = re.compile(r" ?[A-Za-z]+(?:['-][A-Za-z]+)*")
 

@@ -1,21 +1,42 @@
-"""The shape of the code: who may import whom, how long a module may be, and what every module begins with."""
+"""The shape of the code: its rooms, who may import whom, how long a module may be, how it begins."""
 
 import ast
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("pb_plugin", "decoders", "task_specs", "tiny_training")
-MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-MAY_NOT_IMPORT = {
-    "decoders": {"pb_plugin", "task_specs", "tiny_training", "bench_tests", "unit_tests", "pytest"},
-    "pb_plugin": {"bench_tests", "unit_tests", "torch", "transformers"},
-    "task_specs": {"pb_plugin", "decoders", "tiny_training", "bench_tests", "unit_tests", "pytest"},
-    "tiny_training": {"pb_plugin", "bench_tests", "unit_tests", "pytest"},
+ORDER = {
+    "pb_plugin": "plugin controller cli report session gates results running asking planning records",
+    "decoders": "training testing models unmasking network loading loop theory text protocols state "
+    "fingerprint checkpoints",
+    "task_specs": "questions audit released load choose vocabulary prompt generate spec scoring spec_schema "
+    "variants answers sample template document catalogue specs data",
 }
-LONGEST = 300
+"""The first floor of each package, rooms and files; each imports only from what comes later."""
+
+UPWARDS = {("pb_plugin.running.outcome", "pb_plugin.results.intervals")}
+"""Imports that point up and wait to be mended: a module and what it imports."""
+
+CATALOGUES = {"decoders/unmasking", "decoders/models", "pb_plugin/cli", "task_specs/specs", "task_specs/data"}
+"""Folders in which every file is one method, family, verb or task: as long as they need be."""
+
+MOST_FILES = 12
+LONGEST = 400
+MODULES = sorted(path for package in ORDER for path in (ROOT / package).rglob("*.py"))
+FOLDERS = sorted(
+    path
+    for package in ORDER
+    for path in (ROOT / package, *(ROOT / package).rglob("*"))
+    if path.is_dir() and path.name != "__pycache__"
+)
+MAY_NOT_IMPORT = {
+    "decoders": {"pb_plugin", "task_specs", "bench_tests", "unit_tests", "pytest"},
+    "pb_plugin": {"bench_tests", "unit_tests", "torch", "transformers"},
+    "task_specs": {"pb_plugin", "decoders", "bench_tests", "unit_tests", "pytest"},
+}
 DRAWERS = {"utils.py", "common.py", "helpers.py", "base.py", "misc.py"}
 LATE_TORCH_IN_TASK_SPECS = {"task_specs/scoring/bertscore.py"}
 """The one scorer that asks a network loads it inside its load function."""
@@ -57,6 +78,25 @@ def on_import(path):
     return imported(nodes)
 
 
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {module_of(path) for path in MODULES}
+
+
+def of_ours(path):
+    """Return the modules of ours that the file imports anywhere, packages only for what they define."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if names <= NAMES else {node.module, *names}
+    return found & NAMES
+
+
 def roots(modules):
     return {module.partition(".")[0] for module in modules}
 
@@ -77,10 +117,71 @@ def test_imports_point_downwards(path):
     assert not roots(everywhere(path)) & MAY_NOT_IMPORT[path.relative_to(ROOT).parts[0]]
 
 
+def test_everything_on_a_first_floor_has_its_place():
+    for package, order in ORDER.items():
+        found = {path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or path in FOLDERS}
+        assert sorted(order.split()) == sorted(found - {"__init__"})
+
+
+def upwards(imports):
+    """Return the pairs of a module and what it imports of its own package from above; *imports* by module."""
+    found = set()
+    for module, others in imports.items():
+        package, *below = module.split(".")
+        order = ["", *ORDER[package].split()]  # the package with its public names stands above its rooms
+        here = order.index(below[0] if below else "")
+        for other in others:
+            other_package, *other_below = other.split(".")
+            if other_package == package and order.index(other_below[0] if other_below else "") < here:
+                found.add((module, other))
+    return found
+
+
+def circle(imports):
+    """Return a circle among *imports*, modules by module, as text; None if there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return " -> ".join(error.args[1])
+    return None
+
+
+def test_the_rules_of_rooms_see_what_they_forbid(tmp_path):
+    assert upwards({"decoders.text.chat": {"decoders.models.tiny", "decoders.state", "task_specs.load"}}) == {
+        ("decoders.text.chat", "decoders.models.tiny")
+    }
+    assert upwards({"decoders.state": {"decoders"}, "decoders": {"decoders.state"}}) == {
+        ("decoders.state", "decoders")
+    }
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) in ("b -> c -> b", "c -> b -> c")
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) is None
+    module = tmp_path / "module.py"
+    module.write_text(
+        "if TYPE_CHECKING:\n    from decoders.models import tiny\n"
+        "def f():\n    from decoders import decode, state\n    import task_specs.load\n"
+    )
+    assert of_ours(module) == {"decoders.models.tiny", "decoders", "decoders.state", "task_specs.load"}
+
+
+def test_rooms_import_only_from_those_below_them():
+    assert upwards({module_of(path): of_ours(path) for path in MODULES}) == UPWARDS
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Nor do they for the sake of types, or late."""
+    assert circle({module_of(path): of_ours(path) for path in MODULES}) is None
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_a_folder_is_one_idea_with_at_most_a_dozen_files(folder):
+    files = [path for path in folder.iterdir() if path.is_file() and path.name != "__init__.py"]
+    assert len(files) <= MOST_FILES or name_of(folder) in CATALOGUES
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if name_of(p).startswith("pb_plugin/")], ids=name_of)
 def test_a_run_does_not_import_what_only_training_needs(path):
-    """The command that trains imports it in the function that does so."""
-    assert "tiny_training" not in roots(on_import(path))
+    """The command that trains imports it in the functions that do so."""
+    assert not any(name.startswith(("decoders.training", "task_specs.questions")) for name in on_import(path))
 
 
 @every_module
@@ -148,7 +249,6 @@ def test_a_model_that_is_named_alone_knows_no_other_family(path):
 VARIANT_OF = {
     "apd": ("autoregressive", "dream"),
     "llada21": ("llada2",),
-    "sedd_sampler": ("sedd",),
     "tiny": ("llada",),
 }
 """Models that own their loop over the checkpoints of other families, and one of another's architecture."""

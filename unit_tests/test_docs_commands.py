@@ -32,7 +32,7 @@ def loaded_modules():
     from decoders.protocols import ModelRequest
 
     torch.set_num_threads(1)
-    for package in ("decoders", "pb_plugin", "task_specs", "tiny_training"):
+    for package in ("decoders", "pb_plugin", "task_specs"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
@@ -116,7 +116,7 @@ def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
         capsys.readouterr()
     if words[0] == "train-tiny":
         words = [*words, "--steps", "1", "--no-compile", "--threads", "1"]
-        monkeypatch.setattr("tiny_training.evaluate.evaluate", lambda folder, tell: {"copy": 1.0})
+        monkeypatch.setattr("pb_plugin.cli.train_tiny.evaluate", lambda folder, tell: {"copy": 1.0})
     assert main(words) == 0
     assert capsys.readouterr().out
 

@@ -84,7 +84,7 @@ def empty(tmp_path):
 
 def test_the_wheel_holds_every_module_and_data_file_of_its_packages(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    for package in ("pb_plugin", "decoders", "task_specs", "tiny_training"):
+    for package in ("pb_plugin", "decoders", "task_specs"):
         files = {
             path.relative_to(ROOT).as_posix()
             for path in (ROOT / package).rglob("*")
@@ -97,7 +97,6 @@ def test_the_wheel_holds_every_module_and_data_file_of_its_packages(wheel):
         "pb_plugin",
         "decoders",
         "task_specs",
-        "tiny_training",
     }
 
 

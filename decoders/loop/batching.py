@@ -19,8 +19,8 @@ from decoders.loop.devices import keep_freed_memory
 from decoders.loop.loop import advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
 from decoders.loop.slots import Slots, admit, join, keep
-from decoders.protocols import Denoiser, UnmaskingMethod
-from decoders.state import Decoded, DecodeError, Failed, Row, Setting
+from decoders.protocols import Denoiser
+from decoders.state import Decoded, DecodeError, Failed, Row, Setting, UnmaskingMethod
 
 PROMPT_STEP = 32
 """Prompts are padded to a multiple of this many tokens."""

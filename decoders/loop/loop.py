@@ -25,8 +25,8 @@ from decoders.loop.view import (
     masked_positions,
     method_view,
 )
-from decoders.protocols import Denoiser, UnmaskingMethod
-from decoders.state import Decoded, DecodeError, Failed, StepUpdate, StepView
+from decoders.protocols import Denoiser
+from decoders.state import Decoded, DecodeError, Failed, StepUpdate, StepView, UnmaskingMethod
 
 BROKEN_RULES = (
     ("model_error", "the denoiser gave logits that are not finite; check the checkpoint and its dtype"),

@@ -16,8 +16,8 @@ from torch import Tensor
 from decoders.loop import draws
 from decoders.loop.block_grid import grid_of
 from decoders.loop.needs import evaluates_everything
-from decoders.protocols import Denoiser, HasSupport, UnmaskingMethod
-from decoders.state import Row
+from decoders.protocols import Denoiser, HasSupport
+from decoders.state import Row, UnmaskingMethod
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import Config, Preset, find_checkpoint
 from decoders.network.denoiser import NativeDenoiser
-from decoders.network.family import Family, Plan, load_checkpoint
+from decoders.network.family import Family, load_checkpoint
+from decoders.network.plan import Plan
 from decoders.protocols import ModelRequest
 from decoders.text.chat import LLADA_CHAT
 

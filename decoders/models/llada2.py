@@ -9,8 +9,9 @@ from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import Config, Preset, find_checkpoint
 from decoders.loading.weights import Part, Parts, packed_experts
 from decoders.network.denoiser import NativeDenoiser
-from decoders.network.family import Family, Plan, load_checkpoint
+from decoders.network.family import Family, load_checkpoint
 from decoders.network.fields import plan_of
+from decoders.network.plan import Plan
 from decoders.protocols import ModelRequest
 from decoders.text.chat import LING_CHAT
 

@@ -7,8 +7,9 @@ from types import MappingProxyType
 from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import Config, Preset, find_checkpoint
 from decoders.network.denoiser import NativeDenoiser
-from decoders.network.family import Family, Plan, load_checkpoint, same_key
+from decoders.network.family import Family, load_checkpoint, same_key
 from decoders.network.fields import plan_of
+from decoders.network.plan import Plan
 from decoders.protocols import ModelRequest
 from decoders.text.chat import CHATML_MARKERS, QWEN_ENDS, ChatFormat, chatml
 from decoders.text.qwen2_tokenizer import qwen2_backend

@@ -9,7 +9,8 @@ It reads compact prompts only (``prompt_compact`` of a task): a first line with 
 arguments, then the input. The line is filled up with blanks to 7 tokens and the input to 19, so that input
 and answer start at the same positions in every row. Longer inputs, and words without a token, are refused.
 
-It is trained as a masked diffusion model by ``pb train-tiny``; see the package ``tiny_training``.
+It is trained as a masked diffusion model by ``pb train-tiny``: `decoders.training` is fed with what
+`task_specs.questions` draws.
 """
 
 from __future__ import annotations

@@ -20,9 +20,10 @@ from decoders.loading.checkpoint import (
     need_packages,
     read_config,
 )
-from decoders.loading.weights import Parts, load_weights, whole
+from decoders.loading.weights import Parts, load_weights
 from decoders.network import attention, attention_maps
 from decoders.network.denoiser import NativeDenoiser
+from decoders.network.plan import Plan
 from decoders.network.self_tests import SelfTest, check
 from decoders.protocols import ModelRequest
 from decoders.text.byte_tokenizer import ByteTokenizer
@@ -31,43 +32,6 @@ from decoders.text.hf_tokenizer import HFTokenizer, has_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What a family reads from config.json.
-
-    Args:
-        native: The config object of the transformers class.
-        network: The transformers class, called with *native*.
-        ties: Parameters that the files leave out, with the parameter that each shares.
-        rows: Rows of the embedding.
-        max_length: Longest canvas the checkpoint was made for.
-        mask_id: The mask token.
-        pad_id: The padding token.
-        eos_ids: EOS of config.json; the chat format may add an end of turn.
-        rope_theta: Base of the rotary frequencies.
-        rotary_dim: Channels of an attention head that are rotated.
-        full_precision_rope: Whether queries and keys are rotated in float32 under every dtype.
-        parts: Renamed key to the parts its tensor consists of.
-        shift: Whether row i - 1 of the network predicts token i.
-        block_length: The trained block of block-causal attention; None is full attention.
-    """
-
-    native: Any
-    network: Callable[[Any], Any]
-    ties: Mapping[str, str]
-    rows: int
-    max_length: int
-    mask_id: int
-    pad_id: int
-    eos_ids: frozenset[int]
-    rope_theta: float
-    rotary_dim: int
-    full_precision_rope: bool = False
-    parts: Parts = whole
-    shift: bool = False
-    block_length: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from decoders.loading.checkpoint import Config
 from decoders.loading.weights import Parts, whole
-from decoders.network.family import Plan
+from decoders.network.plan import Plan
 
 COMMON_REQUIRED: Mapping[str, tuple[Any, ...]] = {
     "hidden_act": ("silu", None),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from decoders.loading.checkpoint import LoadError
+from decoders.network.plan import Plan
 from decoders.text.byte_tokenizer import ByteTokenizer
-
-if TYPE_CHECKING:
-    from decoders.network.denoiser import NativeDenoiser
-    from decoders.network.family import Plan
+from decoders.text.chat import ChatFormat
+from decoders.text.hf_tokenizer import HFTokenizer
 
 RELATIVE_TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1}
 """How far logits of size 1 may move by rounding when a batch changes shape; grows with their size."""
@@ -49,7 +48,18 @@ class Probed(Protocol):
         ...
 
 
-def check(denoiser: NativeDenoiser, plan: Plan) -> tuple[SelfTest, ...]:
+class Native(Probed, Protocol):
+    """What the checks of a network of transformers need besides."""
+
+    eos_ids: frozenset[int]
+    tokenizer: HFTokenizer | ByteTokenizer
+    chat: ChatFormat
+    network: Any
+    shift: bool
+    block_length: int | None
+
+
+def check(denoiser: Native, plan: Plan) -> tuple[SelfTest, ...]:
     """Return every check of *denoiser*, all passed.
 
     Raises:
@@ -73,7 +83,7 @@ def all_passed(name: str, tests: tuple[SelfTest, ...]) -> tuple[SelfTest, ...]:
     return tests
 
 
-def run(denoiser: NativeDenoiser, plan: Plan) -> tuple[SelfTest, ...]:
+def run(denoiser: Native, plan: Plan) -> tuple[SelfTest, ...]:
     """Return the outcome of every check, passed or not."""
     block = denoiser.block_length
     return (
@@ -156,7 +166,7 @@ def block_causal(model: Probed, block_length: int) -> SelfTest:
     )
 
 
-def _aligned(denoiser: NativeDenoiser) -> SelfTest:
+def _aligned(denoiser: Native) -> SelfTest:
     """The logits of a position are the row of the network that predicts it: the one before, if shifted."""
     canvas, attend, query = _fixed_row(denoiser, length=8)
     rows = query[1:] - torch.tensor([0, int(denoiser.shift)], device=query.device)
@@ -185,7 +195,7 @@ def suppression(model: Probed) -> SelfTest:
     )
 
 
-def _mask_token(denoiser: NativeDenoiser) -> SelfTest:
+def _mask_token(denoiser: Native) -> SelfTest:
     """The mask is neither an end nor padding, and is what the tokenizer calls the mask, if it does."""
     tokenizer = denoiser.tokenizer
     written = None if isinstance(tokenizer, ByteTokenizer) else tokenizer.token_id(denoiser.chat.mask)

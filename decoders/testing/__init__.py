@@ -19,8 +19,7 @@ from torch import Tensor
 
 from decoders.loop.batching import Budget, sweep
 from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW
-from decoders.protocols import UnmaskingMethod
-from decoders.state import Decoded, Failed, Row, Setting, StepUpdate, StepView
+from decoders.state import Decoded, Failed, Row, Setting, StepUpdate, StepView, UnmaskingMethod
 from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
 from decoders.testing.model_checks import check_denoiser, check_generator
 

@@ -17,8 +17,8 @@ from decoders.loop.forwards import interpret, listen
 from decoders.loop.loop import settle
 from decoders.loop.slots import Slots, admit
 from decoders.loop.view import batch_view, eligible_positions, method_view
-from decoders.protocols import Message, Tokenizer, UnmaskingMethod
-from decoders.state import Row, Setting, StepView
+from decoders.protocols import Message, Tokenizer
+from decoders.state import Row, Setting, StepView, UnmaskingMethod
 from decoders.text.tokenizer import PieceTokenizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pb_plugin.running.progress import Line
 
 if TYPE_CHECKING:
-    from tiny_training.train import Progress
+    from decoders.training.loop import Progress
+    from decoders.training.tiny import Lessons
+    from task_specs.spec import TaskSpec
 
 COMPILERS = ("g++", "clang++", "c++")
 CARD = "card.json"
 """Beside the checkpoint: how it was trained and how good it is."""
+
+MARK_WEIGHT = 0.3
+"""Weight in the loss of marks and EOS; a name, digit or letter has 1."""
+
+ROWS_AT_ONCE = 128
+"""Samples that are measured together."""
 
 
 def train_tiny(
@@ -41,9 +49,9 @@ def train_tiny(
     from decoders.loading.checkpoint import need_packages
 
     need_packages("transformers", "safetensors")
-    from tiny_training.checkpoint import read_standing
-    from tiny_training.evaluate import evaluate
-    from tiny_training.train import Recipe, train
+    from decoders.training import tiny
+    from decoders.training.checkpoint import read_standing
+    from decoders.training.loop import Recipe
 
     recipe = Recipe(seed=seed) if steps is None else Recipe(seed=seed, steps=steps)
     threads = threads or min(2, os.cpu_count() or 1)
@@ -56,9 +64,10 @@ def train_tiny(
     )
     line = Line(out, live=out.isatty())
     try:
-        standing = train(
+        standing = tiny.train_tiny(
             folder,
             recipe,
+            lessons(),
             threads=threads,
             compiled=compiler is not None,
             tell=lambda progress: line.tell(partial(progress_text, progress)),
@@ -82,6 +91,84 @@ def train_tiny(
     }
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return {"folder": str(folder), **card}
+
+
+def lessons() -> Lessons:
+    """Return what `tiny` learns from: the questions of the tasks, for the training of the decoders."""
+    import numpy as np
+
+    from decoders.training.loop import folder_code
+    from decoders.training.tiny import Lessons
+    from task_specs import questions
+    from task_specs.questions import layout, vocabulary
+    from task_specs.questions.mixture import draw
+
+    is_mark = np.arange(len(vocabulary.PIECES)) <= vocabulary.NEWLINE
+    return Lessons(
+        draw=draw,
+        canvas=layout.CANVAS,
+        tokenizer=vocabulary.tokenizer_json(),
+        token_weights=np.where(is_mark, MARK_WEIGHT, 1.0).astype(np.float32),
+        tasks=vocabulary.TASKS,
+        code=folder_code(Path(questions.__path__[0])),
+    )
+
+
+def evaluate(folder: Path, tell: Callable[[str, float], None] = lambda task, score: None) -> dict[str, float]:
+    """Return the mean score of the model in *folder* per task, over the samples every model is measured on.
+
+    It writes one token per step, by confidence.
+
+    Args:
+        folder: A finished checkpoint.
+        tell: Told of each task as soon as it is known.
+
+    Raises:
+        DecodeError: A row could not be decoded.
+    """
+    from decoders.models import tiny
+    from decoders.protocols import ModelRequest
+    from task_specs.questions.vocabulary import TASKS
+    from task_specs.spec import builtin_spec
+
+    model = tiny.load(ModelRequest(name="tiny", source=str(folder)))
+    scores = {}
+    for task in TASKS:
+        scores[task] = _score(model, builtin_spec(task))
+        tell(task, scores[task])
+    model.close()
+    return scores
+
+
+def _score(model: Any, spec: TaskSpec) -> float:
+    from decoders.loop.batching import Budget, sweep
+    from decoders.state import Failed, Row, Setting
+    from decoders.unmasking.top_k import confidence
+    from task_specs.load import load_samples
+    from task_specs.prompt import messages
+    from task_specs.scoring import SCORERS
+
+    samples = {sample.id: sample for sample in load_samples(spec)}
+    setting = Setting(method=confidence(), k=1)
+    rows = [
+        Row(
+            key=sample.id,
+            prompt_ids=tuple(model.encode_prompt(messages(spec, sample, "compact"))),
+            gen_length=spec.canvas,
+            setting=setting,
+            sample_id=f"{spec.id}/{sample.id}",
+        )
+        for sample in samples.values()
+    ]
+    total = 0.0
+    for outcome in sweep(model, rows, budget=Budget(tokens=10**9, max_rows=ROWS_AT_ONCE)):
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        text = model.tokenizer.decode(model.answer_ids(outcome.ids))
+        score = SCORERS[spec.scorer](text, samples[outcome.key], {}).values[spec.score]
+        assert score is not None, f"{spec.id}: an exact scorer gives a score for every text"
+        total += score
+    return total / len(samples)
 
 
 def training_lines(data: Mapping[str, Any]) -> list[str]:

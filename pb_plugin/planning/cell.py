@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pb_plugin.planning.option_grammar import ModelChoice
 
 if TYPE_CHECKING:
-    from decoders.protocols import UnmaskingMethod
+    from decoders.state import UnmaskingMethod
     from task_specs.spec import TaskSpec
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_.\-]+")

@@ -14,7 +14,7 @@ from pb_plugin.planning import registry
 from pb_plugin.planning.option_grammar import MethodChoice, expand
 
 if TYPE_CHECKING:
-    from decoders.protocols import UnmaskingMethod
+    from decoders.state import UnmaskingMethod
 
 REQUIRED = ("name", "family", "takes_k", "needs", "may_remask", "may_idle", "init", "step")
 FAMILIES = ("static", "adaptive")

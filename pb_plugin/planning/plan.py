@@ -18,7 +18,7 @@ from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, task_ids
 from task_specs.spec import OWN_IDS
 
 if TYPE_CHECKING:
-    from decoders.protocols import UnmaskingMethod
+    from decoders.state import UnmaskingMethod
     from pb_plugin.planning.options import Options
     from task_specs.spec import TaskSpec
 

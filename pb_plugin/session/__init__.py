@@ -1,1 +1,1 @@
-"""One pytest session, its controlling process, and how items are shared among workers."""
+"""One pytest session, and how its items are shared among workers."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from task_specs.answers import OPERATIONS, as_list_text
 from task_specs.generate.draw import below, distinct, one, shuffled
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES
 from task_specs.generate.reasoning import steps
 from task_specs.generate.request import Record, Request
-from task_specs.names import FIRST_NAMES, LAST_NAMES
 
 
 def waiting_line_record(request: Request) -> Record | None:

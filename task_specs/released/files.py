@@ -16,11 +16,11 @@ from typing import Any
 
 from task_specs.catalogue import BENCHMARK_IDS
 from task_specs.document import parse
-from task_specs.prompt import field_names
 from task_specs.released.lines import file_text, released_lines, sample_of, shot_lines
 from task_specs.released.text_lines import text_sample
 from task_specs.sample import Sample
 from task_specs.spec import TaskSpec
+from task_specs.template import field_names
 
 RELEASED_VERSION = 1
 """Version of every released spec: raised when this reader changes a prompt or a sample."""

@@ -4,29 +4,8 @@ import pytest
 
 from task_specs.catalogue import BENCHMARK_IDS, list_op_ids, task_ids
 from task_specs.load import load_samples
-from task_specs.prompt import field_names, fill, messages
+from task_specs.prompt import messages
 from task_specs.spec import builtin_spec, read_spec
-
-
-def test_fields_are_filled_in_and_doubled_braces_are_single():
-    assert fill("{{{word}}} at {index}", {"word": "{x}", "index": 2}) == "{{x}} at 2"
-
-
-def test_a_missing_field_is_named():
-    with pytest.raises(LookupError, match=r"a field of the prompt must be one of word, got 'index'; correct"):
-        fill("{index}", {"word": "A"})
-
-
-@pytest.mark.parametrize("template", ["{a.b}", "{a[0]}", "{}", "{0}", "{a!r}", "{a:>9}", "{a:}{b!s}"])
-def test_a_template_holds_plain_names_only(template):
-    with pytest.raises(ValueError, match="prompt must be a template of plain field names, got"):
-        field_names(template)
-
-
-@pytest.mark.parametrize("template", ["{a", "a}", "{{a}"])
-def test_braces_come_in_pairs(template):
-    with pytest.raises(ValueError, match=r"prompt must be a template with paired braces, got .*; write"):
-        field_names(template)
 
 
 def test_a_shot_is_a_turn_of_each_side_with_the_same_template_before_the_question():

@@ -14,15 +14,16 @@ from decoders.models import llada, tiny
 from decoders.protocols import ModelRequest
 from decoders.text.chat import encode
 from decoders.text.hf_tokenizer import HFTokenizer
+from decoders.training.checkpoint import export
+from decoders.training.tiny import new_network
+from pb_plugin.cli.train_tiny import lessons
 from task_specs.load import load_samples
 from task_specs.prompt import messages
+from task_specs.questions.layout import CANVAS, PROMPT
+from task_specs.questions.vocabulary import BLANK, EOS, MASK, NEWLINE, PIECES, TASKS
 from task_specs.spec import builtin_spec
-from tiny_training.batches import batch_of
-from tiny_training.checkpoint import export
-from tiny_training.layout import CANVAS, PROMPT
-from tiny_training.network import config_json, new_network
-from tiny_training.vocabulary import BLANK, EOS, MASK, NEWLINE, PIECES, TASKS, tokenizer_json
 
+LESSONS = lessons()
 MIB = 2**20
 LINE = 'sort\n["Amy Fox", "Bob Ford", "Carl Bell"]'
 
@@ -38,20 +39,20 @@ def tokenizer_of(description, name="tiny"):
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    return tokenizer_of(tokenizer_json())
+    return tokenizer_of(LESSONS.tokenizer)
 
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
     """The network before training."""
-    config = Config(path=tmp_path_factory.mktemp("config") / "config.json", values=config_json())
+    config = Config(path=tmp_path_factory.mktemp("config") / "config.json", values=LESSONS.config_json())
     return new_network(config, 5)
 
 
 @pytest.fixture(scope="session")
 def folder(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
-    export(network, config_json(), folder)
+    export(network, LESSONS.config_json(), LESSONS.tokenizer, folder)
     return folder
 
 
@@ -159,7 +160,7 @@ def test_a_chat_without_messages_is_refused_as_for_every_model(tokenizer):
 
 def without(text):
     """Return the tokenizer with another word in the place of *text*."""
-    changed = tokenizer_json()
+    changed = lessons().tokenizer
     place = changed["model"]["vocab"].pop(text)
     changed["model"]["vocab"]["gone"] = place
     changed["added_tokens"] = [token for token in changed["added_tokens"] if token["content"] != text]
@@ -212,12 +213,12 @@ def logits_of(network, ids, positions):
 
 def test_logits_are_those_of_the_trained_network_up_to_the_rounding_of_the_file(model, network):
     """Exactly those of the network with rounded weights; and near those of the network itself."""
-    ids = batch_of(0, 3).ids[:8]
+    ids = LESSONS.batch_of(0, 3).ids[:8]
     every = torch.ones_like(ids, dtype=torch.bool)
     loaded = model.raw_logits(ids, every, every.nonzero()).unflatten(0, ids.shape)
     positions = torch.arange(ids.shape[1]).expand(ids.shape)
     own = logits_of(network, ids, positions)
-    config = Config(path=model.directory / "config.json", values=config_json())
+    config = Config(path=model.directory / "config.json", values=LESSONS.config_json())
     rounded = new_network(config, 5)
     with torch.no_grad():
         for parameter in rounded.parameters():
@@ -285,7 +286,7 @@ class TestShipped:
         assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
 
     def test_config_and_tokenizer_are_those_that_training_writes(self):
-        for name, content in (("config.json", config_json()), ("tokenizer.json", tokenizer_json())):
+        for name, content in (("config.json", LESSONS.config_json()), ("tokenizer.json", LESSONS.tokenizer)):
             text = (tiny.shipped_folder() / name).read_text(encoding="utf-8")
             assert json.loads(text) == json.loads(json.dumps(content))
 

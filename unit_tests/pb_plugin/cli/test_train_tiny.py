@@ -6,13 +6,12 @@ import pytest
 
 pytest.importorskip("transformers", reason="training needs the extra models")
 
+from decoders.training import loop, tiny
+from decoders.training.loop import Progress
 from pb_plugin.cli import main
 from pb_plugin.cli import train_tiny as training
 from pb_plugin.running import progress
-from tiny_training import evaluate as evaluation
-from tiny_training import train
-from tiny_training.train import Progress
-from tiny_training.vocabulary import TASKS
+from task_specs.questions.vocabulary import TASKS
 
 
 @pytest.fixture
@@ -25,9 +24,9 @@ def quick(monkeypatch):
             tell(task, 0.5)
         return dict.fromkeys(TASKS, 0.5)
 
-    monkeypatch.setattr(evaluation, "evaluate", half)
+    monkeypatch.setattr(training, "evaluate", half)
     monkeypatch.setattr(progress, "PLAIN_EVERY_S", 0.0)
-    monkeypatch.setattr(train, "TELL_EVERY", 1)
+    monkeypatch.setattr(loop, "TELL_EVERY", 1)
 
 
 def test_it_tells_progress_on_stderr_and_the_result_on_stdout(quick, tmp_path, capsys):
@@ -73,7 +72,7 @@ def test_a_stopped_training_says_how_to_go_on(quick, tmp_path, capsys, monkeypat
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "train", interrupted)
+    monkeypatch.setattr(tiny, "train_tiny", interrupted)
     assert main(["train-tiny", str(tmp_path)]) == 130
     told = capsys.readouterr().err
     assert "stopped; the same command goes on where it last saved" in told

@@ -9,12 +9,13 @@ import pytest
 
 import task_specs
 from task_specs.answers import derived_answers, list_answers
+from task_specs.generate.names import vocabulary
 from task_specs.load import load_samples
-from task_specs.names import vocabulary
-from task_specs.prompt import field_names, messages
+from task_specs.prompt import messages
 from task_specs.sample import Enumerated, Permutations
 from task_specs.scoring import SCORERS, answer_text, resolve_scorer
 from task_specs.spec import builtin_spec
+from task_specs.template import field_names
 
 LINES = task_specs.BENCHMARK_IDS["waiting_line"]
 OPS = task_specs.list_op_ids()

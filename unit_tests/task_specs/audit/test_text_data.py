@@ -24,13 +24,14 @@ from task_specs.audit.data_card import (
     variety,
     words_of,
 )
+from task_specs.generate.names import vocabulary as name_pieces
 from task_specs.load import data_checksum, load_samples
-from task_specs.names import vocabulary as name_pieces
-from task_specs.prompt import field_names, messages
+from task_specs.prompt import messages
 from task_specs.scoring import resolve_scorer
 from task_specs.scoring.languagetool.checker import Grammar, launch, resolve
 from task_specs.scoring.text import includes
 from task_specs.spec import builtin_spec
+from task_specs.template import field_names
 from task_specs.vocabulary import text_pieces, vocabulary
 
 TEXT = BENCHMARK_IDS["text_writing"]

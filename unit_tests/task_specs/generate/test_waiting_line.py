@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from task_specs.answers import OPERATIONS, list_answers
 from task_specs.generate.draw import source
 from task_specs.generate.list_ops import list_ops_record
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES, vocabulary
 from task_specs.generate.reasoning import steps
 from task_specs.generate.request import Request, stratum
 from task_specs.generate.waiting_line import one_answer, waiting_line_record
-from task_specs.names import FIRST_NAMES, LAST_NAMES, vocabulary
 
 
 def request(operation, length, *, seed=0, shots=1, **parameters):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES
 from task_specs.generate.puzzles import SYMBOLS
-from task_specs.names import FIRST_NAMES, LAST_NAMES
 
 MASK, EOS, BLANK, UNKNOWN = range(4)
 SPECIALS = ("<mask>", "<eos>", "<blank>", "<unknown>")

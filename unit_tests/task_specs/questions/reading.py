@@ -4,9 +4,9 @@ import json
 from functools import cache
 from itertools import takewhile
 
-from task_specs.prompt import field_names
+from task_specs.questions.vocabulary import BLANK, EOS, PIECES
 from task_specs.spec import builtin_spec
-from tiny_training.vocabulary import BLANK, EOS, PIECES
+from task_specs.template import field_names
 
 
 def prompt_text(ids):

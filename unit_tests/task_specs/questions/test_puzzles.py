@@ -12,11 +12,11 @@ from decoders.models.tiny import fill_up
 from task_specs.answers import latin_squares
 from task_specs.generate.puzzles import SYMBOLS, n_solutions, solutions
 from task_specs.load import load_samples
-from task_specs.prompt import fill
+from task_specs.questions import layout
+from task_specs.questions.puzzles import latin, sudokus
 from task_specs.spec import builtin_spec
-from tiny_training import layout
-from tiny_training.puzzles import latin, sudokus
-from unit_tests.tiny_training.reading import answer_text, lines_of, prompt_text
+from task_specs.template import fill
+from unit_tests.task_specs.questions.reading import answer_text, lines_of, prompt_text
 
 SEEDS = st.integers(0, 2**63)
 

@@ -3,17 +3,17 @@
 import json
 
 from decoders.models import tiny
+from pb_plugin.cli.train_tiny import lessons
 from task_specs.answers import latin_squares
 from task_specs.load import load_samples
+from task_specs.questions import layout
+from task_specs.questions.layout import LENGTHS
+from task_specs.questions.vocabulary import BLANK, EOS, ID, MASK, PIECES, TASKS
 from task_specs.spec import builtin_spec
-from tiny_training import layout
-from tiny_training.network import config_json
-from tiny_training.questions import LENGTHS
-from tiny_training.vocabulary import BLANK, EOS, ID, MASK, PIECES, TASKS
 
 
 def test_prompts_are_as_wide_as_those_the_shipped_model_was_trained_on():
-    assert (layout.HEAD, layout.BODY, layout.PROMPT) == (7, 19, 26)
+    assert (layout.HEAD, layout.BODY, layout.PROMPT) == (tiny.HEAD, tiny.BODY, 26) == (7, 19, 26)
 
 
 def test_the_special_words_are_those_of_the_model():
@@ -33,7 +33,7 @@ def test_sizes_are_those_of_the_longest_texts(tokenizer):
 def test_prompt_and_canvas_of_every_task_fit_the_model():
     specs = [builtin_spec(task) for task in TASKS]
     assert max(spec.canvas for spec in specs) == layout.CANVAS
-    assert config_json()["max_sequence_length"] == layout.PROMPT + layout.CANVAS
+    assert lessons().config_json()["max_sequence_length"] == layout.PROMPT + layout.CANVAS
 
 
 def test_frozen_lines_are_as_long_as_the_trained_ones():
@@ -42,6 +42,6 @@ def test_frozen_lines_are_as_long_as_the_trained_ones():
 
 
 def test_ids_of_the_config_are_those_of_the_vocabulary():
-    config = config_json()
+    config = lessons().config_json()
     assert (config["mask_token_id"], config["eos_token_id"], config["pad_token_id"]) == (MASK, EOS, BLANK)
     assert config["vocab_size"] == config["embedding_size"] == len(PIECES) == 330

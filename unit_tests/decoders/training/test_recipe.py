@@ -2,7 +2,7 @@
 
 import pytest
 
-from tiny_training.train import Recipe
+from decoders.training.loop import Recipe
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES
 from task_specs.load import load_samples
-from task_specs.names import FIRST_NAMES, LAST_NAMES
-from task_specs.spec import builtin_spec
-from tiny_training import puzzles, questions
-from tiny_training.held_out import (
+from task_specs.questions import puzzles, waiting_lines
+from task_specs.questions.held_out import (
     crowd_codes,
     grid_codes,
     held_out_crowds,
@@ -17,9 +16,10 @@ from tiny_training.held_out import (
     held_out_symbols,
     symbol_codes,
 )
-from tiny_training.layout import HEAD
-from tiny_training.vocabulary import WAITING_LINE
-from unit_tests.tiny_training.reading import lines_of, list_facts, prompt_text
+from task_specs.questions.layout import HEAD
+from task_specs.questions.vocabulary import WAITING_LINE
+from task_specs.spec import builtin_spec
+from unit_tests.task_specs.questions.reading import lines_of, list_facts, prompt_text
 
 NOTHING = np.zeros(0, dtype=np.int64)
 LENGTH = 3
@@ -100,7 +100,7 @@ def test_a_set_of_symbols_is_one_number_in_any_order(places):
 
 
 def test_no_line_of_thousands_holds_the_people_of_a_frozen_line():
-    asked = questions.waiting_lines(np.random.default_rng(8), ALL_TASKS)
+    asked = waiting_lines.waiting_lines(np.random.default_rng(8), ALL_TASKS)
     assert not crowds_of(lines_asked(asked)) & crowds_of(frozen_lines())
 
 
@@ -109,7 +109,7 @@ def draws_frozen_lines(monkeypatch):
     """Make the first draw of people return frozen lines of three, backwards; later ones are random."""
     lines = [line[::-1] for line in frozen_lines() if len(line) == LENGTH]
     waiting = [np.resize(column, (len(ALL_TASKS), LENGTH)) for column in places_of(lines)]
-    draw = questions._distinct
+    draw = waiting_lines._distinct
 
     def drawn(rng, rows, n):
         chosen = draw(rng, rows, n)
@@ -117,29 +117,29 @@ def draws_frozen_lines(monkeypatch):
             chosen[:, :LENGTH] = waiting.pop(0)
         return chosen
 
-    monkeypatch.setattr(questions, "LENGTHS", (LENGTH,))
-    monkeypatch.setattr(questions, "_distinct", drawn)
+    monkeypatch.setattr(waiting_lines, "LENGTHS", (LENGTH,))
+    monkeypatch.setattr(waiting_lines, "_distinct", drawn)
 
 
 @pytest.mark.usefixtures("draws_frozen_lines")
 def test_a_frozen_line_that_comes_up_is_drawn_again():
-    asked = questions.waiting_lines(np.random.default_rng(8), ALL_TASKS)
+    asked = waiting_lines.waiting_lines(np.random.default_rng(8), ALL_TASKS)
     assert not crowds_of(lines_asked(asked)) & crowds_of(frozen_lines())
 
 
 @pytest.mark.usefixtures("draws_frozen_lines")
 def test_without_held_out_lines_those_would_have_been_asked(monkeypatch):
-    monkeypatch.setattr(questions, "held_out_crowds", lambda: NOTHING)
-    asked = questions.waiting_lines(np.random.default_rng(8), ALL_TASKS)
+    monkeypatch.setattr(waiting_lines, "held_out_crowds", lambda: NOTHING)
+    asked = waiting_lines.waiting_lines(np.random.default_rng(8), ALL_TASKS)
     sort = WAITING_LINE.index("sort")
     not_to_sort = [line for line, task in zip(lines_asked(asked), ALL_TASKS, strict=True) if task != sort]
     assert crowds_of(not_to_sort) <= crowds_of(frozen_lines())
 
 
 def test_only_the_lines_that_are_held_out_are_drawn_again(monkeypatch):
-    before = lines_asked(questions.waiting_lines(np.random.default_rng(3), ALL_TASKS))
-    monkeypatch.setattr(questions, "held_out_crowds", lambda: codes_of(before[::2]))
-    after = lines_asked(questions.waiting_lines(np.random.default_rng(3), ALL_TASKS))
+    before = lines_asked(waiting_lines.waiting_lines(np.random.default_rng(3), ALL_TASKS))
+    monkeypatch.setattr(waiting_lines, "held_out_crowds", lambda: codes_of(before[::2]))
+    after = lines_asked(waiting_lines.waiting_lines(np.random.default_rng(3), ALL_TASKS))
     assert after[1::2] == before[1::2]
     assert not crowds_of(after) & crowds_of(before[::2])
 

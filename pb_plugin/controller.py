@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pb_plugin.gates.gate import Verdict
-    from pb_plugin.session.session import Conclusion
+    from pb_plugin.session.session import BenchSession, Conclusion
 
 GATE_FILE = "pb-gate"
 
@@ -18,14 +18,13 @@ class Controller:
     """Hooks of the process that sees every report.
 
     Args:
-        config: The session's configuration.
+        config: The configuration of pytest's session.
+        session: What ours knows.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        from pb_plugin.plugin import SESSION
-
+    def __init__(self, config: pytest.Config, session: BenchSession) -> None:
         self._config = config
-        self._session = config.stash[SESSION]
+        self._session = session
         self._conclusion: Conclusion | None = None
         self._problem: str | None = None
         self._reasons: dict[str, int] = {}

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from decoders.loading.checkpoint import Config
-from tiny_training import checkpoint, layout
-from tiny_training import train as training
-from tiny_training.batches import batch_of
-from tiny_training.checkpoint import STATE_FILE, read_standing
-from tiny_training.network import config_json, new_network
-from tiny_training.train import Recipe, by_task, masked_errors, train
-from tiny_training.vocabulary import TASK_WORD, TASKS
+from decoders.training import checkpoint
+from decoders.training import loop as training
+from decoders.training.checkpoint import STATE_FILE, read_standing
+from decoders.training.loop import Recipe
+from decoders.training.masked import by_task, masked_errors
+from decoders.training.tiny import new_network, train_tiny
+from pb_plugin.cli.train_tiny import lessons
+from task_specs.questions.vocabulary import TASK_WORD, TASKS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
+LESSONS = lessons()
 RECIPE = Recipe(seed=1, steps=5)
 UNSEEN = 1000
 """Number of a batch that is not trained on."""
@@ -44,7 +47,7 @@ def stop_at(step):
 def finished(tmp_path_factory):
     """A training of a few steps that nothing stopped: its folder and what it was told."""
     folder, told = tmp_path_factory.mktemp("trained"), []
-    train(folder, RECIPE, compiled=False, tell=told.append)
+    train_tiny(folder, RECIPE, LESSONS, compiled=False, tell=told.append)
     return folder, told
 
 
@@ -67,7 +70,7 @@ def same_end(folder, other):
 
 
 def network_of(folder=None, seed=RECIPE.seed):
-    network = new_network(Config(path=Path("config.json"), values=config_json()), seed)
+    network = new_network(Config(path=Path("config.json"), values=LESSONS.config_json()), seed)
     if folder is not None:
         weights = load_file(folder / STATE_FILE)
         with torch.no_grad():
@@ -84,7 +87,9 @@ def loss_of(network, batch):
 
 def test_a_few_steps_lower_the_loss_of_a_batch_they_did_not_see(finished):
     folder, _ = finished
-    before, after = (loss_of(network, batch_of(1, UNSEEN)) for network in (network_of(), network_of(folder)))
+    before, after = (
+        loss_of(network, LESSONS.batch_of(1, UNSEEN)) for network in (network_of(), network_of(folder))
+    )
     assert after < before - 0.1
 
 
@@ -113,7 +118,7 @@ def test_a_training_that_is_done_says_so_and_holds_the_model(finished):
 def test_another_call_after_the_end_changes_nothing(finished, tmp_path):
     folder, _ = finished
     again = shutil.copytree(folder, tmp_path / "again")
-    train(again, RECIPE, compiled=False, tell=stop_at(5))
+    train_tiny(again, RECIPE, LESSONS, compiled=False, tell=stop_at(5))
     assert same_end(again, folder)
 
 
@@ -122,11 +127,11 @@ def test_a_stopped_training_goes_on_bit_for_bit(finished, tmp_path):
     """It is stopped after step 4 was taken, and before it was saved."""
     folder, _ = finished
     with pytest.raises(Stopped):
-        train(tmp_path, RECIPE, compiled=False, tell=stop_at(4))
+        train_tiny(tmp_path, RECIPE, LESSONS, compiled=False, tell=stop_at(4))
     assert read_standing(tmp_path).step == 3
     assert not (tmp_path / "model.safetensors").exists()
     told = []
-    end = train(tmp_path, RECIPE, compiled=False, tell=told.append)
+    end = train_tiny(tmp_path, RECIPE, LESSONS, compiled=False, tell=told.append)
     assert [progress.step for progress in told] == [4, 5]
     assert [losses["step"] for losses in end.losses] == [1, 2, 3, 4, 5]
     assert told[0].seconds > 0.0
@@ -149,11 +154,11 @@ def test_a_training_stopped_while_it_writes_goes_on_from_what_it_wrote_before(
 
     monkeypatch.setattr("safetensors.torch.save_file", dies_at_the_third)
     with pytest.raises(Stopped):
-        train(tmp_path, RECIPE, compiled=False)
+        train_tiny(tmp_path, RECIPE, LESSONS, compiled=False)
     monkeypatch.undo()
     assert list(tmp_path.rglob("*.new")) == [tmp_path / f"{STATE_FILE}.new"]
     assert read_standing(tmp_path).step == 2
-    train(tmp_path, RECIPE, compiled=False)
+    train_tiny(tmp_path, RECIPE, LESSONS, compiled=False)
     assert same_end(tmp_path, folder)
     assert not list(tmp_path.rglob("*.new"))
 
@@ -161,10 +166,10 @@ def test_a_training_stopped_while_it_writes_goes_on_from_what_it_wrote_before(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import tiny_training.train as training
-from tiny_training import checkpoint
+from decoders.training import checkpoint, loop, tiny
+from pb_plugin.cli.train_tiny import lessons
 
-training.TELL_EVERY, training.SAVE_EVERY_S = 1, 0.0
+loop.TELL_EVERY, loop.SAVE_EVERY_S = 1, 0.0
 folder, where = Path(sys.argv[1]), sys.argv[2]
 saves = []
 
@@ -179,7 +184,7 @@ def fsync(number, sync=os.fsync):
     sync(number)
 
 checkpoint.os.fsync = fsync
-training.train(folder, training.Recipe(seed=1, steps=5), compiled=False, tell=tell)
+tiny.train_tiny(folder, loop.Recipe(seed=1, steps=5), lessons(), compiled=False, tell=tell)
 """
 
 
@@ -213,18 +218,59 @@ def test_a_training_of_another_recipe_is_refused(finished, other):
         r"got \{'seed': 1, 'steps': 5, 'rate': 0.002\}; choose another folder, or ask "
         "for the same seed and steps to go on",
     ):
-        train(folder, other, compiled=False)
+        train_tiny(folder, other, LESSONS, compiled=False)
     assert (folder / STATE_FILE).read_bytes() == before
 
 
-def test_a_training_begun_by_other_code_is_refused(finished, monkeypatch):
+def test_a_training_begun_with_other_code_that_draws_is_refused(finished):
     folder, _ = finished
-    monkeypatch.setattr("tiny_training.train.training_code", lambda: "another")
     with pytest.raises(
         ValueError,
-        match=r"must hold a training begun by this version, code another, got [0-9a-f]{12}; choose another",
+        match=r"begun by this version, code [0-9a-f]{12}, got [0-9a-f]{12}; choose another folder",
     ):
-        train(folder, Recipe(seed=1, steps=5), compiled=False)
+        train_tiny(folder, RECIPE, replace(LESSONS, code="another"), compiled=False)
+
+
+def test_the_hash_of_a_folder_is_of_what_its_modules_mean(tmp_path):
+    code = tmp_path / "draw.py"
+    code.write_text("A = 1\n", encoding="utf-8")
+    before = training.folder_code(tmp_path)
+    code.write_text("A = 1  # the same\n", encoding="utf-8")
+    assert training.folder_code(tmp_path) == before
+    code.write_text("A = 2\n", encoding="utf-8")
+    assert training.folder_code(tmp_path) != before
+    assert LESSONS.code == training.folder_code(ROOT / "task_specs" / "questions")
+
+
+def line_learner(seen=None):
+    """Return a learner of a line through points, to which the loop has no other tie than the loss."""
+    torch.manual_seed(3)
+    network = torch.nn.Linear(2, 1)
+
+    def loss_of(step):
+        points = torch.randn(8, 2, generator=torch.Generator().manual_seed(step))
+        errors = (network(points)[:, 0] - points[:, 0] + 2 * points[:, 1]) ** 2
+        if seen is not None:
+            seen.append(step)
+        return errors.mean(), torch.stack([errors.detach().sum(), torch.tensor(8.0)])[:, None]
+
+    return training.Learner(network=network, loss_of=loss_of, tasks=("line",), code="points")
+
+
+@pytest.mark.usefixtures("often")
+def test_any_network_with_any_loss_is_trained_and_goes_on_where_it_stood(tmp_path):
+    recipe = Recipe(steps=300, rate=0.1)
+    whole, seen = line_learner(), []
+    end = training.train(tmp_path / "whole", recipe, whole)
+    assert end.losses[-1]["line"] < 1e-3 * end.losses[0]["line"]
+    assert torch.allclose(whole.network.weight, torch.tensor([[1.0, -2.0]]), atol=0.01)
+    with pytest.raises(Stopped):
+        training.train(tmp_path / "part", recipe, line_learner(), tell=stop_at(120))
+    resumed = line_learner(seen)
+    training.train(tmp_path / "part", recipe, resumed)
+    assert seen == list(range(119, 300))
+    assert torch.equal(resumed.network.weight, whole.network.weight)
+    assert torch.equal(resumed.network.bias, whole.network.bias)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
@@ -234,7 +280,7 @@ def test_another_checkpoint_is_not_written_over(tmp_path, name):
         ValueError,
         match=rf"must be new, or hold a training that was stopped, got {name} without training/state\.safe",
     ):
-        train(tmp_path, Recipe(steps=1), compiled=False)
+        train_tiny(tmp_path, Recipe(steps=1), LESSONS, compiled=False)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
 
@@ -255,15 +301,15 @@ def test_training_keeps_to_its_threads_and_puts_the_number_back(tmp_path):
         raise Stopped
 
     with pytest.raises(Stopped):
-        train(tmp_path, Recipe(steps=1), threads=1, compiled=False, tell=tell)
+        train_tiny(tmp_path, Recipe(steps=1), LESSONS, threads=1, compiled=False, tell=tell)
     assert found == [1]
     assert torch.get_num_threads() == 2
 
 
 def test_losses_per_task_are_means_over_hidden_names_alone():
-    batch = batch_of(1, 0)
+    batch = LESSONS.batch_of(1, 0)
     errors = torch.rand(batch.targets.shape, generator=torch.Generator().manual_seed(0))
-    sums, numbers = by_task(errors, batch)
+    sums, numbers = by_task(errors, batch, len(TASKS))
     for place in range(len(TASKS)):
         rows = batch.ids[:, 0] == TASK_WORD + place
         counted = batch.weights[rows] == 1.0
@@ -278,7 +324,7 @@ def test_errors_are_the_cross_entropy_of_the_targets_over_every_position():
     The weights are large enough for attention to matter: a causal mask moves the errors by 17 %, counting
     positions without the gap before the tail by 4 %, and rounding by 0.3 %.
     """
-    batch, network = batch_of(1, 3), network_of()
+    batch, network = LESSONS.batch_of(1, 3), network_of()
     source = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in network.model.layers:
@@ -290,7 +336,7 @@ def test_errors_are_the_cross_entropy_of_the_targets_over_every_position():
             input_ids=batch.ids,
             attention_mask=torch.zeros(len(batch.ids), 1, length, length),
             position_ids=batch.positions,
-        ).logits[:, layout.PROMPT :]
+        ).logits[:, -batch.targets.shape[1] :]
     exact = -logits.log_softmax(dim=-1).gather(2, batch.targets[:, :, None])[:, :, 0]
     assert errors.dtype == torch.float32
     assert float((errors - exact).abs().mean()) < 0.01 * float(exact.abs().mean())

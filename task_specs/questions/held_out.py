@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES
 from task_specs.load import load_samples
-from task_specs.names import FIRST_NAMES, LAST_NAMES
+from task_specs.questions.vocabulary import WAITING_LINE
 from task_specs.spec import builtin_spec
-from tiny_training.vocabulary import WAITING_LINE
 
 Ints = NDArray[np.int64]
 

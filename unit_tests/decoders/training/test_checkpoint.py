@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from decoders.loading.checkpoint import Config
 from decoders.models.llada import native_key
-from tiny_training.checkpoint import (
+from decoders.training.checkpoint import (
     STATE_FILE,
     Standing,
     export,
@@ -18,21 +18,23 @@ from tiny_training.checkpoint import (
     save_standing,
     tensors_of,
 )
-from tiny_training.network import config_json, new_network
+from decoders.training.tiny import new_network
+from pb_plugin.cli.train_tiny import lessons
 
+LESSONS = lessons()
 MIB = 2**20
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    config = Config(path=tmp_path_factory.mktemp("config") / "config.json", values=config_json())
+    config = Config(path=tmp_path_factory.mktemp("config") / "config.json", values=LESSONS.config_json())
     return new_network(config, 0)
 
 
 @pytest.fixture(scope="module")
 def exported(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
-    export(network, config_json(), folder)
+    export(network, LESSONS.config_json(), LESSONS.tokenizer, folder)
     return folder
 
 
@@ -101,7 +103,7 @@ def test_a_file_that_is_none_of_ours_is_refused_with_the_cure(tmp_path, write):
     write(tmp_path / STATE_FILE)
     with pytest.raises(
         ValueError,
-        match=rf"{STATE_FILE} must be what an earlier pb train-tiny wrote, got \w+: .*; remove it or choose "
+        match=rf"{STATE_FILE} must be what an earlier training wrote, got \w+: .*; remove it or choose "
         "another folder",
     ):
         read_standing(tmp_path)
@@ -109,7 +111,7 @@ def test_a_file_that_is_none_of_ours_is_refused_with_the_cure(tmp_path, write):
 
 def test_weights_and_moments_survive_a_change_of_network(network):
     def stepped(standing=None):
-        config = Config(path=None, values=config_json())
+        config = Config(path=None, values=LESSONS.config_json())
         fresh = new_network(config, 3)
         optimizer = torch.optim.AdamW(fresh.parameters(), lr=1e-3)
         if standing is not None:

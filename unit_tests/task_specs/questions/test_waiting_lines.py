@@ -10,14 +10,15 @@ from scipy.stats import chisquare
 
 from decoders.models.tiny import fill_up
 from task_specs.answers import OPERATIONS, as_list_text, check_list_facts
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES
 from task_specs.generate.waiting_line import list_fields
-from task_specs.names import FIRST_NAMES, LAST_NAMES
-from task_specs.prompt import fill
+from task_specs.questions import layout
+from task_specs.questions.layout import LENGTHS, MOST_PEOPLE
+from task_specs.questions.vocabulary import CLOSE, DIGIT_ZERO, FIRST_NAME, LAST_NAME, WAITING_LINE
+from task_specs.questions.waiting_lines import waiting_lines
 from task_specs.spec import builtin_spec
-from tiny_training import layout
-from tiny_training.questions import LENGTHS, MOST_PEOPLE, waiting_lines
-from tiny_training.vocabulary import CLOSE, DIGIT_ZERO, FIRST_NAME, LAST_NAME, WAITING_LINE
-from unit_tests.tiny_training.reading import answer_text, list_facts, prompt_text
+from task_specs.template import fill
+from unit_tests.task_specs.questions.reading import answer_text, list_facts, prompt_text
 
 ONE_IN_A_MILLION = 1e-6
 FIRST_LAST_NAME = layout.HEAD + 2

@@ -11,16 +11,15 @@ import numpy as np
 
 from task_specs.answers import latin_squares
 from task_specs.generate.puzzles import SYMBOLS, solved_grids
-from tiny_training import layout
-from tiny_training.held_out import (
+from task_specs.questions import layout
+from task_specs.questions.held_out import (
     Ints,
     grid_codes,
     held_out_grids,
     held_out_symbols,
     symbol_codes,
 )
-from tiny_training.questions import Questions
-from tiny_training.vocabulary import (
+from task_specs.questions.vocabulary import (
     BLANK,
     COMMA,
     COMMA_BLANK,
@@ -30,6 +29,7 @@ from tiny_training.vocabulary import (
     TASK_WORD,
     TASKS,
 )
+from task_specs.questions.waiting_lines import Questions
 
 CLUES = 8
 CELLS = 16
@@ -63,7 +63,7 @@ def sudokus(rng: np.random.Generator, rows: int) -> Questions:
     prompts, answers = _empty(rows, "sudoku")
     prompts[:, layout.HEAD :] = _lines(DIGIT_ZERO + grids)
     answers[:, : layout.BODY] = _lines(DIGIT_ZERO + solutions)
-    return Questions(prompts=prompts, answers=answers, tasks=_tasks(rows, "sudoku"))
+    return _questions(prompts, answers, "sudoku")
 
 
 def latin(rng: np.random.Generator, rows: int) -> Questions:
@@ -82,7 +82,7 @@ def latin(rng: np.random.Generator, rows: int) -> Questions:
     answers[:, : layout.PUZZLE_ANSWER] = COMMA
     answers[:, : layout.PUZZLE_ANSWER : 2] = cells
     answers[:, 2 * SIDE - 1 : layout.PUZZLE_ANSWER : 2 * SIDE] = NEWLINE
-    return Questions(prompts=prompts, answers=answers, tasks=_tasks(rows, "latin_square"))
+    return _questions(prompts, answers, "latin_square")
 
 
 def _symbols(rng: np.random.Generator, rows: int) -> Ints:
@@ -90,8 +90,10 @@ def _symbols(rng: np.random.Generator, rows: int) -> Ints:
     return chosen
 
 
-def _tasks(rows: int, task: str) -> Ints:
-    return np.full(rows, TASKS.index(task), dtype=np.int64)
+def _questions(prompts: Ints, answers: Ints, task: str) -> Questions:
+    """Return questions of *task*; the EOS behind a Latin square, the longer answer, is shown."""
+    tasks = np.full(len(prompts), TASKS.index(task), dtype=np.int64)
+    return Questions(prompts=prompts, answers=answers, shown=layout.PUZZLE_ANSWER + 1, tasks=tasks)
 
 
 def _empty(rows: int, task: str) -> tuple[Ints, Ints]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from task_specs.names import FIRST_NAMES, LAST_NAMES
-from tiny_training import layout
-from tiny_training.held_out import Ints, crowd_codes, held_out_crowds
-from tiny_training.vocabulary import (
+from task_specs.generate.names import FIRST_NAMES, LAST_NAMES
+from task_specs.questions import layout
+from task_specs.questions.held_out import Ints, crowd_codes, held_out_crowds
+from task_specs.questions.layout import LENGTHS, MOST_PEOPLE
+from task_specs.questions.vocabulary import (
     BETWEEN,
     BLANK,
     CLOSE,
@@ -28,20 +29,34 @@ from tiny_training.vocabulary import (
     WAITING_LINE,
 )
 
-LENGTHS = (3, 4, 5, 6)
-MOST_PEOPLE = max(LENGTHS) + 1
-"""Those in the line and one newcomer, who is the last index."""
-
 _TASK = {name: place for place, name in enumerate(WAITING_LINE)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Questions:
-    """Prompts int64 [B, PROMPT], answers followed by EOS int64 [B, CANVAS], tasks int64 [B] (`TASKS`)."""
+    """Questions whose answers are of one kind, so that a batch can be cut to the same length.
+
+    Args:
+        prompts: int64 [B, PROMPT].
+        answers: Answers followed by EOS, int64 [B, CANVAS].
+        shown: Positions from the first on that an answer may fill; behind them there is nothing but EOS.
+        tasks: Places in `TASKS`, int64 [B].
+    """
 
     prompts: Ints
     answers: Ints
+    shown: int
     tasks: Ints
+
+
+def joined(*parts: Questions) -> Questions:
+    """Return the questions of *parts*, which show equally much, one part after the other."""
+    (shown,) = {part.shown for part in parts}
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("prompts", "answers", "tasks")
+    }
+    return Questions(**arrays, shown=shown)
 
 
 def waiting_lines(rng: np.random.Generator, tasks: Ints) -> Questions:
@@ -72,7 +87,7 @@ def waiting_lines(rng: np.random.Generator, tasks: Ints) -> Questions:
     answers = np.full((rows, layout.CANVAS), EOS, dtype=np.int64)
     sizes = lengths + _is(tasks, "insert") - _is(tasks, "remove")
     answers[:, : layout.LIST_ANSWER] = _list_tokens(firsts, lasts, order, sizes, EOS)
-    return Questions(prompts=prompts, answers=answers, tasks=tasks)
+    return Questions(prompts=prompts, answers=answers, shown=layout.LIST_ANSWER, tasks=tasks)
 
 
 def _is(tasks: Ints, kind: str) -> Ints:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from decoders.models.llada import BLOCK_KEY, IN_BLOCK, OUTSIDE_BLOCKS
-from tiny_training.vocabulary import tokenizer_json
 
 STATE_FILE = "training/state.safetensors"
 """Beside the model, not in it: the files of the folder itself are the model."""
@@ -74,7 +73,7 @@ def read_standing(folder: Path) -> Standing | None:
         return Standing(**{**facts, "losses": tuple(facts["losses"])}, tensors=tensors)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} must be what an earlier pb train-tiny wrote, got {type(error).__name__}: {error}; "
+            f"{path} must be what an earlier training wrote, got {type(error).__name__}: {error}; "
             "remove it or choose another folder"
         ) from error
 
@@ -101,7 +100,7 @@ def restore(network: Any, optimizer: torch.optim.Optimizer, standing: Standing) 
             }
 
 
-def export(network: Any, config: Mapping[str, Any], folder: Path) -> None:
+def export(network: Any, config: Mapping[str, Any], tokenizer: Mapping[str, Any], folder: Path) -> None:
     """Write config.json, tokenizer.json and model.safetensors (float16) into *folder*.
 
     Weights have the names that LLaDA publishes; the tied output is left out.
@@ -114,7 +113,7 @@ def export(network: Any, config: Mapping[str, Any], folder: Path) -> None:
         for name, parameter in network.named_parameters()
     }
     config_file, tokenizer_file, weights_file = (folder / name for name in MODEL_FILES)
-    for file, content, indent in ((config_file, config, 2), (tokenizer_file, tokenizer_json(), None)):
+    for file, content, indent in ((config_file, config, 2), (tokenizer_file, tokenizer, None)):
         text = json.dumps(content, indent=indent, ensure_ascii=False) + "\n"
         _replace(file, partial(Path.write_text, data=text, encoding="utf-8"))
     _replace(weights_file, lambda path: save_file(weights, path, metadata={"format": "pt"}))

@@ -1,1 +1,0 @@
-"""How the shipped model ``tiny`` is made: questions -> batches -> network -> train -> checkpoint."""
