@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decoders.loop.batching import Budget, decode, sweep
+    from decoders.models import load
     from decoders.protocols import Denoiser, Generator, ModelRequest
     from decoders.state import (
         Decoded,
@@ -36,11 +37,13 @@ __all__ = [
     "StepView",
     "UnmaskingMethod",
     "decode",
+    "load",
     "sweep",
 ]
 
 _HOME = {
     "decoders.loop.batching": ("Budget", "decode", "sweep"),
+    "decoders.models": ("load",),
     "decoders.protocols": ("Denoiser", "Generator", "ModelRequest"),
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -194,6 +194,7 @@ class Generator(Protocol):
     Its only unmasking name is ``native``.
     """
 
+    owns_loop: ClassVar[bool]  # True
     name: str
     eos_ids: frozenset[int]
     tokenizer: Tokenizer

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from decoders.traits import method_traits
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -37,12 +39,14 @@ def logit(probability: float) -> float:
 class DecodeError(RuntimeError):
     """A rule of the decode loop was broken, or the model or method raised.
 
-    ``kind`` is one of ``model_error``, ``method_error``, ``oom``.
+    ``kind`` is one of ``model_error``, ``method_error``, ``oom``. ``finished`` are the rows that `decode` had
+    finished when it raised this.
     """
 
     def __init__(self, message: str, *, kind: str) -> None:
         super().__init__(message)
         self.kind = kind
+        self.finished: tuple[Decoded, ...] = ()
 
 
 class NotSupported(ValueError):
@@ -53,6 +57,29 @@ CACHES = ("none", "prefix", "dual", "block")
 """What a forward may leave out: nothing, the columns before the block, all columns but the block, or those
 of finished blocks and of blocks to come.
 """
+
+
+METHOD_MEMBERS = ("name", "family", "takes_k", "needs", "may_remask", "may_idle", "init", "step")
+"""What every `UnmaskingMethod` has; a sweep only for a run without parameters."""
+
+
+def check_is_method(thing: Any) -> None:
+    """Check that *thing* is an unmasking method.
+
+    Raises:
+        TypeError: It is a class, or lacks something.
+    """
+    if isinstance(thing, type):
+        raise TypeError(
+            f"method must be an unmasking method, got the class {thing.__name__}; make one with its "
+            f"parameters: {thing.__name__}(...)"
+        )
+    absent = [name for name in METHOD_MEMBERS if not hasattr(thing, name)]
+    if absent:
+        raise TypeError(
+            f"method must be an unmasking method, got {thing!r} without {', '.join(absent)}; see "
+            "decoders.UnmaskingMethod"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +128,13 @@ class Setting:
             )
         if not self.method.takes_k and self.k is not None:
             raise ValueError(f"method {self.method.name!r} has no k, got k={self.k!r}; leave k out")
+        if self.max_steps is not None and not (
+            self.method.takes_k or method_traits(self.method).takes_max_steps
+        ):
+            raise ValueError(
+                f"method {self.method.name!r} decides by itself how many steps it takes, got "
+                f"max_steps={self.max_steps!r}; leave max_steps out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

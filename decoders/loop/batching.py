@@ -7,7 +7,7 @@ Results do not depend on any of this; only the float rounding of a network may.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,8 @@ from decoders.loop.loop import advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
 from decoders.loop.slots import Slots, admit, join, keep
 from decoders.protocols import Denoiser
-from decoders.state import Decoded, DecodeError, Failed, Row, Setting, UnmaskingMethod
+from decoders.state import Decoded, DecodeError, Failed, Row, Setting, UnmaskingMethod, check_is_method
+from decoders.traits import model_traits
 
 PROMPT_STEP = 32
 """Prompts are padded to a multiple of this many tokens."""
@@ -52,7 +53,7 @@ class Budget:
 
 def default_budget(denoiser: Denoiser) -> Budget:
     """Return the denoiser's own token budget, or one that suits a network on a CPU."""
-    return Budget(tokens=int(getattr(denoiser, "batch_tokens", 8192)))
+    return Budget(tokens=model_traits(denoiser).batch_tokens)
 
 
 def sweep(
@@ -83,7 +84,7 @@ def sweep(
         same_shape = buckets.setdefault((row.gen_length, width), {})
         same_shape.setdefault(needs_of(row.setting), deque()).append(row)
     keep_freed_memory()
-    with _threads(getattr(denoiser, "cpu_threads", None)):
+    with _threads(model_traits(denoiser).cpu_threads):
         for (gen_length, width), same_shape in sorted(buckets.items()):
             for needs, queue in same_shape.items():
                 yield from _bucket(denoiser, queue, needs, gen_length, width, budget, on_step)
@@ -160,7 +161,7 @@ def _out_of_memory(denoiser: Denoiser, slots: Slots, error: torch.OutOfMemoryErr
 def decode(
     denoiser: Denoiser,
     prompts: Sequence[Sequence[int]],
-    method: UnmaskingMethod,
+    method: UnmaskingMethod | Setting,
     *,
     gen_length: int,
     k: int | None = None,
@@ -178,7 +179,8 @@ def decode(
     Args:
         denoiser: The model.
         prompts: Token ids of each prompt.
-        method: The unmasking method.
+        method: The unmasking method, or a whole setting, which then says all of *k*, *max_steps*,
+            *block_length*, *temperature* and *cache*.
         gen_length: Positions to generate.
         k: Tokens per step, for methods that take k.
         max_steps: Step budget instead of k.
@@ -194,22 +196,26 @@ def decode(
         The decoded rows in the order of *prompts*; ``Decoded.key`` is the index.
 
     Raises:
-        ValueError: A setting does not fit.
-        DecodeError: A row failed; the first failure is raised.
+        TypeError: *method* is none, *prompts* are no lists of ids, or the model owns its loop.
+        ValueError: A setting or a prompt does not fit.
+        DecodeError: A row failed; the first failure is raised, with the rows that were finished.
     """
+    if not isinstance(method, Setting):
+        check_is_method(method)
+    _check_prompts(denoiser, prompts)
     for name, given in (("templates", templates), ("contexts", contexts)):
         if given is not None and len(given) != len(prompts):
             raise ValueError(
                 f"{name} must be one per prompt ({len(prompts)}), got {len(given)}; pair them up"
             )
-    setting = Setting(
-        method=method,
-        k=k,
-        max_steps=max_steps,
-        block_length=block_length,
-        temperature=temperature,
-        cache=cache,
-    )
+    knobs: dict[str, Any] = {
+        "k": k,
+        "max_steps": max_steps,
+        "block_length": block_length,
+        "temperature": temperature,
+        "cache": cache,
+    }
+    setting = _whole(method, knobs) if isinstance(method, Setting) else Setting(method=method, **knobs)
     rows = [
         Row(
             key=index,
@@ -224,7 +230,38 @@ def decode(
         for index, prompt in enumerate(prompts)
     ]
     results = sorted(sweep(denoiser, rows, budget=budget), key=lambda outcome: int(outcome.key))
+    finished = [outcome for outcome in results if isinstance(outcome, Decoded)]
     for outcome in results:
         if isinstance(outcome, Failed):
+            outcome.error.finished = tuple(finished)
             raise outcome.error
-    return [outcome for outcome in results if isinstance(outcome, Decoded)]
+    return finished
+
+
+def _whole(setting: Setting, knobs: Mapping[str, Any]) -> Setting:
+    given = [name for name, value in knobs.items() if value not in (None, 0.0, "none")]
+    if given:
+        raise ValueError(
+            f"a setting must be given whole, got a Setting and {', '.join(given)} beside it; put them into it"
+        )
+    return setting
+
+
+def _check_prompts(denoiser: Denoiser, prompts: Sequence[Sequence[int]]) -> None:
+    if model_traits(denoiser).owns_loop:
+        raise TypeError(
+            f"a model must be driven by the loop to be decoded here, got {denoiser.name!r}, which owns its "
+            "loop; call its generate"
+        )
+    for index, prompt in enumerate(prompts):
+        if isinstance(prompt, str | int) or not all(isinstance(token, int) for token in prompt):
+            raise TypeError(
+                f"a prompt must be a list of token ids, got {prompt!r} as prompt {index}; "
+                "encode it with the model's encode_prompt, and give a list of prompts"
+            )
+        unknown = [token for token in prompt if not 0 <= token < denoiser.vocab_size]
+        if unknown:
+            raise ValueError(
+                f"a token id must be from 0 to {denoiser.vocab_size - 1}, the vocabulary of "
+                f"{denoiser.name!r}, got {unknown[0]} in prompt {index}; encode it with this model"
+            )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from decoders.protocols import Denoiser
 from decoders.state import NotSupported, Row
+from decoders.traits import model_traits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,8 +25,7 @@ class BlockGrid:
 
 def trained_block(denoiser: Denoiser) -> int | None:
     """Return the block that *denoiser* was trained with, None for full attention."""
-    block: int | None = getattr(denoiser, "block_length", None)
-    return block
+    return model_traits(denoiser).block_length
 
 
 def grid_of(denoiser: Denoiser, row: Row) -> BlockGrid:

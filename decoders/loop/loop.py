@@ -27,6 +27,7 @@ from decoders.loop.view import (
 )
 from decoders.protocols import Denoiser
 from decoders.state import Decoded, DecodeError, Failed, StepUpdate, StepView, UnmaskingMethod
+from decoders.traits import method_traits, model_traits
 
 BROKEN_RULES = (
     ("model_error", "the denoiser gave logits that are not finite; check the checkpoint and its dtype"),
@@ -71,7 +72,7 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
         parts.
     """
     eligible = eligible_positions(slots, denoiser.mask_id)
-    unbiased = bool(getattr(denoiser, "unbiased_ties", False))
+    unbiased = model_traits(denoiser).unbiased_ties
     try:
         heard = listen(slots, denoiser)
     except torch.OutOfMemoryError:
@@ -157,7 +158,7 @@ def _check(
     """Return int64 [B]: 0, or 1 + the index in `BROKEN_RULES` of the first rule a row broke."""
     methods = [row.setting.method for row in slots.rows]
     may_remask = torch.tensor([m.may_remask for m in methods], device=usable.device).unsqueeze(1)
-    leaves = [bool(getattr(m, "may_leave_masks", False)) for m in methods]
+    leaves = [method_traits(m).may_leave_masks for m in methods]
     may_leave = torch.tensor(leaves, device=usable.device).unsqueeze(1)
     foreign = (wish.tokens == mask_id) & ~may_leave | (wish.tokens < 0) | (wish.tokens >= vocab_size)
     visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)

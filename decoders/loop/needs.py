@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from decoders.loop.block_grid import check_block_length, trained_block
 from decoders.protocols import Denoiser, HasAttention, HasCache, HasShadow, HasSupport
-from decoders.state import NotSupported, Row, Setting
+from decoders.state import NotSupported, Row, Setting, check_is_method
+from decoders.traits import method_traits, model_traits
 
 PROBABILITIES, SHADOW, ATTENTION = "probabilities", "shadow", "attention"
 
@@ -54,7 +55,7 @@ def needs_of(setting: Setting) -> Needs:
 
 def evaluates_everything(setting: Setting) -> bool:
     """Whether every masked position of the generated region is evaluated, not only those of the block."""
-    return bool(getattr(setting.method, "scope", "block") == "generated")
+    return method_traits(setting.method).scope == "generated"
 
 
 def check_offered(denoiser: Denoiser, setting: Setting) -> None:
@@ -63,10 +64,12 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
     A denoiser may name capabilities that it has in general but not for this checkpoint as ``lacks``.
 
     Raises:
+        TypeError: The method is none.
         ValueError: The loop does not know a need.
         NotSupported: The denoiser lacks one, two of them exclude each other, or the blocks asked for are not
             those of the model.
     """
+    check_is_method(setting.method)
     check_block_length(denoiser, setting.block_length)
     method, needs = setting.method, setting.method.needs
     if not needs <= {PROBABILITIES, SHADOW, ATTENTION}:
@@ -74,7 +77,7 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
             f"method {method.name} must need only what the loop offers, "
             f"got needs={', '.join(sorted(needs))}; choose another method"
         )
-    lacks: frozenset[str] = getattr(denoiser, "lacks", frozenset())
+    lacks = model_traits(denoiser).lacks
     for need, capability in CAPABILITIES.items():
         if need in needs and (need in lacks or not isinstance(denoiser, capability)):
             raise NotSupported(

@@ -18,6 +18,7 @@ from decoders.loop.block_grid import grid_of
 from decoders.loop.needs import evaluates_everything
 from decoders.protocols import Denoiser, HasSupport
 from decoders.state import Row, UnmaskingMethod
+from decoders.traits import model_traits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +177,7 @@ def admit(
 
     Supports are widened to *support_width*, so that what a method remembers about columns can be joined.
     """
-    device = getattr(denoiser, "device", "cpu")
+    device = model_traits(denoiser).device
     gen_length = rows[0].gen_length
     canvas, attend = [], []
     for row in rows:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -66,6 +66,8 @@ class ApdGenerator:
     is drafted again, so that a refused draft does not change the law of what follows it; ids that only one
     of the models has are never drafted.
     """
+
+    owns_loop: ClassVar[bool] = True
 
     denoiser: NativeDenoiser
     verifier: AutoregressiveGenerator

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -72,6 +72,8 @@ class AutoregressiveGenerator:
     A row ends with its first EOS, which is its last id, or at ``gen_length`` tokens. ``nfe`` counts its
     tokens: the forward over the prompt gives the first one.
     """
+
+    owns_loop: ClassVar[bool] = True
 
     name: str
     directory: Path

@@ -26,6 +26,9 @@ from decoders.text.hf_tokenizer import HFTokenizer
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import TokenAnswers, TokenPermutations
 
+EXACT = True
+"""What this module loads is the exact reference, whose results obey laws."""
+
 BATCH_TOKENS = 16_384
 
 KEPT_TABLES = 64

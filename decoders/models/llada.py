@@ -6,12 +6,9 @@ import re
 from types import MappingProxyType
 from typing import Any
 
-from decoders.fingerprint import checkpoint_hash
-from decoders.loading.checkpoint import Config, Preset, find_checkpoint
-from decoders.network.denoiser import NativeDenoiser
-from decoders.network.family import Family, load_checkpoint
+from decoders.loading.checkpoint import Config, Preset
+from decoders.network.family import Family
 from decoders.network.plan import Plan
-from decoders.protocols import ModelRequest
 from decoders.text.chat import LLADA_CHAT
 
 PRESETS = MappingProxyType(
@@ -142,20 +139,4 @@ def plan(config: Config) -> Plan:
 
 FAMILY = Family(architecture="LLaDAModelLM", presets=PRESETS, chat=LLADA_CHAT, rename=native_key, plan=plan)
 
-
-def fingerprint(request: ModelRequest) -> str:
-    """Return the hash of the checkpoint's files; a hub id is fetched for it.
-
-    Raises:
-        ValueError: It cannot be found, or is incomplete.
-    """
-    return checkpoint_hash(find_checkpoint(request, PRESETS))
-
-
-def load(request: ModelRequest) -> NativeDenoiser:
-    """Return the LLaDA checkpoint that *request* asks for: a preset, a folder or a hub id.
-
-    Raises:
-        LoadError: It cannot be found, is not one this mapping computes exactly, or failed a self-test.
-    """
-    return load_checkpoint(request, FAMILY)
+load, fingerprint = FAMILY.load, FAMILY.fingerprint

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -77,6 +77,8 @@ class Llada21Generator:
     Differs: the last block ends with the canvas, the published one is filled up to the whole block; no early
     stop at EOS.
     """
+
+    owns_loop: ClassVar[bool] = True
 
     denoiser: NativeDenoiser
     batch_tokens: int = 8192

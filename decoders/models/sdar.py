@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from decoders.fingerprint import checkpoint_hash
-from decoders.loading.checkpoint import Config, Preset, find_checkpoint
-from decoders.network.denoiser import NativeDenoiser
-from decoders.network.family import Family, load_checkpoint, same_key
+from decoders.loading.checkpoint import Config, Preset
+from decoders.network.family import Family, same_key
 from decoders.network.fields import plan_of
 from decoders.network.plan import Plan
-from decoders.protocols import ModelRequest
 from decoders.text.chat import CHATML_MARKERS, QWEN_ENDS, ChatFormat, chatml
 from decoders.text.qwen2_tokenizer import qwen2_backend
 
@@ -68,20 +65,4 @@ FAMILY = Family(
     backend=qwen2_backend,
 )
 
-
-def fingerprint(request: ModelRequest) -> str:
-    """Return the hash of the checkpoint's files; a hub id is fetched for it.
-
-    Raises:
-        ValueError: It cannot be found, or is incomplete.
-    """
-    return checkpoint_hash(find_checkpoint(request, PRESETS))
-
-
-def load(request: ModelRequest) -> NativeDenoiser:
-    """Return the SDAR or TraDo checkpoint that *request* asks for: a preset, a folder or a hub id.
-
-    Raises:
-        LoadError: It cannot be found, is not one this mapping computes exactly, or failed a self-test.
-    """
-    return load_checkpoint(request, FAMILY)
+load, fingerprint = FAMILY.load, FAMILY.fingerprint

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import (
     DTYPES,
     Config,
@@ -53,6 +54,23 @@ class Family:
     rename: Callable[[str], str]
     plan: Callable[[Config], Plan]
     backend: Callable[[Path], Backend | None] | None = None
+
+    def load(self, request: ModelRequest) -> NativeDenoiser:
+        """Return the checkpoint that *request* asks for: a preset, a folder or a hub id.
+
+        Raises:
+            LoadError: It cannot be found, is not one the family's mapping computes exactly, or failed a
+                self-test.
+        """
+        return load_checkpoint(request, self)
+
+    def fingerprint(self, request: ModelRequest) -> str:
+        """Return the hash of the checkpoint's files; a hub id is fetched for it.
+
+        Raises:
+            ValueError: It cannot be found, or is incomplete.
+        """
+        return checkpoint_hash(find_checkpoint(request, self.presets))
 
 
 def same_key(key: str) -> str:

@@ -22,6 +22,7 @@ from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW
 from decoders.state import Decoded, Failed, Row, Setting, StepUpdate, StepView, UnmaskingMethod
 from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
 from decoders.testing.model_checks import check_denoiser, check_generator
+from decoders.traits import method_traits
 
 __all__ = [
     "HashDenoiser",
@@ -74,7 +75,7 @@ def _check_declaration(method: UnmaskingMethod) -> None:
     assert isinstance(method.needs, frozenset), f"needs must be a frozenset, got {method.needs!r}"
     known = frozenset({PROBABILITIES, SHADOW, ATTENTION})
     assert method.needs <= known, f"needs must be among {sorted(known)}, got {sorted(method.needs)}"
-    scope = getattr(method, "scope", "block")
+    scope = method_traits(method).scope
     assert scope in ("block", "generated"), f"scope must be block or generated, got {scope!r}"
     assert method.sweep, "sweep must hold at least one parameter set"
     assert all(isinstance(params, Mapping) for params in method.sweep), (
@@ -183,7 +184,7 @@ def _check_whole_decode(method: UnmaskingMethod, block_length: int | None) -> No
         assert isinstance(outcome, Decoded), (
             f"a decode finishes: {outcome.error if isinstance(outcome, Failed) else outcome}"
         )
-        leaves_masks = getattr(method, "may_leave_masks", False)
+        leaves_masks = method_traits(method).may_leave_masks
         assert leaves_masks or denoiser.mask_id not in outcome.ids, "no MASK is left"
         assert outcome.nfe is not None, "the loop counts its forwards"
         assert outcome.nfe <= 2 * length, "a decode takes at most twice its length in steps"

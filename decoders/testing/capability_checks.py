@@ -10,6 +10,7 @@ from torch import Tensor
 
 from decoders.loop.block_grid import trained_block
 from decoders.protocols import Denoiser, HasAttention, HasCache, HasShadow
+from decoders.traits import model_traits
 
 
 def check_capabilities(
@@ -34,7 +35,7 @@ def check_capabilities(
     Raises:
         AssertionError: With the law that is broken.
     """
-    lacks: frozenset[str] = getattr(denoiser, "lacks", frozenset())
+    lacks = model_traits(denoiser).lacks
     first = canvas.shape[1] - gen_length
     rows = torch.arange(len(canvas), device=canvas.device)
     query = torch.cartesian_prod(rows, torch.arange(first, canvas.shape[1], device=canvas.device))

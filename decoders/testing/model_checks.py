@@ -11,6 +11,7 @@ from torch import Tensor
 from decoders.protocols import Denoiser, Generator, HasSupport
 from decoders.state import Row, Setting, StepUpdate, StepView
 from decoders.testing.capability_checks import check_capabilities
+from decoders.traits import model_traits
 
 NFE_KINDS = ("exact", "snapshots", "cap", "unknown")
 
@@ -55,7 +56,7 @@ def check_denoiser(
     canvas[:, width:] = denoiser.mask_id
     attend = torch.arange(width + gen_length) >= torch.tensor([[width - len(prompt)] for prompt in prompts])
     query = torch.cartesian_prod(torch.arange(2), torch.arange(width, width + gen_length))
-    device = getattr(denoiser, "device", "cpu")
+    device = model_traits(denoiser).device
     canvas, attend, query = canvas.to(device), attend.to(device), query.to(device)
     untouched = canvas.clone()
     logits = denoiser(canvas, attend, query, list(contexts))

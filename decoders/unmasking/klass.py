@@ -68,6 +68,7 @@ class KLASS:
     needs: ClassVar[frozenset[str]] = frozenset({"probabilities"})
     may_remask: ClassVar[bool] = False
     may_idle: ClassVar[bool] = False
+    takes_max_steps: ClassVar[bool] = True
 
     tau: float = 0.9
     eps: float = 0.01

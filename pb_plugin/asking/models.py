@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoders.fingerprint import import_closure_hash
 from decoders.protocols import ModelRequest
+from decoders.traits import ModuleTraits, model_traits, module_traits
 from pb_plugin.planning import registry
 from pb_plugin.planning.option_grammar import ModelChoice
 from pb_plugin.records.canonical import digest
@@ -75,7 +76,7 @@ class ModelHandle:
         Raises:
             ModelUnavailable: The checkpoint cannot be found or read; later calls do not try again.
         """
-        of_files = self._ask_module("fingerprint")
+        of_files = self._ask_module(lambda module: module.fingerprint)
         _ = self.remote_code  # asked for while the checkpoint is the one of the fingerprint
         request = self._request
         return of_files or digest([request.name, request.source, request.revision, list(request.vocabulary)])
@@ -87,14 +88,15 @@ class ModelHandle:
         Raises:
             ModelUnavailable: It is not allowed, or the checkpoint cannot be found or read.
         """
-        return self._ask_module("remote_code")
+        return self._ask_module(lambda module: module.remote_code)
 
-    def _ask_module(self, function: str) -> str | None:
-        """Return what *function* of the model's module says of the request; None if it has none."""
+    def _ask_module(self, ask: Callable[[ModuleTraits], Callable[[Any], Any] | None]) -> str | None:
+        """Return what a function of the model's module says of the request; None if it has none."""
         self._check_available()
         try:
-            found = getattr(import_module(self._entry.module), function, None)
-            return None if found is None else str(found(self._request))
+            found = ask(module_traits(import_module(self._entry.module)))
+            said = None if found is None else found(self._request)
+            return None if said is None else str(said)
         except Exception as error:  # the boundary to a model that may be anybody's
             raise self._unavailable(error) from error
 
@@ -107,7 +109,7 @@ class ModelHandle:
         """
         self._check_available()
         try:
-            style = getattr(import_module(self._entry.module), "PROMPT_STYLE", "natural")
+            style = module_traits(import_module(self._entry.module)).prompt_style
             if style not in STYLES:
                 raise ValueError(
                     f"PROMPT_STYLE of {self._entry.module} must be one of {', '.join(STYLES)}, "
@@ -126,10 +128,18 @@ class ModelHandle:
         """
         return import_closure_hash("decoders.loop.loop", self._entry.module)
 
-    @property
+    @cached_property
     def is_exact(self) -> bool:
-        """Whether this is the model of exact marginals, whose results obey laws; it is cheap to load."""
-        return self.choice.reference == "ideal"
+        """Whether this is the model of exact marginals, whose results obey laws; it is cheap to load.
+
+        Raises:
+            ModelUnavailable: The module cannot be imported.
+        """
+        self._check_available()
+        try:
+            return module_traits(import_module(self._entry.module)).exact
+        except Exception as error:  # the boundary to a model that may be anybody's
+            raise self._unavailable(error) from error
 
     @property
     def loaded(self) -> bool:
@@ -158,9 +168,8 @@ class ModelHandle:
 
     def close(self) -> None:
         """Drop the network, so that the next model finds the memory free."""
-        close: Any = getattr(self._model, "close", None)
-        if close is not None:
-            close()
+        if self._model is not None:
+            model_traits(self._model).close()
         held = self._model is not None and not self.is_exact
         self._model = None
         if held:
@@ -180,4 +189,5 @@ def _loaded(load: Callable[[ModelRequest], Denoiser | None], request: ModelReque
     model = load(request)
     if model is None:
         raise TypeError(f"a model's load function must return the model, got None from {load!r}; return it")
+    _ = model_traits(model)  # what it declares must hold together
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from decoders.traits import model_traits
 from pb_plugin.asking.samples import NotApplicable, Question
 from pb_plugin.planning.cell import Cell
 from pb_plugin.records.record import Parts, Record, token_counts
@@ -34,7 +35,7 @@ def lacking(model: Any, setting: Setting) -> str | None:
     from decoders.loop.needs import check_offered
     from decoders.state import NotSupported
 
-    if hasattr(model, "generate"):
+    if model_traits(model).owns_loop:
         return None
     try:
         check_offered(model, setting)
@@ -95,7 +96,7 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
     """
     from decoders.theory.answer_sets import enumerated, permutations
 
-    if not getattr(model, "uses_answers", False):
+    if not model_traits(model).uses_answers:
         return None
     answers = question.sample.answers
     name = f"{spec.id}/{question.sample.id}"

@@ -13,6 +13,7 @@ from typing import Any
 from packaging.specifiers import SpecifierSet  # comes with pytest
 
 from decoders.loading.allowed_code import OPTION, allowed_text
+from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle, ModelUnavailable
 from pb_plugin.planning.option_grammar import parse_model
 from pb_plugin.planning.options import Options
@@ -221,14 +222,14 @@ def _load(text: str, allow_code: tuple[str, ...]) -> dict[str, Any]:
         return {"model": text, "loads": False, "reason": str(error), "self_tests": []}
     tests = [
         {"name": test.name, "passed": test.passed, "detail": test.detail}
-        for test in getattr(model, "self_tests", ())
+        for test in model_traits(model).self_tests
     ]
     found = {
         "model": text,
         "loads": True,
         "reason": None,
-        "device": str(getattr(model, "device", "unknown device")),
-        "dtype": str(getattr(model, "dtype", "its own number type")),
+        "device": str(model_traits(model).device),
+        "dtype": str(model_traits(model).dtype),
         "remote_code": code,
         "self_tests": tests,
     }

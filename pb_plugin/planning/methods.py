@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from decoders.state import METHOD_MEMBERS
 from pb_plugin.planning import registry
 from pb_plugin.planning.option_grammar import MethodChoice, expand
 
 if TYPE_CHECKING:
     from decoders.state import UnmaskingMethod
 
-REQUIRED = ("name", "family", "takes_k", "needs", "may_remask", "may_idle", "init", "step")
 FAMILIES = ("static", "adaptive")
 
 
@@ -106,7 +106,7 @@ def _build(entry: Callable[..., Any], params: Mapping[str, Any], prefix: str) ->
         method: UnmaskingMethod = entry(**params)
     except ValueError as error:
         raise ValueError(f"{prefix}: {error}") from error
-    absent = next((name for name in REQUIRED if not hasattr(method, name)), None)
+    absent = next((name for name in METHOD_MEMBERS if not hasattr(method, name)), None)
     if absent is not None:
         raise ValueError(f"{prefix} must be an unmasking method, got {method!r} without {absent!r}; add it")
     if method.family not in FAMILIES:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from decoders.traits import method_traits
 from pb_plugin.planning import registry
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.methods import MethodVariant, variants_of
@@ -269,7 +270,7 @@ def _cells(
 
 def _own_places(method: UnmaskingMethod, spec: TaskSpec, options: Options) -> list[Place]:
     """Return the places of a method whose knob is the block, where no block length was asked for."""
-    blocks: tuple[int, ...] = () if options.block_length else getattr(method, "blocks", ())
+    blocks: tuple[int, ...] = () if options.block_length else method_traits(method).blocks
     return [Place(spec, block) for block in blocks if spec.canvas % block == 0]
 
 

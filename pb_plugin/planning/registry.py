@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from decoders.models import GENERATOR_LOADERS, LOADERS
 from pb_plugin.planning.option_grammar import TaskChoice, expand, is_reference
 from task_specs.catalogue import list_op_ids, task_ids
 from task_specs.spec import OWN_IDS, TaskSpec, builtin_spec, read_spec
@@ -44,40 +45,9 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },
-        MODELS: {
-            "ideal": "decoders.models.ideal:load",
-            "tiny": "decoders.models.tiny:load",
-            "llada": "decoders.models.llada:load",
-            "llada-8b": "decoders.models.llada:load",
-            "dream": "decoders.models.dream:load",
-            "dream-base": "decoders.models.dream:load",
-            "dream-coder": "decoders.models.dream:load",
-            "diffucoder": "decoders.models.dream:load",
-            "llada-moe": "decoders.models.llada_moe:load",
-            "llada-moe-td": "decoders.models.llada_moe:load",
-            "llada2": "decoders.models.llada2:load",
-            "llada2-flash": "decoders.models.llada2:load",
-            "sdar": "decoders.models.sdar:load",
-            "sdar-b32": "decoders.models.sdar:load",
-            "sdar-4b": "decoders.models.sdar:load",
-            "trado": "decoders.models.sdar:load",
-            "trado-4b": "decoders.models.sdar:load",
-            "sedd": "decoders.models.sedd.absorb:load",
-            "sedd-medium": "decoders.models.sedd.absorb:load",
-            "remote": "decoders.models.remote:load",
-        },
+        MODELS: LOADERS,
         TASKS: {},
-        GENERATORS: {
-            "sedd-absorb": "decoders.models.sedd.sampler:load",
-            "sedd-absorb-medium": "decoders.models.sedd.sampler:load",
-            "sedd-uniform": "decoders.models.sedd.sampler:load",
-            "llada2.1": "decoders.models.llada21:load",
-            "llada2.1-flash": "decoders.models.llada21:load",
-            "ar": "decoders.models.autoregressive:load",
-            "ar-qwen3": "decoders.models.autoregressive:load",
-            "ar-llama": "decoders.models.autoregressive:load",
-            "apd": "decoders.models.apd:load",
-        },
+        GENERATORS: GENERATOR_LOADERS,
     }
 )
 """Group to name to reference, imported on first use only. Our own tasks are files of ``task_specs``."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from decoders.traits import method_traits
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.planning.cell import Cell, value_text
 from pb_plugin.planning.native import params_of
@@ -176,10 +177,10 @@ def _describe(bench: Bench, cell: Cell) -> RunCell:
         "n_planned": n_planned,
         "k": cell.k,
         "block_length": cell.block_length,
-        "own_block": bool(getattr(cell.method, "blocks", ())),
+        "own_block": bool(method_traits(cell.method).blocks),
         "temperature": cell.temperature,
         "cache": cell.cache,
-        "upstream_exact": bool(getattr(cell.method, "upstream_exact", False)),
+        "upstream_exact": method_traits(cell.method).upstream_exact,
     }
     return RunCell(result=result, keys=keys, score_key=score_key, unavailable=unavailable, unscored=unscored)
 

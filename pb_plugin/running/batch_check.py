@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned
 from pb_plugin.planning.cell import Cell
@@ -61,7 +62,7 @@ class BatchCheck:
 
         An exact model has no rounding, and a model that owns its loop forms its batches itself.
         """
-        if handle.is_exact or hasattr(handle.get(), "generate"):
+        if handle.is_exact or model_traits(handle.get()).owns_loop:
             return
         lot = digest(["batch check", self._seed, planned.decode_key])
         rows = [*self._chosen.get(cell.model.text, ()), (lot, cell, planned, record)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned, plan_samples
 from pb_plugin.asking.rows import answer_context, build_row, lacking, record_of_row, setting_of
@@ -240,7 +241,7 @@ class Bench:
             for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
         ]
         budget, on_step = handle.budget, on_step or self.watch.forward
-        if hasattr(model, "generate"):
+        if model_traits(model).owns_loop:
             outcomes = generate(model, rows, params_of, budget=budget, on_step=on_step)
         else:
             outcomes = sweep(model, rows, budget=budget, on_step=on_step)
@@ -282,7 +283,7 @@ class Bench:
             NotApplicable: The sample has no reference answers.
             ValueError: They do not fit the canvas.
         """
-        if not getattr(model, "uses_answers", False):
+        if not model_traits(model).uses_answers:
             return None
         owner = (cell.model.text, cell.task)
         if owner != self._contexts_of:

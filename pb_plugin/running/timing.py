@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from decoders.traits import model_traits
 from pb_plugin.planning.cell import Cell
 from pb_plugin.records.record import Record
 from pb_plugin.running.bench import Bench
@@ -47,7 +48,7 @@ def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
     """
     planned = bench.planned(cell)
     model: Any = bench.model(cell).get()
-    sync = getattr(model, "sync", lambda: None)
+    sync = model_traits(model).sync
     list(bench.sweep([(cell, planned[0])]))
     forwards = 0
 

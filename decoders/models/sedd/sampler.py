@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -67,6 +67,8 @@ class SeddGenerator:
     Source: arXiv:2310.16834; sampling.py, get_pc_sampler, with the prompt put back before every forward.
     Differs: float64 weights; draws depend on seed, sample, position and step only.
     """
+
+    owns_loop: ClassVar[bool] = True
 
     checkpoint: Sedd | None
     name: str

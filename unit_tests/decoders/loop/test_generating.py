@@ -1,6 +1,7 @@
 """Rows through a model that owns its loop: batches by budget, a result each, failures of one batch."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ class Scripted:
     """Answers with as many ids as it is told, and remembers how it was called."""
 
     name: str = "scripted"
+    owns_loop: ClassVar[bool] = True
     eos_ids: frozenset[int] = frozenset({1})
     fails_at: int = -1
 

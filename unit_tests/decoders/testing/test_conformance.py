@@ -187,6 +187,7 @@ class Repeating:
     """A generator that repeats an id, with *changed* fields in its results."""
 
     name = "repeating"
+    owns_loop = True
     eos_ids = frozenset({1})
     tokenizer = HashDenoiser().tokenizer
 

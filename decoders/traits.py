@@ -1,0 +1,124 @@
+"""What a model, its module or a method may declare beside its protocol, and what holds where it does not.
+
+Everything else that anybody must offer stands in `decoders.protocols` and `decoders.state`. This is the one
+place that looks for a declaration that may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+
+def _nothing() -> None:
+    """Stand in for a function that was not declared."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodTraits:
+    """What an unmasking method may declare.
+
+    Args:
+        scope: ``generated`` evaluates all masked positions of the generated region, ``block`` those of the
+            block.
+        may_leave_masks: Whether an update may leave positions masked for good.
+        takes_max_steps: Whether a step budget says something to it; every method with k takes one.
+        blocks: Block lengths it sweeps, for a method whose knob is the block.
+        upstream_exact: Whether it follows a published deviation from its own rule.
+    """
+
+    scope: str = "block"
+    may_leave_masks: bool = False
+    takes_max_steps: bool = False
+    blocks: tuple[int, ...] = ()
+    upstream_exact: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelTraits:
+    """What a denoiser or a generator may declare.
+
+    Args:
+        owns_loop: Whether it is a generator: it decodes rows itself, and no unmasking method has a say.
+        unbiased_ties: Whether ties between tokens and positions are broken at random.
+        uses_answers: Whether it decodes from the answer set of a sample.
+        lacks: Capabilities that it has in general but not for this checkpoint.
+        block_length: The block it was trained with; None is full attention.
+        batch_tokens: Canvas tokens of one forward that suit it.
+        cpu_threads: Threads that suit it; None leaves torch's.
+        device: Where its tensors live.
+        dtype: Its number type.
+        self_tests: Checks made when it was loaded.
+        sync: Waits until its device is idle.
+        close: Drops what it holds of memory; it cannot be used afterwards.
+    """
+
+    owns_loop: bool = False
+    unbiased_ties: bool = False
+    uses_answers: bool = False
+    lacks: frozenset[str] = frozenset()
+    block_length: int | None = None
+    batch_tokens: int = 8192
+    cpu_threads: int | None = None
+    device: Any = "cpu"
+    dtype: Any = "its own number type"
+    self_tests: tuple[Any, ...] = ()
+    sync: Callable[[], None] = _nothing
+    close: Callable[[], None] = _nothing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleTraits:
+    """What the module of a model's load function may declare, for what is known before anything is loaded.
+
+    Args:
+        prompt_style: ``PROMPT_STYLE``, the kind of prompt that its models read.
+        exact: ``EXACT``, whether its models are the exact reference, whose results obey laws.
+        fingerprint: Says for a request which files a result depends on.
+        remote_code: Says for a request which code of a checkpoint runs, or None.
+    """
+
+    prompt_style: str = "natural"
+    exact: bool = False
+    fingerprint: Callable[[Any], Any] | None = None
+    remote_code: Callable[[Any], Any] | None = None
+
+
+_MODULE_NAMES = {"prompt_style": "PROMPT_STYLE", "exact": "EXACT"}
+
+
+def method_traits(method: Any) -> MethodTraits:
+    """Return what *method* declares; equal methods are looked at once."""
+    return _method_traits(method)
+
+
+@lru_cache
+def _method_traits(method: Hashable) -> MethodTraits:
+    return MethodTraits(**_declared(method, MethodTraits))
+
+
+def model_traits(model: Any) -> ModelTraits:
+    """Return what *model* declares.
+
+    Raises:
+        TypeError: It can generate and does not say that it owns its loop, or the other way round.
+    """
+    found = ModelTraits(**_declared(model, ModelTraits))
+    if found.owns_loop != hasattr(model, "generate"):
+        raise TypeError(
+            f"owns_loop of a model must be True exactly where it has generate, got {found.owns_loop} for "
+            f"{type(model).__name__}; declare owns_loop = True in a generator, and only there"
+        )
+    return found
+
+
+def module_traits(module: Any) -> ModuleTraits:
+    """Return what *module* declares."""
+    return ModuleTraits(**_declared(module, ModuleTraits, _MODULE_NAMES))
+
+
+def _declared(thing: Any, traits: type, names: dict[str, str] | None = None) -> dict[str, Any]:
+    called = {item.name: (names or {}).get(item.name, item.name) for item in fields(traits)}
+    return {name: getattr(thing, own) for name, own in called.items() if hasattr(thing, own)}
