@@ -1,4 +1,4 @@
-"""The model card of `tiny` in README.md: its numbers are what decoding gives, and what was promised holds."""
+"""The model card of `tiny` in docs/tiny.md: its numbers are what decoding gives, and what was promised holds."""
 
 import json
 from xml.etree import ElementTree
@@ -15,7 +15,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.running.bench import Bench
 from task_specs.scoring.lists import RANDOM_OPERATIONS
 from unit_tests import tiny_card
-from unit_tests.readme_text import ROOT, text
+from unit_tests.pages import ROOT, links, page
 from unit_tests.tiny_card import GOLDEN, METHODS, MODELS, TASKS, TRAININGS
 
 torch.set_num_threads(1)
@@ -73,7 +73,7 @@ def test_the_drawing_shows_both_models_on_every_task():
     words = "\n".join(root.itertext())
     for name in (*TASKS, *MODELS):
         assert name in words
-    assert "](docs/tiny_curves.svg)" in text()
+    assert "tiny_curves.svg" in links(page("tiny"))
 
 
 def test_a_run_of_one_model_makes_no_card(tmp_path):
