@@ -297,7 +297,9 @@ def test_the_way_of_the_data_goes_through_every_room_of_the_plugin_but_the_conso
 
 
 def test_the_parts_of_the_keys_are_those_of_a_record():
-    parts = {row[0].strip("`"): row[2] for row in rows_of(sections(page("architecture"))["What is in which key"])}
+    parts = {
+        row[0].strip("`"): row[2] for row in rows_of(sections(page("architecture"))["What is in which key"])
+    }
     assert parts.keys() == set(DECODE_PARTS)
     assert {name for name, paired in parts.items() if paired == "yes"} == set(PAIR_PARTS)
     assert set(parts.values()) == {"yes", "no"}

@@ -42,7 +42,7 @@ class Echo:
         return logits
 
     def _last_list(self, prompt: list[int]) -> list[int]:
-        before, opening, rest = self.tokenizer.decode(prompt).rpartition("[")
+        _, opening, rest = self.tokenizer.decode(prompt).rpartition("[")
         return self.tokenizer.encode(opening + rest.partition("]")[0] + "]") if opening else []
 
 
