@@ -10,6 +10,7 @@ import pytest
 from decoders.text.frequencies import TokenCounts
 from pb_plugin.cli import main
 from pb_plugin.gates.gate import parse_gate
+from pb_plugin.pages import PAGES as MESSAGE_PAGES
 from pb_plugin.planning.methods import variants_of
 from pb_plugin.planning.option_grammar import parse_method
 from pb_plugin.planning.options import TABLE, Options
@@ -203,6 +204,7 @@ def test_the_counts_of_tasks_and_settings_are_those_of_the_default_run():
         str(sum(cell.task == SUITES["core"][0] for cell in cells)),
     )
     assert set(SUITES["core"]) <= {cell.task for cell in cells}
+    assert f"the {len(BUILTIN[METHODS])} methods" in text(README)
     assert f"`all` is the {len(SUITES['all'])} tasks" in text()
     assert f"`core` the {len(SUITES['core'])} with" in text()
 
@@ -320,6 +322,10 @@ def test_the_changelog_begins_with_what_is_not_released_and_has_this_version():
 def test_pages_and_examples_are_in_the_source_distribution():
     included = PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     assert {"README.md", "docs"} <= set(included)
+
+
+def test_the_pages_that_messages_name_are_there():
+    assert {(ROOT / name) for name in MESSAGE_PAGES.values()} <= set(PAGES)
 
 
 def test_the_entry_points_are_in_groups_that_are_read():

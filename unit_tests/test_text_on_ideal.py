@@ -1,4 +1,4 @@
-"""The table of the text tasks in docs/tasks.md: its numbers are what decoding gives, in the order it claims."""
+"""The table of text tasks in docs/tasks.md: its numbers are what decoding gives, in the order it claims."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The model card of `tiny` in docs/tiny.md: its numbers are what decoding gives, and what was promised holds."""
+"""The card of `tiny` in docs/tiny.md: its numbers are what decoding gives, and what was promised holds."""
 
 import json
 from xml.etree import ElementTree
