@@ -24,7 +24,7 @@ from task_specs.spec import builtin_spec
 
 class Slow: ...
 def load(request): ...
-MINE = str(Path(__file__).parents[1] / "mine.yaml")
+MINE = str(Path(__file__).parent / "mine.yaml")
 PATH = Path(MINE)
 COPY = builtin_spec("copy", {"n": "3"})
 def give(): return COPY
