@@ -4,11 +4,13 @@ import re
 import tomllib
 from importlib import import_module
 from importlib.util import find_spec
+from math import factorial
 
 import pytest
 
 from decoders.text.frequencies import TokenCounts
 from pb_plugin.cli import main
+from pb_plugin.cli.browse import answer_count
 from pb_plugin.gates.gate import parse_gate
 from pb_plugin.pages import PAGES as MESSAGE_PAGES
 from pb_plugin.planning.methods import variants_of
@@ -19,6 +21,7 @@ from pb_plugin.planning.registry import BUILTIN, GENERATORS, METHODS, MODELS, OP
 from pb_plugin.records.record import DECODE_PARTS, PAIR_PARTS, SCHEMA
 from pb_plugin.results.suites import SUITES
 from task_specs.catalogue import list_op_ids, task_ids
+from task_specs.load import load_samples
 from task_specs.spec import builtin_spec
 from unit_tests import page_tables
 from unit_tests.pages import (
@@ -194,6 +197,24 @@ def test_the_tasks_are_those_of_the_catalogue_with_samples_and_canvas():
             assert spec.category == category
             assert str(spec.n_samples) in re.findall(r"\d+", samples), task
             assert str(spec.canvas) == canvas, task
+
+
+def test_the_numbers_of_right_answers_are_those_of_the_samples():
+    tables = text(page("tasks")).partition("What they ask")[2]
+    asked = {row[0]: row[2] for row in rows_of(tables)}
+    assert list(asked) == [*SUITES["core"], *list_op_ids()]
+    for task, formula in asked.items():
+        for sample in load_samples(builtin_spec(task))[::25]:
+            n = sample.length
+            counts = {
+                "1": 1,
+                "n": n,
+                "n + 1": n + 1,
+                "n!": factorial(n),
+                "n! - 1": factorial(n) - 1,
+                "576": 576,
+            }
+            assert answer_count(sample.answers) == counts[formula], (task, sample.id)
 
 
 def test_the_counts_of_tasks_and_settings_are_those_of_the_default_run():

@@ -26,7 +26,7 @@ PORT_TRIES = 5
 POLL_S = 0.1
 TAIL_LINES = 15
 
-_SUPERVISOR = Path(__file__).with_name("languagetool_supervisor.py")
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _BOUND = "Server started"
 """What the server logs when the port is its own; without it another server may be answering there."""
 

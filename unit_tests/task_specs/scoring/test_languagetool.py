@@ -255,7 +255,7 @@ import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-place = Path(__file__).parents[1]
+place = Path(__file__).parent
 mode = (place / "mode").read_text() if (place / "mode").exists() else ""
 with (place / "starts").open("a") as file:
     file.write(json.dumps({"pid": os.getpid(), "arguments": sys.argv[1:]}) + "\\n")
