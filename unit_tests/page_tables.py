@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from task_specs.audit.data_card import as_markdown
 from task_specs.audit.findings import Finding, as_table
 from unit_tests import text_on_ideal, tiny_card
 from unit_tests.pages import EXAMPLES, PAGES, ROOT, text, with_tables
-from unit_tests.test_architecture import PACKAGES, everywhere, roots
 
 GOLDEN = Path(__file__).parent / "task_specs" / "golden"
 SCORE_NAMES = {"rougeL": "ROUGE-L", "one_minus_bleu": "1-BLEU"}
@@ -149,14 +149,22 @@ def _tiny() -> dict[str, Any]:
 
 
 def packages_table() -> str:
-    """Return every package with what it is for and which packages of ours it imports."""
+    """Return every package of the wheel with what it is for and which of the others it imports anywhere."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     rows = []
-    for package in PACKAGES:
-        modules = sorted((ROOT / package).rglob("*.py"))
-        imported = set().union(*(roots(everywhere(module)) for module in modules))
-        ours = [f"`{other}`" for other in PACKAGES if other in imported and other != package]
+    for package in packages:
+        imported = set().union(*map(_imported_roots, (ROOT / package).rglob("*.py")))
+        ours = [f"`{other}`" for other in packages if other in imported and other != package]
         rows.append([f"`{package}`", _purpose(ROOT / package / "__init__.py"), ", ".join(ours) or "none"])
     return _markdown(["package", "what it is", "imports of ours"], rows)
+
+
+def _imported_roots(module: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
 
 
 def slow_tests_table() -> str:
