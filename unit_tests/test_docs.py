@@ -41,7 +41,6 @@ from unit_tests.pages import (
     text,
     with_tables,
 )
-from unit_tests.test_architecture import LONGEST
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
@@ -328,9 +327,8 @@ def test_the_parts_of_the_keys_are_those_of_a_record():
     assert set(parts.values()) == {"yes", "no"}
 
 
-def test_the_schema_and_the_length_of_a_module_are_those_of_the_code():
+def test_the_schema_of_records_is_that_of_the_code():
     assert f"(now {SCHEMA})" in text(page("records"))
-    assert f"at most {LONGEST} lines" in text(page("architecture"))
 
 
 def test_the_changelog_begins_with_what_is_not_released_and_has_this_version():
