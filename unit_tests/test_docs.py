@@ -1,30 +1,42 @@
-"""README.md names everything that exists, nothing that does not, and its tables are those of the code."""
+"""The pages name everything that exists, nothing that does not, and their tables are those of the code."""
 
 import re
 import tomllib
 from importlib import import_module
 from importlib.util import find_spec
+from math import factorial
 
 import pytest
 
 from decoders.text.frequencies import TokenCounts
 from pb_plugin.cli import main
+from pb_plugin.cli.browse import answer_count
 from pb_plugin.gates.gate import parse_gate
+from pb_plugin.pages import PAGES as MESSAGE_PAGES
 from pb_plugin.planning.methods import variants_of
 from pb_plugin.planning.option_grammar import parse_method
 from pb_plugin.planning.options import TABLE, Options
 from pb_plugin.planning.plan import DEFAULT_KS, plan
 from pb_plugin.planning.registry import BUILTIN, GENERATORS, METHODS, MODELS, OPTIONS, known
+from pb_plugin.records.record import DECODE_PARTS, PAIR_PARTS, SCHEMA
 from pb_plugin.results.suites import SUITES
 from task_specs.catalogue import list_op_ids, task_ids
+from task_specs.load import load_samples
 from task_specs.spec import builtin_spec
-from unit_tests import readme_tables
-from unit_tests.readme_text import (
+from unit_tests import page_tables
+from unit_tests.pages import (
+    DOCS,
+    PAGES,
+    README,
     ROOT,
+    anchors,
     blocks,
     commands,
     first_column,
+    links,
     marked_tables,
+    page,
+    rows_of,
     sections,
     text,
     with_tables,
@@ -32,6 +44,8 @@ from unit_tests.readme_text import (
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+
+TABLES = page_tables.tables()
 
 GLOSSARY = (
     "canvas",
@@ -70,37 +84,41 @@ GLOSSARY = (
     "suite",
     "PBx",
 )
-"""The names this project uses for its notions; every one is explained in "Words"."""
+"""The names this project uses for its notions; every one is explained in the glossary."""
 
 
-def rows_of(section):
-    """Return the cells of every row of the first table of a section, by the first cell."""
-    lines = [line for line in sections()[section].splitlines() if line.startswith("|")][2:]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {row[0].strip("`"): row[1:] for row in cells}
+every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+
+
+def table_of(name):
+    """Return the cells behind the first one of every row, by the first one, of a page's first table."""
+    return {row[0].strip("`"): row[1:] for row in rows_of(text(page(name)))}
 
 
 def words_table():
     return {
-        term.strip("` "): meaning for cell, (meaning,) in rows_of("Words").items() for term in cell.split(",")
+        term.strip("` "): meaning
+        for cell, meaning in rows_of(text(page("glossary")))
+        for term in cell.split(",")
     }
 
 
-@pytest.mark.parametrize("name", sorted(readme_tables.tables()))
+@pytest.mark.parametrize("name", sorted(TABLES))
 def test_a_generated_table_is_what_its_source_says(name):
-    """Renewed by ``python -m unit_tests.readme_tables --write``."""
-    assert marked_tables()[name] == readme_tables.tables()[name]
+    """Renewed by ``python -m unit_tests.page_tables --write``."""
+    assert marked_tables()[name] == TABLES[name]
 
 
 def test_every_generated_table_is_marked_and_writing_again_changes_nothing():
-    assert marked_tables().keys() == readme_tables.tables().keys()
-    assert with_tables(text(), readme_tables.tables()) == text()
+    assert marked_tables().keys() == TABLES.keys()
+    for path in PAGES:
+        assert with_tables(text(path), TABLES) == text(path)
 
 
 def test_the_loophole_table_shows_or_names_every_output():
     shown = marked_tables()["loopholes"]
     assert first_column(shown) == list(SUITES["core"])
-    outputs = {row["output"] for row in readme_tables.golden("loopholes.json")}
+    outputs = {row["output"] for row in page_tables.golden("loopholes.json")}
     assert all(output in shown for output in outputs)
 
 
@@ -129,7 +147,7 @@ def default_variants(tmp_path):
 def test_the_methods_are_those_of_the_registry_with_their_family_and_whether_they_mask_again(
     default_variants,
 ):
-    table = rows_of("Unmasking methods")
+    table = table_of("methods")
     assert list(table) == list(BUILTIN[METHODS])
     for name, (_, _, family, _, _, nfe, remasks) in table.items():
         method = default_variants(name)[0].method
@@ -140,7 +158,7 @@ def test_the_methods_are_those_of_the_registry_with_their_family_and_whether_the
 
 @pytest.mark.parametrize("name", list(BUILTIN[METHODS]))
 def test_the_default_sweep_of_a_method_is_written_down(name, default_variants):
-    sweep = rows_of("Unmasking methods")[name][1]
+    sweep = table_of("methods")[name][1]
     variants = default_variants(name)
     blocks = getattr(variants[0].method, "blocks", ())
     if blocks:
@@ -148,7 +166,7 @@ def test_the_default_sweep_of_a_method_is_written_down(name, default_variants):
     elif variants[0].method.takes_k:
         written = f"k = {', '.join(map(str, DEFAULT_KS))}"
         assert sweep in ("k", written)
-        assert rows_of("Unmasking methods")["random"][1] == written
+        assert table_of("methods")["random"][1] == written
     else:
         ((parameter, _),) = variants[0].params
         assert sweep == f"{parameter} = {', '.join(str(variant.params[0][1]) for variant in variants)}"
@@ -156,7 +174,7 @@ def test_the_default_sweep_of_a_method_is_written_down(name, default_variants):
 
 def test_the_models_are_those_of_the_registry():
     """With the hub id that each fetches, and the trained block where the code knows it."""
-    rows = {names: cells for names, cells in rows_of("Models").items() if names != "ideal"}
+    rows = {names: cells for names, cells in table_of("models").items() if names != "ideal"}
     listed = [name for names in rows for name in names.split(", ")]
     assert ["ideal", *listed] == [*BUILTIN[MODELS], *BUILTIN[GENERATORS]]
     for names, (checkpoints, _, block, _) in rows.items():
@@ -169,7 +187,7 @@ def test_the_models_are_those_of_the_registry():
 
 
 def test_the_tasks_are_those_of_the_catalogue_with_samples_and_canvas():
-    table = rows_of("Tasks")
+    table = table_of("tasks")
     listed = [task.split(" ")[0] for cells in table.values() for task in cells[0].split(", ")]
     assert listed == [*SUITES["all"], *list_op_ids()]
     for category, (tasks, samples, canvas) in table.items():
@@ -180,6 +198,24 @@ def test_the_tasks_are_those_of_the_catalogue_with_samples_and_canvas():
             assert str(spec.canvas) == canvas, task
 
 
+def test_the_numbers_of_right_answers_are_those_of_the_samples():
+    tables = text(page("tasks")).partition("What they ask")[2]
+    asked = {row[0]: row[2] for row in rows_of(tables)}
+    assert list(asked) == [*SUITES["core"], *list_op_ids()]
+    for task, formula in asked.items():
+        for sample in load_samples(builtin_spec(task))[::25]:
+            n = sample.length
+            counts = {
+                "1": 1,
+                "n": n,
+                "n + 1": n + 1,
+                "n!": factorial(n),
+                "n! - 1": factorial(n) - 1,
+                "576": 576,
+            }
+            assert answer_count(sample.answers) == counts[formula], (task, sample.id)
+
+
 def test_the_counts_of_tasks_and_settings_are_those_of_the_default_run():
     written = re.search(r"decodes the (\d+) tasks with exact answers under (\d+) settings", text())
     cells = plan(Options()).cells
@@ -188,12 +224,13 @@ def test_the_counts_of_tasks_and_settings_are_those_of_the_default_run():
         str(sum(cell.task == SUITES["core"][0] for cell in cells)),
     )
     assert set(SUITES["core"]) <= {cell.task for cell in cells}
+    assert f"the {len(BUILTIN[METHODS])} methods" in text(README)
     assert f"`all` is the {len(SUITES['all'])} tasks" in text()
     assert f"`core` the {len(SUITES['core'])} with" in text()
 
 
 def test_every_extra_is_explained_and_those_that_are_installed_exist():
-    assert set(first_column(sections()["ParallelBench for pytest"])) == set(EXTRAS)
+    assert set(first_column(sections(README)["Install"])) == set(EXTRAS)
     asked = re.findall(r'pip install -e "\.\[([\w,]+)\]"', text())
     assert {extra for names in asked for extra in names.split(",")} == {"all", "test"}
 
@@ -234,17 +271,80 @@ def test_every_gate_in_the_text_can_be_read():
         parse_gate(gate)
 
 
-def test_every_path_module_and_link_in_the_text_exists():
-    paths = re.findall(r"`((?:pb_plugin|decoders|task_specs|bench_tests|\.ci)/[\w./]+)`", text())
-    assert paths
-    assert [path for path in paths if not (ROOT / path).exists()] == []
-    modules = set(re.findall(r"python -m ([\w.]+)", text())) | {
-        match.rpartition(".")[0] for match in re.findall(r"`(decoders\.[\w.]+)(?:\([^`]*\))?`", text())
+@every_page
+def test_every_link_leads_to_a_file_and_a_heading(path):
+    for target in links(path):
+        name, _, anchor = target.partition("#")
+        found = (path.parent / name).resolve() if name else path
+        assert found.is_file(), f"{path.name} links to {target}"
+        assert found.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(found), f"{path.name} links to {target}"
+
+
+def test_the_readme_links_to_every_page_and_every_page_has_one_subject():
+    linked = {(ROOT / target).resolve() for target in first_targets(sections(README)["Where to read on"])}
+    assert linked == set(PAGES) - {README}
+    for path in PAGES:
+        assert re.findall(r"^# .+$", text(path), re.MULTILINE)[:1] == [text(path).splitlines()[0]]
+
+
+def first_targets(table):
+    """Return where the link in the first cell of every row of a table leads."""
+    return [re.search(r"\(([^)]+)\)", row[0])[1] for row in rows_of(table)]
+
+
+def test_every_picture_is_shown_and_the_readme_is_short():
+    pictures = {path.name for path in DOCS.glob("*.svg")}
+    assert {target.rpartition("/")[2] for path in PAGES for target in links(path)} >= pictures
+    assert len(text(README).splitlines()) <= 160
+
+
+@every_page
+def test_every_path_and_module_in_the_text_exists(path):
+    places = r"`((?:pb_plugin|decoders|task_specs|bench_tests|unit_tests|docs|\.ci)/[\w./]+)`"
+    assert [name for name in re.findall(places, text(path)) if not (ROOT / name).exists()] == []
+    modules = set(re.findall(r"python -m ((?!pytest)[\w.]+)", text(path))) | {
+        match.rpartition(".")[0] if "_" in match.rpartition(".")[2] else match
+        for match in re.findall(r"`(decoders\.[\w.]+)(?:\([^`]*\))?`", text(path))
     }
-    assert {"task_specs.audit.loopholes", "decoders.testing"} <= modules
     assert [module for module in modules if find_spec(module) is None] == []
-    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in sections()}
-    assert {link for link in re.findall(r"\]\(#([\w-]+)\)", text())} <= anchors
+
+
+def test_the_way_of_the_data_goes_through_every_room_of_the_plugin_but_the_console():
+    """A room that no step names is one a reader does not find."""
+    named = set(re.findall(r"`pb_plugin/(\w+)/", sections(page("architecture"))["The way of the data"]))
+    rooms = {path.parent.name for path in (ROOT / "pb_plugin").glob("*/__init__.py")}
+    assert rooms - named == {"cli"}
+
+
+def test_the_parts_of_the_keys_are_those_of_a_record():
+    parts = {
+        row[0].strip("`"): row[2] for row in rows_of(sections(page("architecture"))["What is in which key"])
+    }
+    assert parts.keys() == set(DECODE_PARTS)
+    assert {name for name, paired in parts.items() if paired == "yes"} == set(PAIR_PARTS)
+    assert set(parts.values()) == {"yes", "no"}
+
+
+def test_the_schema_of_records_is_that_of_the_code():
+    assert f"(now {SCHEMA})" in text(page("records"))
+
+
+def test_the_changelog_begins_with_what_is_not_released_and_has_this_version():
+    versions = [heading.partition(",")[0] for heading in list(sections(page("changelog")))[1:]]
+    as_numbers = [tuple(map(int, version.split("."))) for version in versions]
+    assert as_numbers == sorted(as_numbers, reverse=True)
+    assert PYPROJECT["project"]["version"] in versions
+
+
+def test_pages_and_examples_are_in_the_source_distribution():
+    included = PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert {"README.md", "docs"} <= set(included)
+
+
+def test_the_pages_that_messages_name_are_there():
+    assert {(ROOT / name) for name in MESSAGE_PAGES.values()} <= set(PAGES)
 
 
 def test_the_entry_points_are_in_groups_that_are_read():

@@ -1,4 +1,4 @@
-"""The commands and code blocks of README.md run as they are written, in a copy of the checkout's suite."""
+"""Commands, code blocks and examples of the pages run as they are written, in a copy of the suite."""
 
 import importlib
 import os
@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from pb_plugin.cli import main
-from unit_tests.readme_text import ROOT, blocks, commands
+from unit_tests.pages import EXAMPLES, README, ROOT, blocks, commands, page
 
 LLADA = ROOT / ".." / "shared" / "golden" / "checkpoints" / "llada"
 BENCH = [words[1:] for words in commands("pytest")]
 PB = [words[1:] for words in commands("pb")]
+EXTENDED = [words[3:] for words in commands("python", "-m", "pytest")]
 QUICK = ["--samples", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
 CSV = "task,tps,accuracy\ncopy,1,100\ncopy,2,90\ncopy,4,50\n"
 
@@ -50,8 +51,16 @@ def checkout(pytester, monkeypatch, loaded_modules):
     return pytester
 
 
-def python_block(start):
-    (found,) = [block for block in blocks("python") if start in block]
+@pytest.fixture
+def examples(pytester, monkeypatch, loaded_modules):
+    """A folder with a copy of docs/examples, which is looked for modules as ``python -m pytest`` does."""
+    shutil.copytree(EXAMPLES, pytester.path, dirs_exist_ok=True)
+    monkeypatch.syspath_prepend(pytester.path)
+    return pytester
+
+
+def python_block(start, *paths):
+    (found,) = [block for block in blocks("python", *paths) if start in block]
     return found
 
 
@@ -66,7 +75,8 @@ def with_checkpoint(words):
 
 def test_there_are_commands_to_test():
     assert len(BENCH) >= 8
-    assert len(PB) >= 5
+    assert len(PB) >= 9
+    assert len(EXTENDED) == 3
     assert all(words[0] == "bench_tests" for words in BENCH)
 
 
@@ -140,7 +150,7 @@ def test_the_configuration_file_takes_the_options(checkout):
 
 
 def test_the_workflow_passes_its_gate_and_asks_for_an_extra_that_exists(checkout):
-    (workflow,) = map(yaml.safe_load, blocks("yaml"))
+    (workflow,) = map(yaml.safe_load, blocks("yaml", page("gates")))
     steps = workflow["jobs"]["gate"]["steps"]
     install, *benches = [step["run"] for step in steps if "run" in step]
     assert install == 'pip install -e ".[all]"'
@@ -158,17 +168,63 @@ def test_the_workflow_fails_when_its_gate_does(checkout):
     assert checkout.runpytest_inprocess(*words, *QUICK).ret == 1
 
 
-def test_the_method_example_obeys_the_rules_and_runs(checkout):
-    from decoders.testing import check_method
+def runs(folder, words):
+    return folder.runpytest_inprocess("-p", "pb_plugin.plugin", *words, *QUICK[2:])
 
-    source = python_block("class BestTwo")
-    space = {"__name__": "mine"}
-    exec(compile(source, "mine.py", "exec"), space)
-    check_method(space["BestTwo"]())
-    (checkout.path / "mine.py").write_text(source, encoding="utf-8")
-    result = checkout.runpytest_inprocess("bench_tests", "--unmasking", "mine:BestTwo", "-k", "copy", *QUICK)
+
+@pytest.mark.parametrize("words", EXTENDED, ids=" ".join)
+def test_a_command_of_the_examples_passes_in_a_copy_of_their_folder(examples, words):
+    result = runs(examples, words)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["ideal-best_two*", "copy * 100 *"])
+    result.assert_outcomes(passed=result.parseoutcomes()["passed"])
+
+
+def test_the_method_example_obeys_the_rules_and_goes_from_both_ends(examples):
+    from decoders import decode
+    from decoders.testing import HashDenoiser
+
+    mine = importlib.import_module("outside_in")
+    space = {}
+    exec(compile(python_block("check_method", page("extending")), "test_it.py", "exec"), space)
+    space["test_it_obeys_the_rules_of_the_loop"]()
+    (found,) = decode(HashDenoiser(), [[2, 3]], mine.OutsideIn(), gen_length=8, k=2)
+    assert found.commit_step == (0, 1, 2, 3, 3, 2, 1, 0)
+
+
+def test_the_model_example_obeys_the_rules_and_echoes(examples):
+    from decoders.protocols import ModelRequest
+    from decoders.testing import check_denoiser
+
+    check_denoiser(importlib.import_module("echo").load(ModelRequest(name="echo")))
+    (words,) = [words for words in EXTENDED if "echo:load" in words]
+    result = runs(examples, words)
+    result.stdout.fnmatch_lines(["echo:load-confidence*", "copy * 100 * 100 *", "reverse * 0 * 0 *"])
+
+
+def test_the_task_example_is_hard_at_once_and_its_scorer_is_right(examples):
+    from task_specs.load import load_samples
+    from task_specs.spec import read_spec
+
+    scorer = importlib.import_module("pick_two")
+    spec = read_spec(examples.path / "pick_two.yaml")
+    samples = load_samples(spec)
+    assert len(samples) == 4
+    for sample in samples:
+        first, second, third = sample.facts["things"]
+        assert set(sample.answers.texts) == {
+            f"{a} and {b}" for a in sample.facts["things"] for b in sample.facts["things"] if a != b
+        }
+        expected = {
+            f"{first} and {second}": {"accuracy": 1.0, "named": 1.0},
+            f" {third} and {first}\n": {"accuracy": 1.0, "named": 1.0},
+            f"{first} and {first}": {"accuracy": 0.0, "named": 0.5},
+            f"{first} and a dog": {"accuracy": 0.0, "named": 0.5},
+            f"{first} and {second} and {third}": {"accuracy": 0.0, "named": 1.0},
+            "": {"accuracy": 0.0, "named": 0.0},
+        }
+        assert {text: scorer.score(text, sample, {}).values for text in expected} == expected
+    result = runs(examples, ["--task", "pick_two.yaml", "--unmasking", "left_to_right", "--k", "1,16"])
+    result.stdout.re_match_lines([r"pick_two +100 \[.*\] +(0|25|50) \[.*"])
 
 
 def test_the_library_example_prints_a_number_of_steps(capsys):
@@ -177,37 +233,30 @@ def test_the_library_example_prints_a_number_of_steps(capsys):
 
 
 def test_the_test_file_runs_in_an_empty_folder(pytester, monkeypatch, loaded_modules):
-    pytester.makepyfile(test_mine=python_block("def test_cell"))
+    pytester.makepyfile(test_mine=python_block("def test_cell", page("options")))
     result = pytester.runpytest_inprocess("-p", "pb_plugin.plugin", "--samples", "1", "--k", "4", *QUICK[2:])
     assert result.ret == 0
     assert {path.name for path in pytester.path.iterdir()} >= {".pb", "test_mine.py"}
 
 
-def test_a_method_beside_a_test_file_of_ones_own_is_found_by_python_m_pytest(pytester):
-    pytester.makepyfile(test_mine=python_block("def test_cell"), mine=python_block("class BestTwo"))
-    command = [sys.executable, "-m", "pytest", "--unmasking", "mine:BestTwo", "-p", "pb_plugin.plugin"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def test_the_test_file_of_the_examples_is_the_one_of_the_page():
+    source = (EXAMPLES / "test_mine.py").read_text(encoding="utf-8")
+    assert source.endswith(f"\n\n{python_block('def test_cell', page('options'))}")
+
+
+def test_a_method_beside_a_test_file_of_ones_own_is_found_by_python_m_pytest(examples):
+    (words,) = [words for words in EXTENDED if "outside_in:OutsideIn" in words]
     done = subprocess.run(
-        [*command, "--collect-only", "-q"],
-        env=environment,
+        [sys.executable, "-m", "pytest", *words, "-p", "pb_plugin.plugin", "--collect-only", "-q"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=examples.path,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "copy-ideal-best_two" in done.stdout
-
-
-def test_a_task_of_ones_own_is_a_pair_of_files_like_ours(checkout):
-    source = (ROOT / "task_specs" / "specs" / "copy.yaml").read_text(encoding="utf-8")
-    (checkout.path / "my_task.yaml").write_text(
-        source.replace("id: copy", "id: my_task", 1), encoding="utf-8"
-    )
-    shutil.copy(ROOT / "task_specs" / "data" / "copy.jsonl", checkout.path / "copy.jsonl")
-    result = checkout.runpytest_inprocess("bench_tests", "--task", "my_task.yaml", "--k", "8", *QUICK)
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["my_task *100 *"])
+    assert "copy-ideal-outside_in" in done.stdout
 
 
 @pytest.mark.slow
@@ -216,7 +265,7 @@ def test_the_table_at_the_top_is_what_the_default_run_prints(checkout):
         "bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
     )
     assert result.ret == 0
-    (table,) = [block for block in blocks("text") if block.startswith("suite core")]
+    (table,) = blocks("text", README)
     assert table.strip() in result.stdout.str()
     again = checkout.runpytest_inprocess("bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     again.stdout.fnmatch_lines([f"{again.parseoutcomes()['passed']} of * items reused; *"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from unit_tests.readme_text import ROOT, blocks
+from unit_tests.pages import ROOT, blocks, page
 
 pytestmark = pytest.mark.slow
 
@@ -111,11 +111,11 @@ def test_the_wheel_declares_plugin_command_licence_and_extras(wheel):
     assert {"models", "parallel", "timing", "all", "text", "test"} == set(metadata.get_all("Provides-Extra"))
 
 
-def test_the_test_file_of_the_readme_runs_from_the_wheel_in_an_empty_folder(wheel, python, empty):
+def test_the_test_file_of_the_pages_runs_from_the_wheel_in_an_empty_folder(wheel, python, empty):
     pip_install(python, wheel, cwd=empty)
     where = run(python, "-c", "import pb_plugin, decoders, task_specs; print(pb_plugin.__file__)", cwd=empty)
     assert Path(where).is_relative_to(python.parents[1])
-    (source,) = [block for block in blocks("python") if "def test_cell" in block]
+    (source,) = [block for block in blocks("python", page("options")) if "def test_cell" in block]
     (empty / "test_mine.py").write_text(source, encoding="utf-8")
     first, again = (
         re.search(RESULT, run(python, "-P", "-m", "pytest", "--samples", "8", "--k", "1,4", cwd=empty))

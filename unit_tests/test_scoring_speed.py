@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from pb_plugin.running.scoring import Scoring
-from unit_tests.readme_text import ROOT
+from unit_tests.pages import ROOT
 
 
 @pytest.fixture(scope="module")

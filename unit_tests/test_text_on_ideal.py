@@ -1,4 +1,4 @@
-"""The table of the text tasks in README.md: its numbers are what decoding gives, in the order it claims."""
+"""The table of text tasks in docs/tasks.md: its numbers are what decoding gives, in the order it claims."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import describe, save
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.tools import Tools
-from unit_tests import readme_tables, text_on_ideal
+from unit_tests import page_tables, text_on_ideal
 from unit_tests.text_on_ideal import GOLDEN, KS, METHODS, TASKS, scores_of
 
 torch.set_num_threads(1)
@@ -41,7 +41,7 @@ class AllRight:
 
 
 def stored_run(folder, tools, **options):
-    """Decode the text tasks as README.md says, with *options* instead of its own, and store the run."""
+    """Decode the text tasks as docs/tasks.md says, with *options* instead of its own, and store the run."""
     asked = Options(store=folder, **{"task": TASKS, "unmasking": METHODS, "k": KS, **options})
     planned = plan(asked)
     bench = Bench(asked, Store(folder), tools)
@@ -118,7 +118,7 @@ def test_the_script_writes_what_the_table_reads(decoded, tmp_path, monkeypatch):
     assert text_on_ideal.main([str(folder)]) == 0
     text = (tmp_path / "new" / "found.json").read_text(encoding="utf-8")
     assert json.loads(text) == canonical(text_on_ideal.numbers(folder))
-    rows = readme_tables.text_on_ideal_table().splitlines()[2:]
+    rows = page_tables.text_on_ideal_table().splitlines()[2:]
     assert len(rows) == len(MEANS)
     assert rows[0].startswith("| paraphrasing | 41.7 | grammar | confidence | 100 | 100 |")
 

@@ -1,6 +1,7 @@
-"""The model card of `tiny` in README.md: its numbers are what decoding gives, and what was promised holds."""
+"""The card of `tiny` in docs/tiny.md: its numbers are what decoding gives, and what was promised holds."""
 
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -15,7 +16,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.running.bench import Bench
 from task_specs.scoring.lists import RANDOM_OPERATIONS
 from unit_tests import tiny_card
-from unit_tests.readme_text import ROOT, text
+from unit_tests.pages import DOCS, README, links, page
 from unit_tests.tiny_card import GOLDEN, METHODS, MODELS, TASKS, TRAININGS
 
 torch.set_num_threads(1)
@@ -68,12 +69,34 @@ def test_the_card_at_one_token_per_step_is_that_of_the_training():
         assert committed == pytest.approx(100 * SHIPPED["accuracy"][task], abs=1.01), task
 
 
-def test_the_drawing_shows_both_models_on_every_task():
-    root = ElementTree.parse(ROOT / "docs" / "tiny_curves.svg").getroot()
-    words = "\n".join(root.itertext())
-    for name in (*TASKS, *MODELS):
-        assert name in words
-    assert "](docs/tiny_curves.svg)" in text()
+POINT = re.compile(
+    r"(?P<task>\w+), (?P<model>\w+)-(?P<method>\w+), (?P<setting>[\w=.]+): (?P<percent>[\d.]+) %"
+)
+DRAWINGS = {
+    "tiny_curves.svg": TASKS,
+    "curves.svg": ("copy", "shuffle", "insert_random"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_shows_the_numbers_of_the_card(name):
+    """Each point of `pb plot` says in words what it shows."""
+    titles = (
+        element.text for element in ElementTree.parse(DOCS / name).iter() if element.tag.endswith("title")
+    )
+    points = [point.groupdict() for point in map(POINT.match, titles) if point]
+    for point in points:
+        at = CARD["settings"][point["method"]].index(point["setting"])
+        committed = PERCENT[point["task"], point["method"]][point["model"]][at]
+        assert float(point["percent"]) == pytest.approx(committed, abs=0.051), point
+    drawn = {(p["task"], p["method"], p["model"], p["setting"]) for p in points}
+    assert len(drawn) == len(points) == len(DRAWINGS[name]) * len(MODELS) * len(METHODS) * 6
+    assert {task for task, *_ in drawn} == set(DRAWINGS[name])
+
+
+def test_the_drawings_are_shown():
+    assert "docs/curves.svg" in links(README)
+    assert "tiny_curves.svg" in links(page("tiny"))
 
 
 def test_a_run_of_one_model_makes_no_card(tmp_path):

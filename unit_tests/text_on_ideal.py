@@ -1,6 +1,7 @@
 """Scores of the text tasks on `ideal`, out of a stored run: ``python -m unit_tests.text_on_ideal STORE``.
 
-It writes the committed numbers from which README.md shows its table. The run is the one that README.md names.
+It writes the committed numbers from which docs/tasks.md shows its table. The run is the one that the page
+names.
 """
 
 from __future__ import annotations

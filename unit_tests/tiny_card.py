@@ -1,7 +1,7 @@
 """The numbers of the model card of `tiny`, out of a stored run: ``python -m unit_tests.tiny_card STORE``.
 
-It writes the committed numbers from which README.md shows the tables of the card. The run is the one that
-README.md names: `tiny` and `ideal` under the default settings.
+It writes the committed numbers from which docs/tiny.md shows the tables of the card. The run is the one that
+the page names: `tiny` and `ideal` under the default settings.
 """
 
 from __future__ import annotations

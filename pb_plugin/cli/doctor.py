@@ -15,6 +15,7 @@ from packaging.specifiers import SpecifierSet  # comes with pytest
 from decoders.loading.allowed_code import OPTION, allowed_text
 from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle, ModelUnavailable
+from pb_plugin.pages import PAGES
 from pb_plugin.planning.option_grammar import parse_model
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
@@ -102,7 +103,8 @@ def examine_lines(data: Mapping[str, Any]) -> list[str]:
         lines.append(f"devices: {', '.join(torch['devices'])}; {torch['threads']} threads on the CPU")
     else:
         lines.append(f"devices: unknown, torch cannot be imported ({torch['reason']})")
-    lines.append(f"java: {java or 'not found; only the grammar scores of text tasks need it'}")
+    no_java = f"not found; only the grammar scores of text tasks need it, see {PAGES['tasks']}"
+    lines.append(f"java: {java or no_java}")
     run = data["default_run"]
     lines.append(f"default run: {'works' if run['works'] else 'DOES NOT WORK'}; {run['detail']}")
     n_tasks = len(tasks["with_spec"]) + len(tasks["without_spec"])
@@ -117,7 +119,7 @@ def examine_lines(data: Mapping[str, Any]) -> list[str]:
 
 def _model_lines(model: Mapping[str, Any]) -> list[str]:
     if not model["loads"]:
-        return [f"CANNOT BE LOADED: {model['reason']}"]
+        return [f"CANNOT BE LOADED: {model['reason']}; see {PAGES['models']}"]
     lines = [f"model {model['model']}: loads on {model['device']} in {model['dtype']}"]
     lines += [] if model["remote_code"] is None else [f"  remote code was run: {model['remote_code']}"]
     for test in model["self_tests"]:

@@ -10,11 +10,13 @@ from operator import ge, gt, le, lt
 from types import MappingProxyType
 from typing import Any, Literal
 
+from pb_plugin.pages import PAGES
 from pb_plugin.results.summary import COUNTS, Curve, Summary, setting_label
 
 GRAMMAR = (
     "[SUITE:][MODEL:][METHOD:]PB80[(content)][@b16]>=4 or "
-    "[SUITE:][MODEL:][METHOD:][TASK:]score@k2>=60 (score@gamma=0.9,b16>=60), with one of >=, >, <=, <"
+    "[SUITE:][MODEL:][METHOD:][TASK:]score@k2>=60 (score@gamma=0.9,b16>=60), with one of >=, >, <=, <; "
+    f"see {PAGES['gates']}"
 )
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(

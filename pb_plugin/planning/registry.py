@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from decoders.models import GENERATOR_LOADERS, LOADERS
+from pb_plugin.pages import PAGES
 from pb_plugin.planning.option_grammar import TaskChoice, expand, is_reference
 from task_specs.catalogue import list_op_ids, task_ids
 from task_specs.spec import OWN_IDS, TaskSpec, builtin_spec, read_spec
@@ -23,6 +24,16 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
     {METHODS: "--unmasking", MODELS: "--model", TASKS: "--task", GENERATORS: "--model"}
 )
 """Entry point group to the option that names its members."""
+
+PAGE_OF: Mapping[str, str] = MappingProxyType(
+    {
+        METHODS: PAGES["methods"],
+        MODELS: PAGES["models"],
+        TASKS: PAGES["tasks"],
+        GENERATORS: PAGES["models"],
+    }
+)
+"""Entry point group to the page that describes its members."""
 
 BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -118,7 +129,7 @@ def unknown_name(group: str, name: str, points: Points) -> str:
     hint = f"did you mean {close[0]!r}? " if close else ""
     return (
         f"{OPTIONS[group]} must be a known name or package.module:attribute, got {name!r}; "
-        f"{hint}Known: {', '.join(names)}"
+        f"{hint}Known: {', '.join(names)}; see {PAGE_OF[group]}"
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.pages import PAGES
 from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.beside import choice_lines, text_lines
 from pb_plugin.report.terminal import pbx_lines, score_lines
@@ -92,7 +93,9 @@ class StoredReport:
         skipped = run["skipped_lines"]
         if any(skipped.values()):
             torn, other = skipped["torn"], skipped["other_schema"]
-            lines.append(f"skipped lines: {torn} cut off by a kill, {other} of another version")
+            lines.append(
+                f"skipped lines: {torn} cut off by a kill, {other} of another version; see {PAGES['records']}"
+            )
         return [*lines, f"{run['n_records']} records in {self.store}"]
 
 

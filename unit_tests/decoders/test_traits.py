@@ -49,9 +49,7 @@ def test_a_generator_is_one_because_it_says_so(declares, message):
 
 def test_a_step_budget_is_refused_by_a_method_that_has_no_use_for_it():
     assert Setting(method=KLASS(), max_steps=4).max_steps == 4
-    message = (
-        r"method 'threshold' decides by itself how many steps it takes, got max_steps=4; leave max_steps"
-    )
+    message = r"method 'threshold' decides by itself how many steps it takes, got max_steps=4; leave"
     with pytest.raises(ValueError, match=message):
         Setting(method=Threshold(gamma=0.9), max_steps=4)
 
@@ -76,14 +74,14 @@ REFUSED = {
         HashDenoiser(),
         [(3,)],
         Threshold,
-        r"got the class Threshold; make one .*: Threshold\(\.\.\.\)",
+        r"the class Threshold; make one .*: Threshold\(\.\.\.\)",
     ),
     "an object": (HashDenoiser(), [(3,)], 7, "got 7 without name, family, takes_k"),
     "a flat prompt": (
         HashDenoiser(),
         [3, 4],
         confidence(),
-        "list of token ids, got 3 as prompt 0; encode it",
+        "list of token ids, got 3 as prompt 0; encode",
     ),
     "text": (HashDenoiser(), ["hi"], confidence(), "list of token ids, got 'hi' as prompt 0"),
     "an owner": (Owner(), [(3,)], confidence(), "which owns its loop; call its generate"),
@@ -98,9 +96,7 @@ def test_decode_names_what_it_was_given_instead(model, prompts, method, message)
 
 def test_an_id_outside_the_vocabulary_is_named():
     size = HashDenoiser().vocab_size
-    with pytest.raises(
-        ValueError, match=f"from 0 to {size - 1}, the vocabulary of .*, got {size} in prompt 1"
-    ):
+    with pytest.raises(ValueError, match=f"from 0 to {size - 1}, the .*, got {size} in prompt 1"):
         decode(HashDenoiser(), [(3,), (4, size)], confidence(), gen_length=4, k=1)
 
 

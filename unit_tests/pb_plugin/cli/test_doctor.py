@@ -195,7 +195,7 @@ def test_without_java_it_says_what_needs_it(pb, quick, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(doctor, "_default_run", lambda: WORKS)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
-    assert "java: not found; only the grammar scores of text tasks need it\n" in pb()
+    assert "java: not found; only the grammar scores of text tasks need it, see docs/tasks.md\n" in pb()
 
 
 def test_a_model_is_loaded_and_its_self_tests_are_shown(pb, pb_json, quick, tiny_llada_dir):
@@ -224,6 +224,7 @@ def test_a_model_that_cannot_be_loaded_is_exit_1_with_the_reason(pb, pb_json, qu
     text = f"llada={tmp_path}"
     out = pb("--model", text, code=1)
     assert f"CANNOT BE LOADED: model {text}: LoadError: checkpoint must hold config.json, got" in out
+    assert out.endswith("; see docs/models.md\n")
     found = pb_json("--model", text, code=1)
     assert (found["ok"], found["model"]["loads"], found["model"]["self_tests"]) == (False, False, [])
 

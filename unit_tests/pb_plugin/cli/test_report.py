@@ -186,7 +186,7 @@ def test_lines_that_are_no_records_are_counted(pb, store):
         lines.write(json.dumps({**first, "schema": 999}).encode() + b"\n")
         lines.write(b'{"torn":')
     assert json.loads(pb(store, "--json"))["run"]["skipped_lines"] == {"other_schema": 1, "torn": 1}
-    assert "skipped lines: 1 cut off by a kill, 1 of another version\n" in pb(store)
+    assert "skipped lines: 1 cut off by a kill, 1 of another version; see docs/records.md\n" in pb(store)
 
 
 def test_two_results_of_one_key_are_told(pb, store):

@@ -88,6 +88,7 @@ def test_a_gate_is_read_into_its_parts(text, expected):
         (":PB80>=4", "gate must have a name before every colon, got ':PB80>=4'; remove the stray colon"),
         ("llada::PB80>=4", "gate must have a name before every colon"),
         ("llada>=4", "gate must ask for PB<x> or score@<setting>, got 'llada' in 'llada>=4'; write"),
+        ("llada>4", "with one of >=, >, <=, <; see docs/gates.md"),
         ("PB>=4", "gate must ask for PB<x> or score@<setting>, got 'PB'"),
         ("shuffle:score>=60", "gate must ask for PB<x> or score@<setting>, got 'score'"),
         ("PB0>=4", "x of PBx must be in (0, 100], got 0 in 'PB0>=4'; PB80 is 80 % of the score"),

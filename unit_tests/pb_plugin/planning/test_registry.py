@@ -77,16 +77,17 @@ def test_an_unknown_name_gets_the_nearest_and_all_known_names():
     expected = (
         r"--unmasking must be a known name or package\.module:attribute, got 'confidense'; "
         r"did you mean 'confidence'\? "
-        rf"Known: {', '.join(sorted(registry.BUILTIN[registry.METHODS]))}$"
+        rf"Known: {', '.join(sorted(registry.BUILTIN[registry.METHODS]))}; see docs/methods\.md$"
     )
     with pytest.raises(LookupError, match=expected):
         registry.resolve(registry.METHODS, "confidense")
-    expected = r"--model must be .*, got 'zzz'; Known: diffucoder, dream, .*, ideal, llada"
+    expected = (
+        r"--model must be .*, got 'zzz'; Known: diffucoder, dream, .*, ideal, llada.*; see docs/models\.md$"
+    )
     with pytest.raises(LookupError, match=expected):
         registry.resolve(registry.MODELS, "zzz")
-    with pytest.raises(
-        LookupError, match=r"--task must be .*, got 'shufle'; did you mean 'shuffle'\? Known: copy, "
-    ):
+    expected = r"--task must be .*'shufle'; did you mean 'shuffle'\? Known: copy, .*; see docs/tasks\.md$"
+    with pytest.raises(LookupError, match=expected):
         specs("shufle")
 
 

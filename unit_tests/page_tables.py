@@ -1,13 +1,15 @@
-"""The tables of README.md that are generated: ``python -m unit_tests.readme_tables [--write]``.
+"""The tables of the pages that are generated: ``python -m unit_tests.page_tables [--write]``.
 
 Loopholes, findings and the text tasks come from committed tables that other tests compare with scorers, files
-and decoded samples.
+and decoded samples; examples come from docs/examples, and lists of packages and slow tests from the sources.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from pb_plugin.results.suites import SUITES
 from task_specs.audit.data_card import as_markdown
 from task_specs.audit.findings import Finding, as_table
 from unit_tests import text_on_ideal, tiny_card
-from unit_tests.readme_text import README, text, with_tables
+from unit_tests.pages import EXAMPLES, PAGES, ROOT, text, with_tables
 
 GOLDEN = Path(__file__).parent / "task_specs" / "golden"
 SCORE_NAMES = {"rougeL": "ROUGE-L", "one_minus_bleu": "1-BLEU"}
@@ -146,9 +148,77 @@ def _tiny() -> dict[str, Any]:
     return found
 
 
+def packages_table() -> str:
+    """Return every package of the wheel with what it is for and which of the others it imports anywhere."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    rows = []
+    for package in packages:
+        imported = set().union(*map(_imported_roots, (ROOT / package).rglob("*.py")))
+        ours = [f"`{other}`" for other in packages if other in imported and other != package]
+        rows.append([f"`{package}`", _purpose(ROOT / package / "__init__.py"), ", ".join(ours) or "none"])
+    return _markdown(["package", "what it is", "imports of ours"], rows)
+
+
+def _imported_roots(module: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def slow_tests_table() -> str:
+    """Return the tests that are marked slow, by file."""
+    rows = []
+    for path in sorted((ROOT / "unit_tests").rglob("test_*.py")):
+        names = _slow_in(ast.parse(path.read_text(encoding="utf-8")))
+        if names:
+            rows.append([f"`{path.relative_to(ROOT).as_posix()}`", "; ".join(names)])
+    return _markdown(["file", "slow tests"], rows)
+
+
+def _slow_in(tree: ast.Module) -> list[str]:
+    """Return which tests of a module are marked slow: all, some by name, or some cases of its tests."""
+    marked = [node for node in tree.body if _names_slow(node)]
+    if any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark" for node in marked):
+        return ["all"]
+    tests = [node for node in marked if isinstance(node, ast.FunctionDef)]
+    return [
+        node.name.removeprefix("test_").replace("_", " ")
+        if any(_names_slow(decorator) for decorator in node.decorator_list)
+        else f"cases that {node.name} gives"
+        for node in tests
+    ]
+
+
+def _names_slow(node: ast.AST) -> bool:
+    """Whether ``pytest.mark.slow`` occurs in *node*."""
+    return any(
+        isinstance(part, ast.Attribute) and ast.unparse(part) == "pytest.mark.slow" for part in ast.walk(node)
+    )
+
+
+def _purpose(module: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
+    assert docstring, f"{module} begins with its purpose"
+    return docstring.splitlines()[0].replace("``", "`")
+
+
+def _file_block(name: str, language: str, n_lines: int | None = None) -> str:
+    lines = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()[:n_lines]
+    return f"```{language}\n" + "\n".join(lines) + "\n```\n"
+
+
 def tables() -> Mapping[str, str]:
-    """Return every generated table by the name in its mark."""
+    """Return every generated table and example by the name in its mark."""
     return {
+        "packages": packages_table(),
+        "slow_tests": slow_tests_table(),
+        "example_method": _file_block("outside_in.py", "python"),
+        "example_model": _file_block("echo.py", "python"),
+        "example_task": _file_block("pick_two.yaml", "yaml"),
+        "example_sample": _file_block("pick_two.jsonl", "json", 1),
+        "example_scorer": _file_block("pick_two.py", "python"),
         "options": options_table(),
         "loopholes": loopholes_table(),
         "findings": findings_table(),
@@ -163,11 +233,13 @@ def tables() -> Mapping[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables, or put them into README.md."""
-    parser = argparse.ArgumentParser(prog="python -m unit_tests.readme_tables", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="replace the marked tables of README.md")
+    """Print the tables, or put them into the pages."""
+    parser = argparse.ArgumentParser(prog="python -m unit_tests.page_tables", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="replace the marked tables of every page")
     if parser.parse_args(arguments).write:
-        README.write_text(with_tables(text(), tables()), encoding="utf-8")
+        found = tables()
+        for path in PAGES:
+            path.write_text(with_tables(text(path), found), encoding="utf-8")
     else:
         print("\n".join(tables().values()), end="")
     return 0

@@ -1,11 +1,11 @@
-"""The traces that README.md counts for every method are those that are there."""
+"""The traces that docs/methods.md counts for every method are those that are there."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from unit_tests.readme_text import sections
+from unit_tests.pages import page, rows_of, text
 
 TRACES = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "traces"
 
@@ -74,9 +74,7 @@ N_OTHERWISE = {"klass": 4, "pc_sampler": 6}
 
 
 def counted():
-    lines = [line for line in sections()["Unmasking methods"].splitlines() if line.startswith("|")][2:]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {row[0]: row[4] for row in cells}
+    return {row[0]: row[4] for row in rows_of(text(page("methods")))}
 
 
 @pytest.mark.parametrize("name", list(counted()))
