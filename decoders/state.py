@@ -147,17 +147,23 @@ class Decoded:
     ``nfe`` counts the forwards after which a token of this row could be committed; prefill, store and helper
     passes are ``nfe_other``. ``commit_step[i]`` is the 0-based forward of the final commit of generated
     position i, -1 where a template fixed it. ``evaluated_positions`` sums the canvas positions computed for
-    this row. ``nfe_kind`` is exact, snapshots, cap or unknown (then ``nfe`` is None).
+    this row. ``nfe_kind`` is counted or commanded; or bounds (then ``nfe`` is None, between ``nfe_low`` and
+    ``nfe_high``) or unknown (then all three are None). ``forwards`` and ``evaluated_canvases`` are the work
+    of methods that compute more than one canvas per step, None where nobody counted.
     """
 
     key: Any
     ids: tuple[int, ...]
     nfe: int | None
-    nfe_kind: str = "exact"
+    nfe_kind: str = "counted"
+    nfe_low: int | None = None
+    nfe_high: int | None = None
     nfe_other: int = 0
     commit_step: tuple[int, ...] | None
     remasks: int = 0
+    forwards: int | None = None
     evaluated_positions: int | None = None
+    evaluated_canvases: int | None = None
     finish_reason: str = "complete"
 
 
