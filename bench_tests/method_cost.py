@@ -24,7 +24,8 @@ from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW, needs_of
 from decoders.loop.slots import Slots, admit
 from decoders.loop.view import batch_view, eligible_positions, flat_query, method_view, verify
 from decoders.protocols import ModelRequest
-from decoders.state import Row, Setting, UnmaskingMethod
+from decoders.rows import Row, Setting
+from decoders.state import UnmaskingMethod
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.text.frequencies import TokenCounts
 from pb_plugin.planning.methods import variants_of

@@ -21,7 +21,7 @@ import torch
 from decoders.loop.batching import Budget, sweep
 from decoders.models import ideal
 from decoders.protocols import ModelRequest
-from decoders.state import Row, Setting
+from decoders.rows import Row, Setting
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence, random
 from pb_plugin.asking.rows import answer_context

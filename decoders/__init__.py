@@ -10,17 +10,8 @@ if TYPE_CHECKING:
     from decoders.loop.batching import Budget, decode, sweep
     from decoders.models import load
     from decoders.protocols import Denoiser, Generator, ModelRequest
-    from decoders.state import (
-        Decoded,
-        DecodeError,
-        Failed,
-        NotSupported,
-        Row,
-        Setting,
-        StepUpdate,
-        StepView,
-        UnmaskingMethod,
-    )
+    from decoders.rows import Decoded, DecodeError, Failed, NotSupported, Row, Setting
+    from decoders.state import StepUpdate, StepView, UnmaskingMethod
 
 __all__ = [
     "Budget",
@@ -45,11 +36,12 @@ _HOME = {
     "decoders.loop.batching": ("Budget", "decode", "sweep"),
     "decoders.models": ("load",),
     "decoders.protocols": ("Denoiser", "Generator", "ModelRequest"),
+    "decoders.state": ("StepUpdate", "StepView", "UnmaskingMethod"),
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'decoders' has no attribute {name!r}; public: {', '.join(__all__)}")
-    home = next((module for module, names in _HOME.items() if name in names), "decoders.state")
+    home = next((module for module, names in _HOME.items() if name in names), "decoders.rows")
     return getattr(import_module(home), name)

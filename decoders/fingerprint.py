@@ -120,27 +120,36 @@ def import_closure_hash(*modules: str) -> str:
         LookupError: A module is not found, or has no Python source.
         ValueError: A source file is not Python.
     """
-    hashes: dict[str, str] = {}
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module in hashes:
-            continue
-        hashes[module] = code_hash(module)
-        waiting += _own_imports(_source_path(module))
-    listing = "".join(f"{module}={digest}\n" for module, digest in sorted(hashes.items()))
+    listing = "".join(f"{module}={code_hash(module)}\n" for module in sorted(import_closure(*modules)))
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
-def _own_imports(path: Path) -> list[str]:
-    """Return the modules of this package that the file imports anywhere in it."""
+def import_closure(*modules: str, packages: tuple[str, ...] = ("decoders",)) -> frozenset[str]:
+    """Return *modules* and every module of *packages* that they import, directly or not.
+
+    Raises:
+        LookupError: A module is not found, or has no Python source.
+        ValueError: A source file is not Python.
+    """
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += _own_imports(_source_path(module), packages)
+    return frozenset(found)
+
+
+def _own_imports(path: Path, packages: tuple[str, ...]) -> list[str]:
+    """Return the modules of *packages* that the file imports anywhere in it."""
     found = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-    return [name for name in found if name.startswith("decoders.") and _is_module(name)]
+    return [name for name in found if name.partition(".")[0] in packages and "." in name and _is_module(name)]
 
 
 def _is_module(name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from decoders.state import Decoded, Row
+    from decoders.rows import Decoded, Row
 
 Message = Mapping[str, str]
 """A chat message: ``role`` (system, user, assistant) and ``content``."""

@@ -20,7 +20,8 @@ from decoders.loop.loop import advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
 from decoders.loop.slots import Slots, admit, join, keep
 from decoders.protocols import Denoiser
-from decoders.state import Decoded, DecodeError, Failed, Row, Setting, UnmaskingMethod, check_is_method
+from decoders.rows import Decoded, DecodeError, Failed, Row, Setting, check_is_method
+from decoders.state import UnmaskingMethod
 from decoders.traits import model_traits
 
 PROMPT_STEP = 32

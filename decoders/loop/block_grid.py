@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from decoders.protocols import Denoiser
-from decoders.state import NotSupported, Row
+from decoders.rows import NotSupported, Row
 from decoders.traits import model_traits
 
 

@@ -9,7 +9,7 @@ import torch
 
 from decoders.loop.batching import Budget
 from decoders.protocols import Generator
-from decoders.state import Decoded, DecodeError, Failed, Row
+from decoders.rows import Decoded, DecodeError, Failed, Row
 
 
 def generate(

@@ -26,7 +26,8 @@ from decoders.loop.view import (
     method_view,
 )
 from decoders.protocols import Denoiser
-from decoders.state import Decoded, DecodeError, Failed, StepUpdate, StepView, UnmaskingMethod
+from decoders.rows import Decoded, DecodeError, Failed
+from decoders.state import StepUpdate, StepView, UnmaskingMethod
 from decoders.traits import method_traits, model_traits
 
 BROKEN_RULES = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from decoders.loop.block_grid import check_block_length, trained_block
 from decoders.protocols import Denoiser, HasAttention, HasCache, HasShadow, HasSupport
-from decoders.state import NotSupported, Row, Setting, check_is_method
+from decoders.rows import NotSupported, Row, Setting, check_is_method
 from decoders.traits import method_traits, model_traits
 
 PROBABILITIES, SHADOW, ATTENTION = "probabilities", "shadow", "attention"

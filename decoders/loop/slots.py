@@ -17,7 +17,8 @@ from decoders.loop import draws
 from decoders.loop.block_grid import grid_of
 from decoders.loop.needs import evaluates_everything
 from decoders.protocols import Denoiser, HasSupport
-from decoders.state import Row, UnmaskingMethod
+from decoders.rows import Row
+from decoders.state import UnmaskingMethod
 from decoders.traits import model_traits
 
 

@@ -26,7 +26,7 @@ from decoders.network.row_batches import check_rows, must_be_at_least, read_para
 from decoders.network.self_tests import SelfTest
 from decoders.network.transformers_interior import growing_cache, with_cache
 from decoders.protocols import Message, ModelRequest
-from decoders.state import Decoded, Row
+from decoders.rows import Decoded, Row
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer
 

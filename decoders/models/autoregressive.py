@@ -33,7 +33,7 @@ from decoders.network.row_batches import check_rows, in_batches, padded_prompts,
 from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
 from decoders.network.transformers_interior import growing_cache, with_cache
 from decoders.protocols import Message, ModelRequest
-from decoders.state import Decoded, Row
+from decoders.rows import Decoded, Row
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer

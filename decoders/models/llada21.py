@@ -22,7 +22,7 @@ from decoders.network.family import load_checkpoint
 from decoders.network.row_batches import canvas_of, check_rows, in_batches, must_be_at_least, read_params
 from decoders.network.self_tests import SelfTest
 from decoders.protocols import Message, ModelRequest
-from decoders.state import Decoded, Row
+from decoders.rows import Decoded, Row
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decoders.state import Decoded, Row
+from decoders.rows import Decoded, Row
 
 
 def in_batches(

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from decoders.loop.batching import Budget, sweep
 from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW
-from decoders.state import Decoded, Failed, Row, Setting, StepUpdate, StepView, UnmaskingMethod
+from decoders.rows import Decoded, Failed, Row, Setting
+from decoders.state import StepUpdate, StepView, UnmaskingMethod
 from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
 from decoders.testing.model_checks import check_denoiser, check_generator
 from decoders.traits import method_traits

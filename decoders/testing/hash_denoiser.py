@@ -18,7 +18,8 @@ from decoders.loop.loop import settle
 from decoders.loop.slots import Slots, admit
 from decoders.loop.view import batch_view, eligible_positions, method_view
 from decoders.protocols import Message, Tokenizer
-from decoders.state import Row, Setting, StepView, UnmaskingMethod
+from decoders.rows import Row, Setting
+from decoders.state import StepView, UnmaskingMethod
 from decoders.text.tokenizer import PieceTokenizer
 
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from decoders.protocols import Denoiser, Generator, HasSupport
-from decoders.state import Row, Setting, StepUpdate, StepView
+from decoders.rows import Row, Setting
+from decoders.state import StepUpdate, StepView
 from decoders.testing.capability_checks import check_capabilities
 from decoders.traits import model_traits
 
-NFE_KINDS = ("exact", "snapshots", "cap", "unknown")
+NFE_KINDS = ("counted", "commanded", "bounds", "unknown")
 
 
 def check_denoiser(
@@ -139,8 +140,13 @@ def check_generator(
         assert result.nfe_kind in NFE_KINDS, (
             f"nfe_kind must be one of {', '.join(NFE_KINDS)}, got {result.nfe_kind!r}"
         )
-        assert (result.nfe is None) == (result.nfe_kind == "unknown"), (
-            "nfe is None exactly when its kind is unknown"
+        assert (result.nfe is None) == (result.nfe_kind in ("bounds", "unknown")), (
+            "nfe is None exactly when its kind is bounds or unknown"
+        )
+        bounds = (result.nfe_low, result.nfe_high)
+        bounded = None not in bounds and 1 <= bounds[0] <= bounds[1]  # type: ignore[operator]
+        assert bounded if result.nfe_kind == "bounds" else bounds == (None, None), (
+            f"1 <= nfe_low <= nfe_high exactly when the kind is bounds, got {bounds}"
         )
         assert result.nfe is None or result.nfe >= 1, f"nfe counts forwards, got {result.nfe}"
         assert result.commit_step is None or len(result.commit_step) == len(result.ids), (

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from decoders.protocols import Denoiser
 
 
+RESULT_CODE = (
+    "decoders.loop.loop",
+    "decoders.loop.batching",
+    "decoders.loop.generating",
+    "decoders.theory.answer_sets",
+    "pb_plugin.asking.rows",
+)
+"""What every model shares between a question and its text; with its imports part of each decode key."""
+
+
 class ModelUnavailable(RuntimeError):
     """A named model cannot be loaded; the message is one grouped reason for all of its items."""
 
@@ -121,12 +131,12 @@ class ModelHandle:
 
     @cached_property
     def code(self) -> str:
-        """Hash of the code that turns a canvas into a result: the loop, the model, and what they import.
+        """Hash of the code that turns a question into a result: `RESULT_CODE`, the model, what they import.
 
         Raises:
             LookupError: The model's module cannot be found.
         """
-        return import_closure_hash("decoders.loop.loop", self._entry.module)
+        return import_closure_hash(*RESULT_CODE, self._entry.module)
 
     @cached_property
     def is_exact(self) -> bool:

@@ -11,7 +11,7 @@ from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.samples import Question, TaskData
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.native import params_of
-from pb_plugin.records.record import Parts, decode_key_of
+from pb_plugin.records.record import Parts, cell_digest, sample_key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,6 @@ def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Plann
         "method_params": params_of(cell.method),
         "method_code": import_closure_hash(type(cell.method).__module__),
         "k": cell.k,
-        "max_steps": None,
         "block_length": None if cell.block_length == data.spec.canvas else cell.block_length,
         "canvas": data.spec.canvas,
         "temperature": cell.temperature,
@@ -52,9 +51,11 @@ def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Plann
         "cache": cell.cache,
         "decode_code": handle.code,
     }
-    return tuple(_plan_sample(fixed, question) for question in data.asked(handle.prompt_style))
+    shared = cell_digest(fixed)
+    return tuple(_plan_sample(fixed, shared, question) for question in data.asked(handle.prompt_style))
 
 
-def _plan_sample(fixed: Mapping[str, Any], question: Question) -> Planned:
-    parts: Any = {**fixed, "sample_id": question.sample.id, "input_hash": question.input_hash}
-    return Planned(question=question, parts=parts, decode_key=decode_key_of(parts))
+def _plan_sample(fixed: Mapping[str, Any], shared: str, question: Question) -> Planned:
+    sample_id, input_hash = question.sample.id, question.input_hash
+    parts: Any = {**fixed, "sample_id": sample_id, "input_hash": input_hash}
+    return Planned(question=question, parts=parts, decode_key=sample_key(shared, sample_id, input_hash))

@@ -14,12 +14,12 @@ from task_specs.spec import TaskSpec
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
-    from decoders.state import Decoded, Failed, Row, Setting
+    from decoders.rows import Decoded, Failed, Row, Setting
 
 
 def setting_of(cell: Cell) -> Setting:
     """Return how the rows of *cell* are decoded."""
-    from decoders.state import Setting
+    from decoders.rows import Setting
 
     return Setting(
         method=cell.method,
@@ -33,7 +33,7 @@ def setting_of(cell: Cell) -> Setting:
 def lacking(model: Any, setting: Setting) -> str | None:
     """Return what *model* lacks for *setting*, or None; a model that owns its loop lacks nothing."""
     from decoders.loop.needs import check_offered
-    from decoders.state import NotSupported
+    from decoders.rows import NotSupported
 
     if model_traits(model).owns_loop:
         return None
@@ -52,7 +52,7 @@ def build_row(
     Raises:
         ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer.
     """
-    from decoders.state import Row
+    from decoders.rows import Row
     from decoders.theory.answer_sets import template_ids
 
     sample = question.sample
@@ -119,7 +119,7 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
 
 def record_of_row(parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:
     """Return the record of a row that left the loop, not scored yet; a failed row keeps its error."""
-    from decoders.state import Failed
+    from decoders.rows import Failed
 
     if isinstance(row, Failed):
         return Record(parts=parts, error={"class": row.error.kind, "message": str(row.error)})
@@ -133,9 +133,13 @@ def record_of_row(parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: De
         nfe=row.nfe,
         nfe_other=row.nfe_other,
         nfe_kind=row.nfe_kind,
+        nfe_low=row.nfe_low,
+        nfe_high=row.nfe_high,
         commit_step=row.commit_step,
         remasks=row.remasks,
+        forwards=row.forwards,
         evaluated_positions=row.evaluated_positions,
+        evaluated_canvases=row.evaluated_canvases,
         canvas_tokens=counts.canvas,
         to_eos_tokens=counts.to_eos,
         content_tokens=counts.content,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from decoders.state import METHOD_MEMBERS
+from decoders.rows import METHOD_MEMBERS
 from pb_plugin.planning import registry
 from pb_plugin.planning.option_grammar import MethodChoice, expand
 

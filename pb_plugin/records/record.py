@@ -6,17 +6,20 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
-from typing import Any, NamedTuple, TypedDict
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, TypedDict, get_type_hints
+
+import msgspec
 
 from pb_plugin.records.canonical import canonical_json, digest
 from task_specs.prompt import PromptStyle
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised whenever the meaning of a field moves; part of ``decode_key``."""
 
 ERROR_CLASSES = ("oom", "timeout", "worker_crash", "model_error", "method_error", "scorer_error")
-NFE_KINDS = ("exact", "snapshots", "cap", "unknown")
+NFE_KINDS = ("counted", "commanded", "bounds", "unknown")
+"""How ``nfe`` is known: counted by the loop, commanded as a number of steps, between two bounds, or not."""
 
 
 class Parts(TypedDict):
@@ -42,7 +45,6 @@ class Parts(TypedDict):
     method_params: Mapping[str, Any]
     method_code: str
     k: int | None
-    max_steps: int | None
     block_length: int | None
     canvas: int
     temperature: float
@@ -53,6 +55,11 @@ class Parts(TypedDict):
 
 DECODE_PARTS = tuple(sorted(Parts.__annotations__))
 """What ``decode_key`` hashes, beside the schema: every part."""
+
+SAMPLE_PARTS = ("sample_id", "input_hash")
+"""The parts that differ within a cell; all others are hashed once for all of its samples."""
+
+CELL_PARTS = tuple(sorted(set(DECODE_PARTS) - set(SAMPLE_PARTS)))
 
 PAIR_PARTS = tuple(sorted(set(DECODE_PARTS) - {"model_fingerprint", "dtype", "method_code", "decode_code"}))
 """What ``pair_key`` hashes: what was asked for, without the code and weights that answered."""
@@ -101,11 +108,34 @@ def token_counts(
 
 def decode_key_of(parts: Parts) -> str:
     """Return the key of a result that may not be there yet: sha256 of every part and the schema."""
-    return digest({"schema": SCHEMA, **parts})
+    return sample_key(cell_digest(parts), parts["sample_id"], parts["input_hash"])
 
 
-def _reject_constant(name: str) -> float:
-    raise ValueError(f"a stored number must be finite, got {name}; the line was not written by this suite")
+def cell_digest(parts: Mapping[str, Any]) -> str:
+    """Return the hash of the schema and the parts that all samples of a cell share (`CELL_PARTS`)."""
+    return digest({"schema": SCHEMA, **{name: parts[name] for name in CELL_PARTS}})
+
+
+def sample_key(cell: str, sample_id: str, input_hash: str) -> str:
+    """Return the decode key of one sample of the cell whose `cell_digest` is *cell*."""
+    text = json.dumps([cell, sample_id, input_hash], separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _written_digest(text: str) -> str:
+    """Return the hash of *text*, the JSON of a stored cell's parts; equal within a cell, hence the cache."""
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _written_key(parts: Mapping[str, Any]) -> str:
+    """Return the decode key of stored parts, which are canonical, hashed as they are."""
+    shared = {name: value for name, value in parts.items() if name not in SAMPLE_PARTS}
+    text = _SORTED.encode({"schema": SCHEMA, **shared})
+    return sample_key(_written_digest(text), parts["sample_id"], parts["input_hash"])
+
+
+_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,18 +148,23 @@ class Record:
         parts: What the result depends on; see `Parts`.
         ids: Generated ids.
         text: Their text by the text rule of the task.
-        nfe: Forwards after which a token could be committed; None iff ``nfe_kind`` is unknown.
+        nfe: Forwards after which a token could be committed, where it was counted or commanded, else None.
         nfe_other: Prefill, store and helper passes.
-        nfe_kind: One of `NFE_KINDS`.
+        nfe_kind: One of `NFE_KINDS`; only counted and commanded enter tokens per step and PBx.
+        nfe_low: The lower of two bounds on nfe (kind bounds), else None.
+        nfe_high: The upper one.
         commit_step: Per position the 0-based forward of its final commit (-1: fixed by a template), or None.
         remasks: How often a visible position was masked again.
+        forwards: Every forward that this sample took part in, or None where nobody counted.
         evaluated_positions: Canvas positions computed for this sample, or None.
+        evaluated_canvases: Canvases computed for this sample, several where candidates are compared, or None.
         canvas_tokens: See `token_counts`; so are ``to_eos_tokens`` and ``content_tokens``.
         finish_reason: How the decoding ended.
         scores: Score by name in [0, 1], or None with a reason.
         score_reasons: Why, for every score that is None and for no other.
         score_key: Scorer, its version, text rule and tool versions.
         error: ``{"class": ..., "message": ...}`` of a failed sample.
+        trace: What was seen on the way, for those who asked for it, or None; part of no key.
         schema: Always `SCHEMA`.
     """
 
@@ -138,10 +173,14 @@ class Record:
     text: str = ""
     nfe: int | None = None
     nfe_other: int = 0
-    nfe_kind: str = "exact"
+    nfe_kind: str = "counted"
+    nfe_low: int | None = None
+    nfe_high: int | None = None
     commit_step: tuple[int, ...] | None = None
     remasks: int = 0
+    forwards: int | None = None
     evaluated_positions: int | None = None
+    evaluated_canvases: int | None = None
     canvas_tokens: int | None = None
     to_eos_tokens: int | None = None
     content_tokens: int | None = None
@@ -150,6 +189,7 @@ class Record:
     score_reasons: Mapping[str, str] = field(default_factory=dict)
     score_key: str = ""
     error: Mapping[str, str] | None = None
+    trace: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -176,7 +216,8 @@ class Record:
     def pair_key(self) -> str:
         """What a baseline is joined on: sha256 of the parts that say what was asked for."""
         values: Mapping[str, Any] = self.parts
-        return digest({name: values[name] for name in PAIR_PARTS})
+        asked = {name: values[name] for name in PAIR_PARTS}
+        return digest({**asked, "max_steps": None})  # a part of schema 2: baselines of that time still join
 
     @property
     def failed(self) -> bool:
@@ -200,53 +241,69 @@ class Record:
 
         Raises:
             ValueError: The line is no JSON, no record of this schema, or its keys do not fit its parts.
+            RecursionError: It is nested too deeply.
         """
-        return cls.from_plain(parse_line(line))
-
-    @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> Record:
-        """Return the record of a parsed line; see `from_json`.
-
-        A written line is canonical, so its parts are hashed as they are. The pair key is not looked at: it is
-        computed from the parts where it is needed.
-        """
-        names = _FIELDS
-        expected = names | {"decode_key", "pair_key"}
-        if values.keys() != expected:
+        written = _decoded(line, _LINE)
+        values = {name: getattr(written, name) for name in _FIELDS}
+        try:
+            key = _written_key(values["parts"])
+        except KeyError:
+            key = ""  # a part is missing: the record says which
+        record = cls(**values)
+        if key != written.decode_key:
             raise ValueError(
-                f"a record must have exactly its {len(expected)} fields, got missing "
-                f"{sorted(expected - set(values))} and unknown {sorted(set(values) - expected)}; "
-                "it was not written by this suite"
-            )
-        steps = values["commit_step"]
-        plain = {name: values[name] for name in names}
-        plain |= {"ids": tuple(values["ids"]), "commit_step": None if steps is None else tuple(steps)}
-        record = cls(**plain)
-        text = json.dumps({"schema": SCHEMA, **record.parts}, sort_keys=True, separators=(",", ":"))
-        key = hashlib.sha256(text.encode("ascii")).hexdigest()
-        if key != values["decode_key"]:
-            raise ValueError(
-                f"decode_key must be the hash of the parts, got {values['decode_key']!r}; the line was edited"
+                f"decode_key must be the hash of the parts, got {written.decode_key!r}; the line was edited"
             )
         record.__dict__["decode_key"] = key  # what the cached property would compute again
         return record
 
 
-_FIELDS = frozenset(item.name for item in fields(Record))
+_FIELDS = tuple(item.name for item in fields(Record))
 
 
-def parse_line(line: str | bytes) -> Mapping[str, Any]:
-    """Return the JSON object of one line.
+def _line_type() -> Any:
+    """Return the type of a stored line: the fields of a record, each required, and the two keys."""
+    hints = get_type_hints(Record) | {"parts": dict[str, Any]}
+    keys = [("decode_key", str), ("pair_key", str)]
+    return msgspec.defstruct(
+        "Line", [*((name, hints[name]) for name in _FIELDS), *keys], forbid_unknown_fields=True, kw_only=True
+    )
+
+
+_LINE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_line_type())
+
+
+class _Schema(msgspec.Struct):
+    schema: Any = SCHEMA
+
+
+_SCHEMA_OF = msgspec.json.Decoder(_Schema)
+
+
+def schema_of(line: bytes) -> Any:
+    """Return which schema a line says it has, `SCHEMA` where it says none.
 
     Raises:
-        ValueError: It is no JSON object, or holds NaN or Infinity.
+        ValueError: The line is no JSON object.
+        RecursionError: It is nested too deeply.
     """
-    values = json.loads(line, parse_constant=_reject_constant)
-    if not isinstance(values, dict):
-        raise ValueError(
-            f"a record must be a JSON object, got {values!r}; the line was not written by this suite"
-        )
-    return values
+    return _decoded(line, _SCHEMA_OF).schema
+
+
+def _decoded(line: str | bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """Return *line* decoded; Python's parser reads half a surrogate pair, which a tokenizer may give."""
+    try:
+        return decoder.decode(line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError as error:
+        if "surrogate" not in str(error):
+            raise
+        return msgspec.convert(json.loads(line, parse_constant=_reject_constant), decoder.type)
+
+
+def _reject_constant(name: str) -> float:
+    raise ValueError(f"a stored number must be finite, got {name}; the line was not written by this suite")
 
 
 def _check_error(error: Mapping[str, str], scores: Mapping[str, float | None]) -> None:
@@ -272,10 +329,18 @@ def _check_result(record: Record) -> None:
         raise ValueError(
             f"nfe_kind must be one of {', '.join(NFE_KINDS)}, got {record.nfe_kind!r}; say how it was counted"
         )
-    if (record.nfe is None) != (record.nfe_kind == "unknown") or (record.nfe is not None and record.nfe < 1):
+    exact = record.nfe_kind in ("counted", "commanded")
+    if (record.nfe is not None) != exact or (record.nfe is not None and record.nfe < 1):
         raise ValueError(
-            f"nfe must be at least 1, or None with nfe_kind 'unknown', got {record.nfe!r} with "
+            f"nfe must be at least 1 where it was counted or commanded, else None, got {record.nfe!r} with "
             f"{record.nfe_kind!r}; never invent it"
+        )
+    bounds = (record.nfe_low, record.nfe_high)
+    bounded = None not in bounds and 1 <= bounds[0] <= bounds[1]  # type: ignore[operator]
+    if not bounded if record.nfe_kind == "bounds" else bounds != (None, None):
+        raise ValueError(
+            f"nfe_low and nfe_high must be 1 <= low <= high with nfe_kind 'bounds', else None, got "
+            f"{bounds!r} with {record.nfe_kind!r}; give both bounds or neither"
         )
     if record.commit_step is not None and len(record.commit_step) != len(record.ids):
         raise ValueError(

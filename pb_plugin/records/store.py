@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
-from pb_plugin.records.record import SCHEMA, Record, parse_line
+from pb_plugin.records.record import SCHEMA, Record, schema_of
 
 _WORKER = re.compile(r"[A-Za-z0-9_.]+")
 
@@ -267,11 +267,10 @@ class Store:
 
     def _parse(self, file: Path, number: int, line: bytes) -> StoredRecord | SkippedLine:
         try:
-            values: Mapping[str, Any] = parse_line(line)
-            if values.get("schema", SCHEMA) != SCHEMA:
+            return StoredRecord(file=file, line=number, record=Record.from_json(line))
+        except (ValueError, TypeError, RecursionError) as error:
+            if _is_other_schema(line):
                 return SkippedLine(file=file, line=number, why="schema")
-            return StoredRecord(file=file, line=number, record=Record.from_plain(values))
-        except (ValueError, TypeError) as error:
             if not line.endswith(b"\n"):
                 return SkippedLine(file=file, line=number, why="torn")
             raise ValueError(
@@ -290,6 +289,13 @@ class Store:
             f"store must be a directory that can be written, got {str(self.directory)!r} ({why}); "
             "name another with --pb-store"
         )
+
+
+def _is_other_schema(line: bytes) -> bool:
+    try:
+        return bool(schema_of(line) != SCHEMA)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _rescored(first: Record, later: Record) -> Record:

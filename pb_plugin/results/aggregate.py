@@ -76,7 +76,7 @@ def _identity(cell: CellResult, block_length: int | None) -> Identity:
 def _setting(cell: CellResult) -> dict[str, Any]:
     """Return what varies along the curve of *cell*, k first."""
     own_block = cell.block_length if cell.own_block else None
-    knobs = {"k": cell.k, "max_steps": cell.max_steps, "block_length": own_block}
+    knobs = {"k": cell.k, "block_length": own_block}
     names = sorted(cell.method_params if cell.knobs is None else cell.knobs)
     params: dict[str, Any] = canonical({name: cell.method_params[name] for name in names})
     params.pop("upstream_exact", None)  # part of the identity

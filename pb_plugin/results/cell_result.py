@@ -33,7 +33,6 @@ class CellResult:
         n_planned: Samples asked for.
         records: What the store has of them.
         k: Tokens per step, for methods that have it.
-        max_steps: Step budget, instead of k.
         block_length: None means the canvas.
         own_block: Whether the block is the method's knob (DUS) or the model's trained block, so that it makes
             no curve of its own.
@@ -61,7 +60,6 @@ class CellResult:
     n_planned: int
     records: Sequence[Record]
     k: int | None = None
-    max_steps: int | None = None
     block_length: int | None = None
     own_block: bool = False
     cache: str = "none"
@@ -87,7 +85,6 @@ def _check_records(cell: CellResult) -> None:
         "method": cell.method,
         "method_params": canonical(cell.method_params),
         "k": cell.k,
-        "max_steps": cell.max_steps,
         "canvas": cell.canvas,
         "block_length": cell.block_length or cell.canvas,
         "cache": cell.cache,

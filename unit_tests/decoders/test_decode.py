@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from decoders.loop.batching import decode
-from decoders.state import DecodeError
+from decoders.rows import DecodeError
 from decoders.testing import HashDenoiser
 from decoders.unmasking.top_k import confidence
 

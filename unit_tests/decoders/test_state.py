@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from decoders.state import DecodeError, Row, Setting
+from decoders.rows import DecodeError, Row, Setting
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
 

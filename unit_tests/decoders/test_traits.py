@@ -6,7 +6,7 @@ from decoders import Setting, load
 from decoders.loop.batching import decode
 from decoders.models.ideal import load as load_ideal
 from decoders.protocols import ModelRequest
-from decoders.state import DecodeError
+from decoders.rows import DecodeError
 from decoders.testing import HashDenoiser
 from decoders.traits import MethodTraits, ModelTraits, method_traits, model_traits, module_traits
 from decoders.unmasking.dus import DUS

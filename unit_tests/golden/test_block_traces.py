@@ -12,7 +12,7 @@ import torch
 from decoders.loop.batching import sweep
 from decoders.models import llada21
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence, left_to_right
 

@@ -9,7 +9,7 @@ import torch
 from decoders.loop.batching import Budget, sweep
 from decoders.models import dream, llada
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.unmasking.klass import KLASS
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence

@@ -9,7 +9,7 @@ import torch
 
 from decoders.loop.batching import sweep
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.unmasking.dream_schedule import DreamSchedule
 from decoders.unmasking.factor import Factor
 from decoders.unmasking.threshold import Threshold

@@ -9,7 +9,7 @@ import torch
 from decoders.loop.batching import sweep
 from decoders.models.llada import load
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.unmasking.factor import Factor
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence, entropy, margin

@@ -12,7 +12,7 @@ import torch
 from decoders.loop.batching import sweep
 from decoders.models.llada import load
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.text.frequencies import read_counts
 from decoders.unmasking.dus import DUS
 from decoders.unmasking.eb import EB

@@ -12,7 +12,7 @@ import torch
 from decoders.loop.batching import sweep
 from decoders.models.tiny import load
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.unmasking import top_k
 from decoders.unmasking.dus import DUS
 from decoders.unmasking.eb import EB

@@ -24,7 +24,6 @@ PARTS = {
     "method_params": {},
     "method_code": "m0",
     "k": 2,
-    "max_steps": None,
     "block_length": None,
     "canvas": 8,
     "temperature": 0.0,
@@ -77,7 +76,7 @@ def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_par
             build_record(
                 score=score,
                 nfe=nfe,
-                nfe_kind="unknown" if nfe is None else "exact",
+                nfe_kind="unknown" if nfe is None else "counted",
                 parts={"task": task, "sample_id": f"s{number:03d}", **asked, **(record_parts or {})},
             )
             for number, score in enumerate(scores)

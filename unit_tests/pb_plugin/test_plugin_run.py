@@ -164,7 +164,6 @@ def test_a_record_holds_what_was_asked_what_came_out_and_both_keys(suite):
             "dtype": "default",
             "method": "random",
             "k": 1,
-            "max_steps": None,
             "block_length": None,
             "canvas": 32,
             "temperature": 0.0,

@@ -36,7 +36,7 @@ from decoders.network.row_batches import (
 )
 from decoders.network.self_tests import SelfTest
 from decoders.protocols import Message, ModelRequest
-from decoders.state import Decoded, DecodeError, Row
+from decoders.rows import Decoded, DecodeError, Row
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from decoders.loop import sampling
 from decoders.loop.batching import Budget, default_budget, sweep
 from decoders.models.ideal import Ideal
-from decoders.state import Decoded, Failed, Row, Setting, StepUpdate
+from decoders.rows import Decoded, Failed, Row, Setting
+from decoders.state import StepUpdate
 from decoders.testing import HashDenoiser, check_method
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import enumerated, permutations

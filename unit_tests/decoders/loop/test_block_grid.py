@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from decoders.loop.batching import decode, sweep
 from decoders.loop.block_grid import BlockGrid, grid_of
-from decoders.state import NotSupported, Row, Setting, StepUpdate
+from decoders.rows import NotSupported, Row, Setting
+from decoders.state import StepUpdate
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.unmasking.dus import DUS
 from decoders.unmasking.eb import EB

@@ -8,7 +8,7 @@ import torch
 
 from decoders.loop.batching import Budget
 from decoders.loop.generating import generate
-from decoders.state import Decoded, Failed, Row, Setting
+from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.text.tokenizer import PieceTokenizer
 from pb_plugin.planning.native import Native
 

@@ -13,7 +13,7 @@ from decoders.loop.batching import Budget, decode, sweep
 from decoders.loop.loop import advance, settle
 from decoders.loop.slots import admit
 from decoders.loop.view import quota
-from decoders.state import Row, Setting
+from decoders.rows import Row, Setting
 from decoders.testing import HashDenoiser
 from decoders.theory.closed_forms import quotas
 from decoders.unmasking.factor import Factor

@@ -8,7 +8,8 @@ import torch
 
 from decoders.loop.batching import sweep
 from decoders.loop.loop import BROKEN_RULES
-from decoders.state import Decoded, DecodeError, Failed, Row, Setting, StepUpdate
+from decoders.rows import Decoded, DecodeError, Failed, Row, Setting
+from decoders.state import StepUpdate
 from decoders.testing import HashDenoiser
 from decoders.unmasking.top_k import confidence
 

@@ -9,7 +9,7 @@ from decoders.loop import needs
 from decoders.loop.batching import Budget, sweep
 from decoders.loop.needs import Needs, needs_of
 from decoders.models.ideal import Ideal
-from decoders.state import NotSupported, Row, Setting
+from decoders.rows import NotSupported, Row, Setting
 from decoders.testing import HashDenoiser, check_method, example_slots, example_view
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import enumerated

@@ -13,7 +13,7 @@ from scipy.stats import binom
 from decoders.loop import draws, sampling
 from decoders.loop.batching import sweep
 from decoders.loop.view import eligible_positions, flat_query, propose
-from decoders.state import Row, Setting
+from decoders.rows import Row, Setting
 from decoders.testing import HashDenoiser, example_slots, example_view
 from decoders.unmasking.klass import KLASS
 from decoders.unmasking.top_k import TopK

@@ -11,7 +11,7 @@ from decoders.loop.forwards import interpret, listen
 from decoders.loop.loop import settle
 from decoders.loop.slots import admit
 from decoders.models.ideal import Ideal
-from decoders.state import Row, Setting
+from decoders.rows import Row, Setting
 from decoders.testing import HashDenoiser, example_slots, example_view
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import TokenAnswers

@@ -268,7 +268,7 @@ def make_row():
     """Return a function that makes a row for a model that owns its loop."""
     from dataclasses import dataclass
 
-    from decoders.state import Row, Setting
+    from decoders.rows import Row, Setting
 
     @dataclass(frozen=True)
     class Native:

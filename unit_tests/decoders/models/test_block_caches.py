@@ -9,7 +9,7 @@ import torch
 from decoders.loop.batching import Budget, sweep
 from decoders.loop.needs import check_offered
 from decoders.protocols import ModelRequest
-from decoders.state import NotSupported, Row, Setting
+from decoders.rows import NotSupported, Row, Setting
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
 

@@ -12,7 +12,7 @@ from decoders.models.llada import load as load_llada
 from decoders.network import attention, attention_maps
 from decoders.network.attention_maps import AttentionMaps, with_twins
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, NotSupported, Row, Setting
+from decoders.rows import Decoded, NotSupported, Row, Setting
 from decoders.testing import check_denoiser
 from decoders.unmasking.dapd import DAPD
 from decoders.unmasking.threshold import Threshold

@@ -15,7 +15,7 @@ from decoders.loading.checkpoint import LoadError, read_config
 from decoders.loop.batching import Budget, sweep
 from decoders.network import self_tests
 from decoders.protocols import ModelRequest
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.testing import check_denoiser
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence

@@ -75,7 +75,7 @@ def test_a_row_is_decoded_as_by_hand(model, make_row_once, prompt, length, **par
 def make_row_once():
     from types import SimpleNamespace
 
-    from decoders.state import Row, Setting
+    from decoders.rows import Row, Setting
 
     native = SimpleNamespace(name="native", takes_k=False)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from decoders.network import attention
 from decoders.network.row_batches import canvas_of, in_batches, padded_prompts, positions_of, read_params
-from decoders.state import Decoded
+from decoders.rows import Decoded
 
 torch.set_num_threads(1)
 
@@ -34,7 +34,7 @@ def test_every_row_is_decoded_once_in_fitting_batches_and_comes_back_in_order(ma
 def make():
     from types import SimpleNamespace
 
-    from decoders.state import Row, Setting
+    from decoders.rows import Row, Setting
 
     setting = Setting(method=SimpleNamespace(name="native", takes_k=False))
     return lambda key, prompt, length: Row(

@@ -17,7 +17,7 @@ from decoders.models.sedd.noise import (
     denoiser_weights,
     euler_weights,
 )
-from decoders.state import DecodeError
+from decoders.rows import DecodeError
 
 torch.set_num_threads(1)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoders.loop.batching import Budget, sweep
-from decoders.state import Decoded, NotSupported, Row, Setting
+from decoders.rows import Decoded, NotSupported, Row, Setting
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.unmasking.factor import Factor
 from decoders.unmasking.klass import KLASS

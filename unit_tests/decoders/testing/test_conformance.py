@@ -6,7 +6,8 @@ from typing import ClassVar
 import pytest
 import torch
 
-from decoders.state import Decoded, StepUpdate
+from decoders.rows import Decoded
+from decoders.state import StepUpdate
 from decoders.testing import HashDenoiser, check_denoiser, check_generator, check_method
 from decoders.unmasking.threshold import Threshold
 
@@ -213,9 +214,12 @@ class Repeating:
 RESULTS = {
     "order": ({"reverse": True}, "one result per row, in order"),
     "long": ({"ids": (5,) * 9}, "at most gen_length=8 ids, got 9"),
-    "kind": ({"nfe_kind": "guess"}, "nfe_kind must be one of exact, snapshots, cap, unknown, got 'guess'"),
-    "unknown": ({"nfe_kind": "unknown"}, "nfe is None exactly when its kind is unknown"),
-    "none": ({"nfe": None}, "nfe is None exactly when its kind is unknown"),
+    "kind": (
+        {"nfe_kind": "guess"},
+        "nfe_kind must be one of counted, commanded, bounds, unknown, got 'guess'",
+    ),
+    "unknown": ({"nfe_kind": "unknown"}, "nfe is None exactly when its kind is bounds or unknown"),
+    "none": ({"nfe": None}, "nfe is None exactly when its kind is bounds or unknown"),
     "zero": ({"nfe": 0}, "nfe counts forwards, got 0"),
     "steps": ({"commit_step": (0,)}, "one commit step per id"),
     "seed": ({"fresh": True}, "the same seed gives the same result"),

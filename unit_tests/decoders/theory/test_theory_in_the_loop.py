@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from decoders.loop.batching import sweep
 from decoders.models.ideal import Ideal
-from decoders.state import Row, Setting
+from decoders.rows import Row, Setting
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import TokenAnswers, chance_correct, enumerated, permutations, template_ids
 from decoders.theory.closed_forms import (

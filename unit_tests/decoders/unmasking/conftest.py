@@ -14,7 +14,7 @@ def play():
     import torch
 
     from decoders.loop.batching import sweep
-    from decoders.state import Decoded, Row, Setting
+    from decoders.rows import Decoded, Row, Setting
     from decoders.testing.hash_denoiser import HashDenoiser
 
     class Scripted(HashDenoiser):
@@ -56,7 +56,7 @@ def play():
 def nfe_of():
     """Return a function that decodes rows of 12 positions with a method and gives the set of their nfe."""
     from decoders.loop.batching import sweep
-    from decoders.state import Row, Setting
+    from decoders.rows import Row, Setting
     from decoders.testing.hash_denoiser import HashDenoiser
 
     def count(method, *, gen_length=12, **setting):

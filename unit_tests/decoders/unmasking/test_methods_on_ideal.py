@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from decoders.loop.batching import sweep
 from decoders.models.ideal import Ideal
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import enumerated
 from decoders.unmasking.dus import DUS

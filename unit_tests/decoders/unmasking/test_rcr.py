@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from decoders.loop.batching import sweep
-from decoders.state import Row, Setting
+from decoders.rows import Row, Setting
 from decoders.testing import HashDenoiser, check_method
 from decoders.unmasking.rcr import RCR
 

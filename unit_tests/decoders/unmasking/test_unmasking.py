@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decoders.loop.batching import decode, sweep
-from decoders.state import Row, Setting
+from decoders.rows import Row, Setting
 from decoders.testing import HashDenoiser, check_method
 from decoders.unmasking import top_k
 from decoders.unmasking.factor import Factor

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from decoders.loop.batching import sweep
-from decoders.state import Decoded, Failed, Row, Setting, StepUpdate
+from decoders.rows import Decoded, Failed, Row, Setting
+from decoders.state import StepUpdate
 from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence

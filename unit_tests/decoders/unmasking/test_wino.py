@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from decoders.loop.batching import decode, sweep
 from decoders.models.ideal import Ideal
-from decoders.state import Decoded, Row, Setting
+from decoders.rows import Decoded, Row, Setting
 from decoders.testing import check_method
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer

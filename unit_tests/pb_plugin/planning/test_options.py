@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from decoders.state import CACHES
+from decoders.rows import CACHES
 from pb_plugin.planning.options import TABLE, Options, add_options, read_options, read_value
 
 pytest_plugins = ["pytester"]

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pb_plugin.records.canonical import canonical_json
-from pb_plugin.records.record import DECODE_PARTS, PAIR_PARTS, SCHEMA, Record, decode_key_of, token_counts
+from pb_plugin.records.record import (
+    CELL_PARTS,
+    DECODE_PARTS,
+    PAIR_PARTS,
+    SCHEMA,
+    Record,
+    cell_digest,
+    decode_key_of,
+    sample_key,
+    token_counts,
+)
 
 EOS, PAD = 2, 3
 PAIRED = {
@@ -18,7 +28,6 @@ PAIRED = {
         "method",
         "method_params",
         "k",
-        "max_steps",
         "block_length",
         "temperature",
         "seed",
@@ -29,7 +38,6 @@ OTHER_VALUES = {
     "spec_version": 2,
     "method_params": {"gamma": 0.9},
     "k": 4,
-    "max_steps": 8,
     "block_length": 4,
     "canvas": 16,
     "temperature": 0.5,
@@ -56,10 +64,33 @@ def test_keys_depend_neither_on_the_result_nor_on_how_a_number_is_written(make_r
     assert decode_key_of(record.parts) == record.decode_key
 
 
+def test_samples_of_a_cell_share_the_hash_of_its_parts(make_record):
+    record = make_record()
+    shared = cell_digest(record.parts)
+    assert sample_key(shared, record.parts["sample_id"], record.parts["input_hash"]) == record.decode_key
+    assert {*CELL_PARTS, "sample_id", "input_hash"} == set(DECODE_PARTS)
+
+
+def test_work_bounds_and_a_trace_come_back_and_are_part_of_no_key(make_record):
+    plain = make_record()
+    rich = replace(
+        plain,
+        forwards=9,
+        evaluated_canvases=12,
+        trace={"p": [0.5]},
+        nfe=None,
+        nfe_kind="bounds",
+        nfe_low=2,
+        nfe_high=4,
+    )
+    assert Record.from_json(rich.to_json()) == rich
+    assert (rich.decode_key, rich.pair_key) == (plain.decode_key, plain.pair_key)
+
+
 def test_keys_are_those_of_earlier_runs(make_record):
     """A change here throws away every store: raise SCHEMA and say so in the README."""
     record = make_record()
-    assert record.decode_key == "31862a48e40d6366cf25e71d2146c0eafbe1c9c2e213c2b475bf73b277691b34"
+    assert record.decode_key == "c857371395592b12b41586ee79a53e63a421fc837742c8a58f63a1c4ef5c1d3e"
     assert record.pair_key == "c38dce5330b1e672bdd2313d0ec04c777e9f25f52e7f03be6ab0d2b3fec94a17"
 
 
@@ -88,11 +119,14 @@ def test_equal_records_give_equal_bytes_whatever_the_order_of_their_keys(make_re
 
 
 def test_a_line_has_the_fields_that_readers_rely_on(make_record):
-    assert sorted(json.loads(make_record().to_json())) == [
-        *("canvas_tokens", "commit_step", "content_tokens", "decode_key", "error", "evaluated_positions"),
-        *("finish_reason", "ids", "nfe", "nfe_kind", "nfe_other", "pair_key", "parts", "remasks"),
-        *("schema", "score_key", "score_reasons", "scores", "text", "to_eos_tokens"),
-    ]
+    assert sorted(json.loads(make_record().to_json())) == sorted(
+        [
+            *("canvas_tokens", "commit_step", "content_tokens", "decode_key", "error", "evaluated_positions"),
+            *("evaluated_canvases", "forwards", "nfe_high", "nfe_low", "trace"),
+            *("finish_reason", "ids", "nfe", "nfe_kind", "nfe_other", "pair_key", "parts", "remasks"),
+            *("schema", "score_key", "score_reasons", "scores", "text", "to_eos_tokens"),
+        ]
+    )
 
 
 @given(
@@ -167,10 +201,17 @@ def test_one_mask_entry_per_id_is_needed():
             r"score_reasons must name exactly the scores that are None, got \[\] for \['accuracy'\]",
         ),
         ({"score_reasons": {"accuracy": "why"}}, r"got \['accuracy'\] for \[\]; give one reason each"),
-        ({"nfe": None}, "nfe must be at least 1, or None with nfe_kind 'unknown', got None with 'exact'"),
-        ({"nfe": 0}, "nfe must be at least 1, .* got 0 with 'exact'; never invent it"),
-        ({"nfe_kind": "unknown"}, "nfe must be at least 1, .* got 4 with 'unknown'"),
-        ({"nfe_kind": "guess"}, "nfe_kind must be one of exact, snapshots, cap, unknown, got 'guess'"),
+        ({"nfe": None}, "nfe must be at least 1 where it was counted .*, got None with 'counted'"),
+        ({"nfe": 0}, "nfe must be at least 1 .* got 0 with 'counted'; never invent it"),
+        ({"nfe_kind": "bounds"}, "nfe must be at least 1 .* got 4 with 'bounds'"),
+        ({"nfe": None, "nfe_kind": "bounds"}, r"1 <= low <= high .* got \(None, None\) with 'bounds'"),
+        (
+            {"nfe": None, "nfe_kind": "bounds", "nfe_low": 5, "nfe_high": 4},
+            r"1 <= low <= high with nfe_kind 'bounds', else None, got \(5, 4\)",
+        ),
+        ({"nfe_low": 1, "nfe_high": 8}, r"else None, got \(1, 8\) with 'counted'; give both bounds"),
+        ({"nfe_kind": "unknown"}, "nfe must be at least 1 .* got 4 with 'unknown'"),
+        ({"nfe_kind": "guess"}, "nfe_kind must be one of counted, commanded, bounds, unknown, got 'guess'"),
         ({"canvas_tokens": None}, r"0 <= content <= to_eos <= canvas, got \(4, 5, None\); take them from"),
         ({"content_tokens": 6}, r"0 <= content <= to_eos <= canvas, got \(6, 5, 8\)"),
         ({"commit_step": (0,)}, r"commit_step must have one entry per id \(8\), got 1; use -1 where"),
@@ -200,20 +241,21 @@ def test_missing_and_unknown_parts_are_named(make_record):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (
-            lambda line: "[1]",
-            r"a record must be a JSON object, got \[1\]; the line was not written by this suite",
-        ),
-        (lambda line: line.replace('"nfe":4', '"nfe":NaN'), "a stored number must be finite, got NaN"),
-        (
-            lambda line: line.replace('"remasks"', '"remarks"'),
-            r"exactly its 20 fields, got missing \['remasks'\] and unknown \['remarks'\]",
-        ),
+        (lambda line: "[1]", "Expected `object`, got `array`"),
+        (lambda line: line.replace('"nfe":4', '"nfe":NaN'), "JSON is malformed: invalid character"),
+        (lambda line: line.replace('"remasks"', '"remarks"'), "unknown field `remarks`"),
+        (lambda line: line.replace('"remasks":0,', ""), "missing required field `remasks`"),
+        (lambda line: line.replace('"scores":{"accuracy":1}', '"scores":5'), r"got `int` - at `\$.scores`"),
+        (lambda line: line.replace('"score_key":"', '"score_key":["a"],"x":"'), r"at `\$.score_key`"),
+        (lambda line: line.replace('"nfe":4', '"nfe":4.5'), r"got `float` - at `\$.nfe`"),
+        (lambda line: line.replace('"nfe":4', '"nfe":true'), r"got `bool` - at `\$.nfe`"),
+        (lambda line: line.replace('"seed":0', '"seeds":0'), "missing .'seed'. and unknown .'seeds'."),
+        (lambda line: line.replace('"sample_id"', '"sample"'), "missing .'sample_id'."),
         (
             lambda line: line.replace('"seed":0', '"seed":1'),
             "decode_key must be the hash of the parts, got '.*'; the line was edited",
         ),
-        (lambda line: line[:-9], "Expecting|Unterminated"),
+        (lambda line: line[:-9], "Input data was truncated"),
     ],
 )
 def test_a_line_that_we_did_not_write_is_refused(make_record, edit, message):

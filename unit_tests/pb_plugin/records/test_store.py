@@ -134,11 +134,14 @@ def test_a_writer_killed_at_any_moment_leaves_every_record_it_reported(tmp_path,
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (b"{}\n", "a record must have exactly its 20 fields"),
-        (b"\n", "Expecting value"),
-        (b"{\xff}\n", "can't decode byte"),
-        (b"\0\0\0\n", "Expecting value"),
-        (b'{"schema":1,"nfe":\n', "Expecting value"),
+        (b"{}\n", "missing required field `parts`"),
+        (b"\n", "truncated"),
+        (b"{\xff}\n", "JSON is malformed"),
+        (b"\0\0\0\n", "JSON is malformed"),
+        (b'{"schema":1,"nfe":\n', "truncated"),
+        (b'{"parts":' + b"[" * 200_000 + b"]" * 200_000 + b"}\n", "parts|recursion"),
+        (b'{"scores":' * 100_000 + b"1" + b"}" * 100_000 + b"\n", "scores|recursion"),
+        (b'{"trace":{"a":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001 + b"}\n", "recursion"),
     ],
 )
 def test_any_other_bad_line_is_named_with_file_line_and_cure(tmp_path, make_record, line, problem):

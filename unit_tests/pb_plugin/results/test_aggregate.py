@@ -295,7 +295,6 @@ def test_a_bad_cell_is_refused(make_cell, fields, message):
         ("method", "margin"),
         ("method_params", {"gamma": 0.5}),
         ("k", 4),
-        ("max_steps", 4),
         ("canvas", 16),
         ("block_length", 4),
         ("cache", "dual"),

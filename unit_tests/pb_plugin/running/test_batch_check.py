@@ -152,7 +152,7 @@ def test_a_row_that_fails_alone_differs(handle, make_record, make_failure):
 
 
 def test_a_model_that_owns_its_loop_is_not_checked(handle, make_record):
-    handle.model.generate = None
+    handle.model.generate, handle.model.owns_loop = None, True
     check = BatchCheck(seed=0, n_rows=3)
     for row in rows(make_record, 5):
         check.note(handle, *row)

@@ -1,0 +1,71 @@
+"""The laws that the results of the exact model obey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pb_plugin.asking.planned import Planned
+from pb_plugin.planning.cell import Cell
+from pb_plugin.records.record import Record
+from pb_plugin.running.bench import Bench
+
+BLIND_ORDERS = frozenset({"random", "left_to_right"})
+"""Methods whose order says nothing about the tokens."""
+
+ONE_IN_A_MILLION = 1e-6
+
+
+def broken_law(
+    bench: Bench, cell: Cell, planned: Sequence[Planned], records: Sequence[Record], score_name: str
+) -> str | None:
+    """Return which law the results of the exact model break, or None.
+
+    It is right where it commits one token per step or the answer is determined; with an order blind to the
+    tokens its number of correct samples lies in the 1e-6 interval of the exact law.
+
+    Args:
+        bench: The run.
+        cell: What was asked for.
+        planned: Its samples.
+        records: Their results, in the same order.
+        score_name: Which score says that an answer is right.
+    """
+    from decoders.theory.answer_sets import TokenAnswers, chance_correct, is_answer
+    from decoders.theory.exact_law import interval_of_correct
+
+    model = bench.model(cell).get()
+    by_tools = bool(bench.task(cell).spec.needs)
+
+    def right(sample: Planned, record: Record) -> bool:
+        """Whether the output is a valid answer: by its score, or by the answer set where tools judge."""
+        if by_tools:
+            return is_answer(bench.context(cell, sample, model), record.ids)
+        return record.scores[score_name] == 1
+
+    determined = []
+    for sample, record in zip(planned, records, strict=True):
+        answers = bench.context(cell, sample, model)
+        single = isinstance(answers, TokenAnswers) and len(answers.ids) == 1
+        determined.append(single)
+        steps = [step for step in record.commit_step or () if step >= 0]
+        one_by_one = len(set(steps)) == record.canvas_tokens and record.remasks == 0
+        if (single or one_by_one) and not right(sample, record):
+            why = "its answer is determined (C(Y|X) = 0)" if single else "it was decoded one token per step"
+            where = sample.question.sample.id
+            return f"the exact model must be right on {where}, because {why}, got {record.text!r}"
+    one_step = all(record.nfe == 1 for record in records)
+    blind = (cell.unmasking in BLIND_ORDERS or one_step) and not any(record.remasks for record in records)
+    if not blind or all(determined):
+        return None
+    chances = [
+        chance_correct(bench.context(cell, sample, model), record.commit_step or (), cell.temperature)
+        for sample, record in zip(planned, records, strict=True)
+    ]
+    low, high = interval_of_correct(chances, ONE_IN_A_MILLION)
+    correct = sum(right(sample, record) for sample, record in zip(planned, records, strict=True))
+    if not low <= correct <= high:
+        return (
+            f"the exact law expects between {low} and {high} correct samples (mean {sum(chances):.2f}), "
+            f"got {correct}; the loop, the ties or the scorer of {cell.task} changed"
+        )
+    return None
