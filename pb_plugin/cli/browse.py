@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from pb_plugin.asking.samples import Question, TaskData
+from pb_plugin.cli.verb import Outcome, Verb, shown
 from pb_plugin.planning import registry
-from pb_plugin.planning.option_grammar import parse_task
+from pb_plugin.planning.option_grammar import parse_int, parse_task
 from pb_plugin.report.terminal import table
 from task_specs.catalogue import BENCHMARK_IDS, VARIANT_PARAMS, list_op_ids, task_ids
 from task_specs.sample import AnswerSet, Enumerated
@@ -230,3 +232,34 @@ def _sample(question: Question, index: int, compact: str | None) -> dict[str, An
 
 def _indented(text: str) -> list[str]:
     return [f"  {line}".rstrip() for line in text.splitlines()]
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "task", nargs="?", metavar="TASK", help="a task as pytest --task takes it; none: a table of all"
+    )
+    parser.add_argument("--index", metavar="I", help="show only sample number I, from 0")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="a checkout of the released files, instead of own data"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> Outcome:
+    if arguments.task is None:
+        if arguments.index is not None:
+            raise ValueError(
+                f"--index must come with a task, got {arguments.index!r} alone; for example: "
+                f"pb browse shuffle --index {arguments.index}"
+            )
+        return shown(arguments, all_tasks(arguments.data), all_tasks_lines), 0
+    index = None if arguments.index is None else parse_int(arguments.index, name="--index", minimum=0)
+    data = one_task(arguments.task, index, arguments.data)
+    return shown(arguments, data, task_lines if index is None else sample_lines), 0
+
+
+VERB = Verb(
+    what="show the tasks, or one of them as a model is asked it",
+    example="browse shuffle:n=15",
+    arguments=_arguments,
+    run=_run,
+)

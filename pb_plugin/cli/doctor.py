@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import platform
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from packaging.specifiers import SpecifierSet  # comes with pytest
 from decoders.loading.allowed_code import OPTION, allowed_text
 from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle, ModelUnavailable
+from pb_plugin.cli.verb import Outcome, Verb, shown
 from pb_plugin.pages import PAGES
 from pb_plugin.planning.option_grammar import parse_model
 from pb_plugin.planning.options import Options
@@ -45,7 +47,7 @@ PACKAGES = (
     Package(name="pyyaml", versions=">=6.0", needed_for="every run"),
     Package(name="numpy", versions=">=1.26", needed_for="every run"),
     Package(name="torch", versions=">=2.6,<2.14", needed_for="every run"),
-    Package(name="transformers", versions=">=5.20,<6", needed_for="network models", extra="models"),
+    Package(name="transformers", versions=">=5.20,<5.25", needed_for="network models", extra="models"),
     Package(name="safetensors", versions=">=0.5", needed_for="network models", extra="models"),
     Package(name="pytest-xdist", versions=">=3.8", needed_for="several processes (-n)", extra="parallel"),
     Package(name="pytest-benchmark", versions=">=5.1", needed_for="timing (--pb-timing)", extra="timing"),
@@ -237,3 +239,24 @@ def _load(text: str, allow_code: tuple[str, ...]) -> dict[str, Any]:
     }
     handle.close()
     return found
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", metavar="MODEL", help="also load this model (NAME=DIR) and show its self-tests"
+    )
+    allow: dict[str, Any] = {"action": "append", "default": [], "metavar": "REPO@REVISION"}
+    parser.add_argument("--pb-allow-remote-code", help="as pytest takes it", **allow)
+
+
+def _run(arguments: argparse.Namespace) -> Outcome:
+    data = examine(arguments.model, arguments.pb_allow_remote_code)
+    return shown(arguments, data, examine_lines), 0 if data["ok"] else 1
+
+
+VERB = Verb(
+    what="show what is installed, what works and what is missing",
+    example="doctor --model llada=DIR",
+    arguments=_arguments,
+    run=_run,
+)

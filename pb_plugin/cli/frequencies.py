@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decoders.text.frequencies import count_tokens
+from pb_plugin.cli.verb import Outcome, Verb, shown
 
 if TYPE_CHECKING:
     from decoders.protocols import Tokenizer
@@ -77,3 +79,29 @@ def _tokenizer(directory: Path | None) -> Tokenizer:
         raise ValueError(
             f"--tokenizer must come with the package tokenizers, got {error}; pip install the extra 'models'"
         ) from error
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="OUT.json", type=Path, help="the table to write")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, help="texts in UTF-8, each encoded as a whole"
+    )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="DIR",
+        type=Path,
+        help="the folder of the model's tokenizer.json. Default: the built-in tokenizer of ideal",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> Outcome:
+    data = write_table(arguments.out, arguments.files, arguments.tokenizer)
+    return shown(arguments, data, table_lines), 0
+
+
+VERB = Verb(
+    what="count the tokens of texts, for the method pc_sampler",
+    example="frequencies counts.json README.md --tokenizer DIR",
+    arguments=_arguments,
+    run=_run,
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pb_plugin.asking.samples import Question, TaskData
+from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
 from pb_plugin.planning.plan import specs_of
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import Store, StoreIndex
@@ -218,3 +220,43 @@ def _loss(data: TaskData, compared: Sequence[Compared]) -> str | None:
 def _label(cell: RunCell) -> str:
     (summary,) = aggregate([CellResult(**cell.result, records=())]).cells
     return f"{summary.identity.label}[{setting_label(summary.setting)}]"
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    stored_run(parser)
+    parser.add_argument(
+        "--grammar",
+        "--pb-grammar",
+        metavar="WHAT",
+        default="auto",
+        help="LanguageTool: http://HOST:PORT, a folder, download, auto, or none to leave the tasks that need "
+        "it as they are. Default: auto",
+    )
+    parser.add_argument(
+        "--bertscore",
+        "--pb-bertscore",
+        metavar="ENCODER",
+        help="encoder of BERTScore, as pytest --pb-bertscore takes it",
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="where the checkout of the released files is now"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> Outcome:
+    found = rescore(
+        arguments.store,
+        arguments.name,
+        grammar=arguments.grammar,
+        bertscore=arguments.bertscore,
+        data=arguments.data,
+    )
+    return shown(arguments, found.to_json(), lambda _: found.lines()), 0 if found.ok else 1
+
+
+VERB = Verb(
+    what="score the texts of a stored run again, without decoding",
+    example="rescore .pb --grammar http://127.0.0.1:8081",
+    arguments=_arguments,
+    run=_run,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,9 @@ from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.rows import answer_context
 from pb_plugin.asking.samples import Question, TaskData
 from pb_plugin.cli.browse import answer_count, count_text, range_of
+from pb_plugin.cli.verb import Outcome, Verb, shown
 from pb_plugin.planning import registry
-from pb_plugin.planning.option_grammar import parse_model, parse_task
+from pb_plugin.planning.option_grammar import parse_model, parse_task, split_values
 from pb_plugin.report.references import reference_facts
 from pb_plugin.report.terminal import table
 from task_specs.catalogue import list_op_ids, task_ids
@@ -248,3 +250,21 @@ def _replace_random_bound(n: int, sizes: Sequence[int]) -> float:
     starts = [sum(sizes[:step]) for step in range(len(sizes))]
     partition = [range(start, start + size) for start, size in zip(starts, sizes, strict=True)]
     return error_bound(answers, [1.0] * n, partition)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "task", nargs="*", metavar="TASK", help="tasks as pytest --task takes them; none: all"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> Outcome:
+    return shown(arguments, theory(split_values(arguments.task, name="task")), theory_lines), 0
+
+
+VERB = Verb(
+    what="show how hard each task is to decode in parallel",
+    example="theory shuffle:n=15 list_shuffle",
+    arguments=_arguments,
+    run=_run,
+)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -12,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pb_plugin.cli.verb import Outcome, Verb, shown
+from pb_plugin.planning.option_grammar import parse_int
 from pb_plugin.running.progress import Line
 
 if TYPE_CHECKING:
@@ -201,3 +205,36 @@ def progress_text(progress: Progress) -> str:
         f"loss {sum(losses) / len(losses):.3f}, {progress.seconds / 60:.1f} min, "
         f"{progress.left / 60:.1f} min left"
     )
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="DIR", type=Path, help="where the checkpoint goes")
+    parser.add_argument("--seed", default="0", metavar="SEED", help="of weights and data. Default: 0")
+    parser.add_argument("--steps", metavar="N", help="batches of 64 questions. Default: those of tiny")
+    parser.add_argument("--threads", metavar="N", help="CPU threads. Default: one for each core, at most 2")
+    parser.add_argument(
+        "--no-compile", action="store_true", help="do not compile the network even if there is a C++ compiler"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> Outcome:
+    numbers = {
+        name: None if given is None else parse_int(given, name=f"--{name}", minimum=low)
+        for name, given, low in (("steps", arguments.steps, 1), ("threads", arguments.threads, 1))
+    }
+    data = train_tiny(
+        arguments.out,
+        seed=parse_int(arguments.seed, name="--seed", minimum=0),
+        **numbers,
+        compiled=not arguments.no_compile,
+        out=sys.stderr,
+    )
+    return shown(arguments, data, training_lines), 0
+
+
+VERB = Verb(
+    what="train the model tiny again, or go on with a training that was stopped",
+    example="train-tiny my-tiny --seed 1",
+    arguments=_arguments,
+    run=_run,
+)

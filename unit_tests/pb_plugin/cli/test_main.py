@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from pb_plugin.asking.models import ModelUnavailable
-from pb_plugin.cli import main
-from pb_plugin.cli.arguments import HELP_WIDTH
+from pb_plugin.cli import HELP_WIDTH, all_verbs, main
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = ("browse", "report", "plot", "rescore", "points", "theory", "frequencies", "train-tiny", "doctor")
+COMMANDS = ("browse", "doctor", "frequencies", "plot", "points", "report", "rescore", "theory", "train-tiny")
 
 
 def run_in_process(code, **settings):
@@ -41,6 +40,10 @@ def test_without_arguments_it_prints_the_help_of_every_command(capsys):
     out = capsys.readouterr().out
     assert out.startswith("usage: pb ")
     assert all(f"    {command} " in out for command in COMMANDS)
+
+
+def test_the_commands_are_the_files_that_have_one():
+    assert tuple(all_verbs()) == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
