@@ -31,7 +31,7 @@ from decoders.network import attention
 from decoders.network.family import build_network, ends_of_turn, keys_test, read_tokenizer, same_key
 from decoders.network.row_batches import check_rows, in_batches, padded_prompts, read_params
 from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
-from decoders.network.transformers_interior import growing_cache, with_cache
+from decoders.network.transformers_interior import fresh_rotary, growing_cache, with_cache
 from decoders.protocols import Message, ModelRequest
 from decoders.rows import Decoded, Row
 from decoders.text import chat
@@ -265,7 +265,7 @@ def _native(config: Config, architecture: str) -> tuple[Any, Any]:
 def _rotary(generator: AutoregressiveGenerator) -> SelfTest:
     """The rotary table is what the published rope settings give when they are evaluated once more."""
     rotary = generator.network.model.rotary_emb
-    again = type(rotary)(generator.network.config).inv_freq
+    again = fresh_rotary(generator.network, generator.network.config).inv_freq
     error = float((rotary.inv_freq.cpu() / again - 1.0).abs().max())
     return SelfTest(
         name="inv_freq", passed=error <= 1e-5, detail=f"relative error {error:.1e} over 1 rotary table"

@@ -1,14 +1,12 @@
-"""Attention inputs of causal networks used in both directions: key masks, positions, float32 rotary tables.
+"""Attention inputs of causal networks used in both directions: key masks and positions.
 
 Legend: B = rows, L = canvas length.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def key_mask(attend: Tensor) -> Tensor:
@@ -71,30 +69,3 @@ def position_ids(attend: Tensor) -> Tensor:
         attend: bool [B, L], False at padding.
     """
     return (attend.long().cumsum(dim=1) - 1).clamp(min=0)
-
-
-class FullPrecisionRotary(nn.Module):
-    """A rotary embedding that returns its cosines and sines in float32, whatever the network's dtype."""
-
-    def __init__(self, rotary: nn.Module) -> None:
-        super().__init__()
-        self.rotary = rotary
-
-    def forward(self, hidden: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (cosines, sines); of *hidden* only the device is read."""
-        cosines, sines = self.rotary(hidden.new_empty((), dtype=torch.float32), position_ids)
-        return cosines, sines
-
-
-def use_full_precision_rope(network: Any) -> None:
-    """Let *network* rotate queries and keys in float32 and round them once, as published LLaDA code does.
-
-    Float32 tables promote queries and keys; `attention_maps.use_own_attention` brings them back to the dtype
-    of the values. Without it a bfloat16 network rounds the rotated vectors twice.
-
-    Source: ML-GSAI/LLaDA, modeling_llada.py, rotary embedding with ``rope_full_precision``.
-
-    Args:
-        network: A transformers causal model with ``network.model.rotary_emb``.
-    """
-    network.model.rotary_emb = FullPrecisionRotary(network.model.rotary_emb)

@@ -1,4 +1,4 @@
-"""Attention as transformers calls it, in our own words: rounding of queries and keys, maps, twin columns.
+"""Attention beyond a plain forward: maps of who looks where, and twin columns.
 
 Legend: B = rows, L = canvas length, W = twins per row, G = positions from the first generated one, H = heads,
 D = width of a head.
@@ -7,13 +7,9 @@ D = width of a head.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-
-ATTENTION = "sdpa_both_directions"
-"""The name under which the attention of `use_own_attention` is known to transformers."""
+from torch import Tensor
 
 LEFT_OUT = 0.7
 """Share of the layers, from the first on, whose attention is not part of a map."""
@@ -58,40 +54,9 @@ class AttentionMaps:
         if self._total is None or self._seen != self.n_layers:
             raise RuntimeError(
                 f"attention maps must come from {self.n_layers} layers, got {self._seen}; "
-                "the network must run with the attention of this module"
+                "the network must run with `use_own_attention`"
             )
         return self._total / self.n_layers
-
-
-def use_own_attention(network: Any) -> None:
-    """Let *network* attend through a function that can tell its weights to an `AttentionMaps`.
-
-    It is torch's scaled dot product, with queries and keys brought to the dtype of the values.
-
-    Args:
-        network: A transformers causal model.
-    """
-    from transformers import AttentionInterface
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-    def attention(
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | None,
-        *,
-        attention_maps: AttentionMaps | None = None,
-        **options: Any,
-    ) -> Any:
-        query, key = query.to(value.dtype), key.to(value.dtype)
-        if attention_maps is not None and attention_mask is not None:
-            layer: Any = module.layer_idx
-            attention_maps.add(layer, query, key, attention_mask, options["scaling"])
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-
-    AttentionInterface.register(ATTENTION, attention)
-    network.set_attn_implementation(ATTENTION)
 
 
 def with_twins(mask: Tensor, positions: Tensor, blocks: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from decoders.loop import devices
 from decoders.network import attention, attention_maps, kv_cache
 from decoders.network.self_tests import SelfTest
-from decoders.network.transformers_interior import with_cache
+from decoders.network.transformers_interior import CacheUpdate, with_cache
 from decoders.protocols import Message
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
@@ -156,10 +156,10 @@ class NativeDenoiser:
         attend, canvas = attend.to(self.device), canvas.to(self.device)
         ask = self._network_rows(attend, query).to(self.device)
         mask, positions = self._mask(attend), attention.position_ids(attend)
-        update = kv_cache.CacheUpdate(cache, rows, None)
+        update = CacheUpdate(cache, rows, None)
         if window is not None:
             part = kv_cache.window_of(window, canvas.shape[1], self.device)
-            update = kv_cache.CacheUpdate(cache, rows, part)
+            update = CacheUpdate(cache, rows, part)
             first = part.columns[:, 0]
             ask = torch.stack([ask[:, 0], ask[:, 1] - first[ask[:, 0]]], dim=1)
             canvas, positions = part.take(canvas), part.take(positions)
@@ -180,7 +180,7 @@ class NativeDenoiser:
         mask: Tensor,
         positions: Tensor,
         query: Tensor,
-        cache: kv_cache.CacheUpdate | None = None,
+        cache: CacheUpdate | None = None,
         **options: Any,
     ) -> Tensor:
         if self.network is None:

@@ -22,10 +22,10 @@ from decoders.loading.checkpoint import (
     read_config,
 )
 from decoders.loading.weights import Parts, load_weights
-from decoders.network import attention, attention_maps
 from decoders.network.denoiser import NativeDenoiser
 from decoders.network.plan import Plan
 from decoders.network.self_tests import SelfTest, check
+from decoders.network.transformers_interior import fresh_rotary, use_full_precision_rope, use_own_attention
 from decoders.protocols import ModelRequest
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.chat import ChatFormat
@@ -97,8 +97,8 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
         plan.network, plan.native, directory, family.rename, plan.parts, plan.ties, DTYPES[dtype], device
     )
     if plan.full_precision_rope:
-        attention.use_full_precision_rope(network)
-    attention_maps.use_own_attention(network)
+        use_full_precision_rope(network)
+    use_own_attention(network)
     lacking = set(range(plan.rows)) - tokenizer.ids if isinstance(tokenizer, HFTokenizer) else set()
     denoiser = NativeDenoiser(
         name=request.name,
@@ -139,7 +139,7 @@ def build_network(
     tensors = load_weights(
         network, directory, rename=rename, parts=parts, ties=ties, dtype=dtype, device=device
     )
-    network.model.rotary_emb = type(network.model.rotary_emb)(native).to(device)
+    network.model.rotary_emb = fresh_rotary(network, native).to(device)
     return network, tensors
 
 

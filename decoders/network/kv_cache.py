@@ -52,37 +52,3 @@ def window_of(bounds: Sequence[tuple[int, int]], length: int, device: torch.devi
     limits = torch.tensor(bounds, device=device)
     columns = limits[:, :1] + torch.arange(max(end - start for start, end in bounds), device=device)
     return Window(columns=columns.clamp(max=length - 1), real=columns < limits[:, 1:])
-
-
-class CacheUpdate:
-    """What the layers of transformers call: it stores new keys and values and returns those of all columns.
-
-    Source: Fast-dLLM (arXiv:2505.22618), prefix and dual cache; SDAR (arXiv:2510.06303), cache of finished
-    blocks. Differs from the former: keys are stored rotated, because a column keeps its position.
-
-    Args:
-        cache: Written in place.
-        rows: int64 [b], rows of *cache*.
-        window: Evaluated columns; None for all.
-    """
-
-    def __init__(self, cache: KeyValues, rows: Tensor, window: Window | None) -> None:
-        self.cache, self.rows = cache, rows
-        self.length = cache.keys.shape[3] - 1
-        if window is not None:
-            self.columns = window.columns.masked_fill(~window.real, self.length)
-        else:
-            self.columns = torch.arange(self.length, device=rows.device).expand(len(rows), -1)
-
-    def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Store *key* and *value* [b, H, W, D] of a layer, and return both for all columns [b, H, L, D].
-
-        What else transformers hands on belongs to its own caches (5.24: the attention's options).
-        """
-        return self._stored(self.cache.keys, key, layer_idx), self._stored(
-            self.cache.values, value, layer_idx
-        )
-
-    def _stored(self, buffer: Tensor, fresh: Tensor, layer: int) -> Tensor:
-        buffer[self.rows.unsqueeze(1), layer, :, self.columns] = fresh.transpose(1, 2).to(buffer.dtype)
-        return buffer[self.rows, layer, :, : self.length]

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
-from packaging.specifiers import SpecifierSet  # comes with pytest
-
 from decoders.loading.allowed_code import OPTION, allowed_text
 from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle, ModelUnavailable
+from pb_plugin.cli.requirements import PROJECT, tested_versions
 from pb_plugin.cli.verb import Outcome, Verb, shown
 from pb_plugin.pages import PAGES
 from pb_plugin.planning.option_grammar import parse_model
@@ -28,30 +27,29 @@ from pb_plugin.running.scoring import Decoded, scored_record
 from task_specs.catalogue import BENCHMARK_IDS, list_op_ids, task_ids
 from task_specs.vocabulary import vocabulary
 
-PROJECT = "parallelbench-pytest"
 JAVA_SECONDS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Package:
-    """A package of pyproject.toml: the versions asked for, its extra (None: always needed), its use."""
+    """A package of pyproject.toml: its extra (None: always needed) and its use."""
 
     name: str
-    versions: str
     needed_for: str
     extra: str | None = None
 
 
 PACKAGES = (
-    Package(name="pytest", versions=">=9.0", needed_for="every run"),
-    Package(name="pyyaml", versions=">=6.0", needed_for="every run"),
-    Package(name="numpy", versions=">=1.26", needed_for="every run"),
-    Package(name="torch", versions=">=2.6,<2.14", needed_for="every run"),
-    Package(name="transformers", versions=">=5.20,<5.25", needed_for="network models", extra="models"),
-    Package(name="safetensors", versions=">=0.5", needed_for="network models", extra="models"),
-    Package(name="pytest-xdist", versions=">=3.8", needed_for="several processes (-n)", extra="parallel"),
-    Package(name="pytest-benchmark", versions=">=5.1", needed_for="timing (--pb-timing)", extra="timing"),
-    Package(name="hypothesis", versions=">=6.130", needed_for="the project's own tests", extra="test"),
+    Package(name="pytest", needed_for="every run"),
+    Package(name="pyyaml", needed_for="every run"),
+    Package(name="msgspec", needed_for="every run"),
+    Package(name="numpy", needed_for="every run"),
+    Package(name="torch", needed_for="every run"),
+    Package(name="transformers", needed_for="network models", extra="models"),
+    Package(name="safetensors", needed_for="network models", extra="models"),
+    Package(name="pytest-xdist", needed_for="several processes (-n)", extra="parallel"),
+    Package(name="pytest-benchmark", needed_for="timing (--pb-timing)", extra="timing"),
+    Package(name="hypothesis", needed_for="the project's own tests", extra="test"),
 )
 
 
@@ -99,7 +97,9 @@ def examine_lines(data: Mapping[str, Any]) -> list[str]:
     lines += [*table(["package", "installed", "needs", "extra", "status"], packages), ""]
     for row in data["packages"]:
         if row["get"] is not None:
-            lines.append(f"{row['name']} is {row['status']}, for {row['needed_for']}: {row['get']}")
+            what = row["name"] if row["installed"] is None else f"{row['name']} {row['installed']}"
+            status = row["status"] if row["installed"] is None else f"{row['status']} {row['versions']}"
+            lines.append(f"{what} is {status}, for {row['needed_for']}: {row['get']}")
     torch, java, tasks = data["torch"], data["java"], data["tasks"]
     if torch["reason"] is None:
         lines.append(f"devices: {', '.join(torch['devices'])}; {torch['threads']} threads on the CPU")
@@ -132,15 +132,21 @@ def _model_lines(model: Mapping[str, Any]) -> list[str]:
 
 
 def _package(package: Package) -> dict[str, Any]:
-    installed = _version(package.name)
+    installed, versions = _version(package.name), tested_versions()[package.name]
     if installed is None:
         status = "missing"
-    elif SpecifierSet(package.versions).contains(installed, prereleases=True):
+    elif versions.contains(installed, prereleases=True):
         status = "ok"
     else:
-        status = "of another version"
+        status = "outside the tested range"
     get = None if status == "ok" else _command(package.extra)
-    return {**asdict(package), "installed": installed, "status": status, "get": get}
+    return {
+        **asdict(package),
+        "versions": str(versions),
+        "installed": installed,
+        "status": status,
+        "get": get,
+    }
 
 
 def _version(name: str) -> str | None:

@@ -13,18 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from xdist.report import report_collection_diff
-from xdist.workermanage import parse_tx_spec_config
 
 from pb_plugin.planning.groups import model_of
+from pb_plugin.session.xdist_interior import LOOK_AHEAD, difference, n_nodes
 
 if TYPE_CHECKING:
-    from xdist.workermanage import WorkerController
-
     from pb_plugin.session.session import BenchSession
-
-LOOK_AHEAD = 2
-"""A worker starts an item only when it knows the next one, so it needs this many to keep going."""
+    from pb_plugin.session.xdist_interior import WorkerController
 
 
 def asks_for_cells(arguments: Iterable[str]) -> bool:
@@ -166,7 +161,7 @@ class PbScheduling:
     def _differs(
         self, one: str, collection: Sequence[str], other: str, other_collection: Sequence[str]
     ) -> bool:
-        message = report_collection_diff(collection, other_collection, one, other)
+        message = difference(one, collection, other, other_collection)
         if message is None:
             return False
         self._log(message)
@@ -233,5 +228,4 @@ def scheduler_of(
         report = pytest.CollectReport(node, "failed", longrepr=message, result=[])
         config.hook.pytest_collectreport(report=report)
 
-    n_nodes = len(parse_tx_spec_config(config))
-    return PbScheduling(n_nodes, label=session.labels, report_failure=report_failure, log=log)
+    return PbScheduling(n_nodes(config), label=session.labels, report_failure=report_failure, log=log)

@@ -150,6 +150,8 @@ class Suite:
     def arguments(self, *options, store=None):
         fixed = ["-p", "pb_plugin.plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
         fixed += ["-W", "error", "--strict-markers"]
+        # before 9.2 pytest warns, in process, of the plugin that the outer run has loaded
+        fixed += ["-W", "ignore:Module already imported so cannot be rewritten"]
         return [*fixed, f"--pb-store={store or self.store}", *options]
 
     def run(self, *options, store=None):

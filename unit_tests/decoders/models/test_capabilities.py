@@ -9,7 +9,7 @@ import torch
 from decoders.loop.batching import sweep
 from decoders.loop.needs import check_offered
 from decoders.models.llada import load as load_llada
-from decoders.network import attention, attention_maps
+from decoders.network import attention, transformers_interior
 from decoders.network.attention_maps import AttentionMaps, with_twins
 from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, NotSupported, Row, Setting
@@ -260,4 +260,4 @@ def test_a_cache_of_bfloat16_keeps_the_dtype_of_the_weights(tiny_llada_dir, batc
 
 def test_the_attention_that_can_tell_its_weights_is_the_one_in_use(models):
     for model in models.values():
-        assert model.network.config._attn_implementation == attention_maps.ATTENTION
+        assert model.network.config._attn_implementation == transformers_interior.ATTENTION
