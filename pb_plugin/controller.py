@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from pb_plugin.gates.gate import Verdict
     from pb_plugin.session.session import BenchSession, Conclusion
 
+CRASHED = "worker_crash: the worker that ran it ended without a word; what it had decoded is stored"
+"""What is said of an item whose process was killed or crashed, as pytest-xdist reports it."""
+
 GATE_FILE = "pb-gate"
+STORE_ITEM = "store"
+"""The report by which a run fails whose store, or the summary of it, is not whole."""
 
 
 class Controller:
@@ -37,6 +42,9 @@ class Controller:
         An attempt after which pytest-rerunfailures runs the item again is not counted.
         """
         plain = getattr(report, "pb", None)
+        crashed = plain is None and report.when not in ("setup", "call", "teardown")  # xdist says "???"
+        if crashed and self._session.is_cell(report.nodeid):
+            self._reasons[CRASHED] = self._reasons.get(CRASHED, 0) + 1
         if plain is None or report.outcome == "rerun":  # type: ignore[comparison-overlap]
             return
         self._reused += bool(plain["reused"])
@@ -57,6 +65,8 @@ class Controller:
             return result
         self._conclude(judge_gates=True)
         verdicts = self._verdicts()
+        if self._problem is not None:
+            verdicts.append((STORE_ITEM, False, self._problem))
         session.testscollected += len(verdicts)
         for gate, passed, message in verdicts:
             self._publish(gate, passed, message)
@@ -67,9 +77,11 @@ class Controller:
         """Add what a worker found out about batches; one that crashed has nothing to say."""
         from pb_plugin.running.batch_check import BatchOutcome
 
-        found = getattr(node, "workeroutput", {}).get("pb_batch_check")
+        output = getattr(node, "workeroutput", {})
+        found = output.get("pb_batch_check")
         if found is not None:
             self._session.batch_outcome += BatchOutcome(**found)
+        self._session.bench.lost += output.get("pb_lost", [])
 
     def _conclude(self, *, judge_gates: bool) -> None:
         from pb_plugin.running.batch_check import save

@@ -35,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     from pb_plugin.session.session import BenchSession
 
     worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        from pb_plugin.session.orphan import end_with_parent
+
+        end_with_parent()
     try:
         options = read_options(config)
         session = BenchSession(
@@ -142,6 +146,8 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
         session.check_batches()
         if hasattr(request.config, "workeroutput"):
             request.config.workeroutput["pb_batch_check"] = asdict(session.batch_outcome)
+            session.bench.check_store()
+            request.config.workeroutput["pb_lost"] = session.bench.lost
     session.bench.close()
 
 

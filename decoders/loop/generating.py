@@ -55,7 +55,7 @@ def _generate(
             results = model.generate(batch, params)
             if [result.key for result in results] != [row.key for row in batch]:
                 raise ValueError("generate must return one result per row, in order; correct the model")
-        except Exception as error:  # the boundary to a model that may be anybody's
+        except (Exception, SystemExit) as error:  # the boundary to a model that may be anybody's
             half = len(batch) // 2
             if half:
                 waiting[:0] = [batch[:half], batch[half:]]
@@ -70,7 +70,7 @@ def _generate(
         yield from results
 
 
-def _failure(model: Generator, error: Exception) -> DecodeError:
+def _failure(model: Generator, error: BaseException) -> DecodeError:
     kind = "oom" if isinstance(error, torch.OutOfMemoryError) else "model_error"
     failure = DecodeError(f"model {model.name} raised {type(error).__name__}: {error}", kind=kind)
     failure.__cause__ = error

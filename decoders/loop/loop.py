@@ -78,7 +78,7 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
         heard = listen(slots, denoiser)
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # the boundary to a model that may be anybody's
+    except (Exception, SystemExit) as error:  # the boundary to a model that may be anybody's
         message = f"model {denoiser.name} raised {type(error).__name__}: {error}"
         failure = DecodeError(message, kind="model_error")
         failure.__cause__ = error
@@ -108,7 +108,7 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
             _check_update(method, update, memory[method], view)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # the boundary to a method that may be anybody's
+        except (Exception, SystemExit) as error:  # the boundary to a method that may be anybody's
             row = slots.rows[members[0]]
             message = f"method {method.name} raised {type(error).__name__}: {error} (first row {row.key!r})"
             failure = DecodeError(message, kind="method_error")

@@ -168,7 +168,7 @@ class ModelHandle:
                 gc.collect()  # an earlier load that failed may have left parts that refer to each other
             try:
                 self._model = _loaded(registry.load(self._entry), self._request)
-            except Exception as error:  # the boundary to a loader that may be anybody's
+            except (Exception, SystemExit) as error:  # the boundary to a loader that may be anybody's
                 raise self._unavailable(error) from error
             from decoders.loop.batching import default_budget
 

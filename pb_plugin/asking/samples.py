@@ -176,7 +176,7 @@ class TaskData:
         name = self.spec.scorer
         try:
             found = self.scorer(self.answer(text), sample, measured)
-        except Exception as error:  # the boundary to a scorer that may be anybody's
+        except (Exception, SystemExit) as error:  # the boundary to a scorer that may be anybody's
             raise ScorerFailed(f"scorer {name} raised {type(error).__name__}: {error}") from error
         if not isinstance(found, Scored):
             raise ScorerFailed(f"scorer {name} must return Scored, got {found!r}; wrap the values in one")

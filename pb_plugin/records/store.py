@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -64,6 +63,54 @@ class _Entry:
     by_score_key: dict[str, Record] = field(default_factory=dict)
 
 
+@dataclass(kw_only=True, slots=True)
+class _Reading:
+    """What was read of a store so far, and up to which byte and line of each file."""
+
+    entries: dict[str, _Entry] = field(default_factory=dict)
+    failed: dict[str, Record] = field(default_factory=dict)
+    unscorable: dict[tuple[str, str], Record] = field(default_factory=dict)
+    conflicts: dict[str, Conflict] = field(default_factory=dict)
+    n_lines: int = 0
+    n_other_schema: int = 0
+    torn: set[Path] = field(default_factory=set)
+    marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def take(self, line: StoredRecord | SkippedLine) -> None:
+        """Take in the next whole line."""
+        if isinstance(line, SkippedLine):
+            self.n_other_schema += 1
+            return
+        self.n_lines += 1
+        record = line.record
+        key = record.decode_key
+        if record.failed:
+            self.failed[key] = self.unscorable[key, record.score_key] = record
+            return
+        entry = self.entries.setdefault(key, _Entry(first=line, latest=record))
+        differs = entry.first.record.differences(record)
+        if differs:
+            conflict = Conflict(decode_key=key, file_a=entry.first.file, file_b=line.file, differs=differs)
+            self.conflicts.setdefault(key, conflict)
+            return
+        if entry.first is not line:
+            entry.latest = _rescored(entry.first.record, record)
+        entry.by_score_key[record.score_key] = entry.latest
+
+    def index(self) -> StoreIndex:
+        """Return what was read as an index."""
+        return StoreIndex(
+            failed={key: record for key, record in self.failed.items() if key not in self.entries},
+            conflicts=self.conflicts,
+            n_lines=self.n_lines,
+            n_other_schema=self.n_other_schema,
+            torn_files=tuple(sorted(self.torn)),
+            _entries=self.entries,
+            _unscorable=self.unscorable,
+            _reading=self,
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoreIndex:
     """What a store holds, by ``decode_key``.
@@ -87,6 +134,12 @@ class StoreIndex:
     torn_files: tuple[Path, ...]
     _entries: Mapping[str, _Entry] = field(repr=False)
     _unscorable: Mapping[tuple[str, str], Record] = field(repr=False)
+    _reading: _Reading = field(repr=False)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of which anything was read."""
+        return tuple(self._reading.marks)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -120,6 +173,10 @@ class StoreIndex:
     def records(self) -> Iterator[Record]:
         """Yield every result once, with its latest scores, sorted by ``decode_key``."""
         return (self._entries[key].latest for key in sorted(self._entries))
+
+
+class StoreLost(OSError):
+    """The file that this process writes to is gone: deleted, or moved away with its folder."""
 
 
 class Store:
@@ -180,8 +237,10 @@ class Store:
 
         Raises:
             ValueError: The directory can not be written.
+            StoreLost: This process's file was deleted meanwhile; the next record starts a new one.
             OSError: The disk did not take the whole line; the next record starts a new file.
         """
+        self.check_there()
         if self._descriptor is None:
             self._descriptor = self._open()
         line = record.to_json().encode("ascii") + b"\n"
@@ -193,6 +252,25 @@ class Store:
         if written != len(line):
             self.close()
             raise self._disk_error(f"{written} of {len(line)} bytes were taken")
+
+    def check_there(self) -> None:
+        """Check that this process's file is where it was made, if there is one.
+
+        Raises:
+            StoreLost: It is not; it is closed, and a later `append` starts another.
+        """
+        if self._descriptor is None or self._path is None:
+            return
+        try:
+            same = os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            same = False
+        if not same:
+            self.close()
+            raise StoreLost(
+                f"{self._path} must stay where it is while a run writes to it, got it deleted or moved; "
+                "leave the store alone until the run has ended"
+            )
 
     def close(self) -> None:
         """Close this process's file; a later `append` starts another."""
@@ -215,46 +293,32 @@ class Store:
                 for number, line in enumerate(lines, start=1):
                     yield self._parse(file, number, line)
 
-    def index(self) -> StoreIndex:
-        """Return everything stored, by ``decode_key``."""
-        entries: dict[str, _Entry] = {}
-        failed: dict[str, Record] = {}
-        unscorable: dict[tuple[str, str], Record] = {}
-        conflicts: dict[str, Conflict] = {}
-        counts: Counter[str] = Counter()
-        torn: list[Path] = []
-        for line in self.scan():
-            if isinstance(line, SkippedLine):
-                counts[line.why] += 1
-                if line.why == "torn":
-                    torn.append(line.file)
-                continue
-            counts["records"] += 1
-            record = line.record
-            key = record.decode_key
-            if record.failed:
-                failed[key] = unscorable[key, record.score_key] = record
-                continue
-            entry = entries.setdefault(key, _Entry(first=line, latest=record))
-            differs = entry.first.record.differences(record)
-            if differs:
-                conflict = Conflict(
-                    decode_key=key, file_a=entry.first.file, file_b=line.file, differs=differs
-                )
-                conflicts.setdefault(key, conflict)
-                continue
-            if entry.first is not line:
-                entry.latest = _rescored(entry.first.record, record)
-            entry.by_score_key[record.score_key] = entry.latest
-        return StoreIndex(
-            failed={key: record for key, record in failed.items() if key not in entries},
-            conflicts=conflicts,
-            n_lines=counts["records"],
-            n_other_schema=counts["schema"],
-            torn_files=tuple(torn),
-            _entries=entries,
-            _unscorable=unscorable,
-        )
+    def index(self, known: StoreIndex | None = None) -> StoreIndex:
+        """Return everything stored, by ``decode_key``.
+
+        Args:
+            known: What was read before, which is used up: only what other processes appended since is read.
+        """
+        reading = _Reading() if known is None else known._reading
+        for file in sorted(self.directory.glob("*.jsonl")):
+            if known is None or file != self._path:
+                self._read_on(file, reading)
+        return reading.index()
+
+    def _read_on(self, file: Path, reading: _Reading) -> None:
+        """Read what *file* has behind the place up to which it was read."""
+        offset, number = reading.marks.get(file, (0, 0))
+        reading.torn.discard(file)
+        with file.open("rb") as lines:
+            lines.seek(offset)
+            for line in lines:
+                found = self._parse(file, number + 1, line)
+                if isinstance(found, SkippedLine) and found.why == "torn":
+                    reading.torn.add(file)
+                    return
+                reading.take(found)
+                offset, number = offset + len(line), number + 1
+                reading.marks[file] = (offset, number)
 
     def _open(self) -> int:
         self.prepare()

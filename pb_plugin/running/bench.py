@@ -14,7 +14,7 @@ from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.native import params_of
 from pb_plugin.planning.options import Options
 from pb_plugin.records.record import Record
-from pb_plugin.records.store import Store, StoreIndex
+from pb_plugin.records.store import Store, StoreIndex, StoreLost
 from pb_plugin.running.batch_check import N_ROWS, BatchCheck, BatchOutcome
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.scoring import Decoded, Scoring, score_key
@@ -48,6 +48,7 @@ class Bench:
         self.tools = tools or Tools(grammar="none", bertscore=None, folder=store.directory)
         self.watch = watch or Watch()
         self.batch_check = BatchCheck(seed=options.seed, n_rows=0 if options.batch == 1 else checked_rows)
+        self.lost: list[str] = []
         self._index: StoreIndex | None = None
         self._records: dict[str, Record] = {}
         self._decoded: set[str] = set()
@@ -183,6 +184,8 @@ class Bench:
             NotApplicable: The model cannot answer this task.
             ValueError: A sample does not fit the model, or a scoring tool does not start.
         """
+        if self._index is not None and not self.options.fresh:
+            self._index = self.store.index(self._index)  # what others stored meanwhile is not decoded again
         offered = [cell for cell in cells if not self.missing(cell) or self._lacking(cell) is None]
         wanted = [(cell, planned) for cell in offered for planned in self.missing(cell)]
         asked = {planned.decode_key: (cell, planned) for cell, planned in wanted}
@@ -253,8 +256,30 @@ class Bench:
     def keep(self, record: Record) -> None:
         """Store *record*, unless the store has it already."""
         if self.options.fresh or record != self.index.get(record.decode_key, record.score_key):
-            self.store.append(record)
+            try:
+                self.store.append(record)
+            except StoreLost as error:
+                self._write_again(error)
+                self.store.append(record)
         self._records[record.decode_key] = record
+
+    def check_store(self) -> None:
+        """Look whether what this process has stored is still there; write it again where it is not."""
+        try:
+            self.store.check_there()
+        except StoreLost as error:
+            self._write_again(error)
+        gone = [] if self._index is None else [file for file in self._index.files if not file.exists()]
+        if gone:
+            self.lost.append(
+                f"{gone[0]} must stay where it is while a run uses it, got {len(gone)} such files deleted or "
+                "moved; run again: what they held is decoded anew"
+            )
+
+    def _write_again(self, error: StoreLost) -> None:
+        for record in self._records.values():
+            self.store.append(record)
+        self.lost.append(f"{error} ({len(self._records)} records of this process were written again)")
 
     def unscorable(self, cell: Cell) -> str | None:
         """Return why this run has no grammar for a task that needs it; such a task is not decoded."""

@@ -211,6 +211,7 @@ class BenchSession:
         Raises:
             ValueError: The store cannot be read or written.
         """
+        self.bench.check_store()
         run = describe(
             self.bench, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
         )
@@ -220,6 +221,7 @@ class BenchSession:
             summary = summarise(run, self.bench.find)
         except ValueError as error:
             problem = str(error)
+        problem = "; ".join([*self.bench.lost, *([problem] if problem else [])]) or None
         gates = self.gates if judge_gates else ()
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
         return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
@@ -228,6 +230,10 @@ class BenchSession:
         """End the scoring tools of this process."""
         if "tools" in self.__dict__:
             self.tools.close()
+
+    def is_cell(self, nodeid: str) -> bool:
+        """Return whether *nodeid* is an item of this run."""
+        return cell_id_of(nodeid) in self.cells
 
     def _may_be_cell(self, nodeid: str) -> bool:
         return nodeid.endswith("]") and ("plan" in self.__dict__) and cell_id_of(nodeid) in self.cells

@@ -112,7 +112,9 @@ def test_a_crash_in_a_method_is_reported_and_every_other_item_runs(suite, tasks)
         )
     keys = Counter(record.decode_key for record in suite.records())
     assert len(keys) >= 3 * n_tasks * 2
-    result.stdout.fnmatch_lines(["*parallelbench*"])
+    assert set(keys.values()) == {1}, "who takes over does not decode again what the dead worker had stored"
+    items = f"{n_tasks} item{'s' * (n_tasks > 1)}"
+    result.stdout.fnmatch_lines(["*parallelbench*", f"failed, {items}: worker_crash: *"])
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.records.store import Store, StoredRecord
+from pb_plugin.records.store import Store, StoredRecord, StoreLost
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
@@ -301,3 +301,52 @@ def test_a_worker_name_must_fit_into_a_file_name(tmp_path):
         ValueError, match=r"worker must be letters, digits, _ and ., got 'a/b'; use main or gw0"
     ):
         Store(tmp_path, worker="a/b")
+
+
+def test_what_others_append_meanwhile_is_read_from_where_the_reading_stopped(tmp_path, make_record):
+    """Equal to reading all anew; a line that is being written is read when it is whole."""
+    first, second, third = (make_record(parts={"sample_id": name}) for name in "abc")
+    fill(tmp_path, [first])
+    store = Store(tmp_path)
+    index = store.index()
+    other = next(tmp_path.glob("*.jsonl"))
+    line = second.to_json().encode() + b"\n"
+    with other.open("ab") as file:
+        file.write(line[:40])
+    index = store.index(index)
+    assert (len(index), index.torn_files) == (1, (other,))
+    with other.open("ab") as file:
+        file.write(line[40:])
+    with Store(tmp_path, now=ticking(1_800_000_000.0)) as later:
+        later.append(third)
+    index, anew = store.index(index), Store(tmp_path).index()
+    assert list(index.records()) == list(anew.records())
+    assert (index.n_lines, index.torn_files, index.failed) == (3, (), {})
+    assert index.files == tuple(sorted(tmp_path.glob("*.jsonl")))
+
+
+def test_own_lines_are_not_read_again(tmp_path, make_record):
+    with Store(tmp_path) as store:
+        index = store.index()
+        store.append(make_record())
+        assert len(store.index(index)) == 0
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "folder"])
+def test_a_file_that_is_gone_is_told_at_the_next_write(tmp_path, make_record, how):
+    place = tmp_path / "store"
+    store = Store(place)
+    store.append(make_record())
+    (file,) = place.glob("*.jsonl")
+    if how == "folder":
+        place.rename(tmp_path / "elsewhere")
+    else:
+        file.unlink()
+        if how == "replaced":
+            file.write_text("")
+    message = r"\.jsonl must stay where it is while a run writes to it, got it deleted or moved; leave"
+    with pytest.raises(StoreLost, match=message):
+        store.append(make_record())
+    store.append(make_record(parts={"sample_id": "b"}))
+    assert [line.record.parts["sample_id"] for line in Store(place).read()] == ["b"]
+    store.close()
