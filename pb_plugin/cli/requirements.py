@@ -18,15 +18,13 @@ PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 def tested_versions() -> dict[str, SpecifierSet]:
     """Return the versions of every required package, extras included, by its normal name.
 
-    They are read from the metadata of the installed project, or from the checkout in use.
-
-    Raises:
-        OSError: The project is neither installed nor run from a checkout.
+    They are read from the checkout in use, whose installed metadata may be older, or from the metadata of the
+    installed project.
     """
-    try:
-        lines = metadata.requires(PROJECT) or []
-    except metadata.PackageNotFoundError:
+    if PYPROJECT.is_file():
         project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
         lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    else:
+        lines = metadata.requires(PROJECT) or []
     asked = [Requirement(line) for line in lines]
     return {canonicalize_name(found.name): found.specifier for found in asked}

@@ -11,7 +11,8 @@ CHILD = (
 )
 PARENT = (
     "import subprocess, sys\n"
-    f"child = subprocess.Popen([sys.executable, '-c', {CHILD!r}], stdout=subprocess.PIPE, stderr=-3, text=True)\n"
+    "pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.DEVNULL, 'text': True}\n"
+    f"child = subprocess.Popen([sys.executable, '-c', {CHILD!r}], **pipes)\n"
     "print(child.stdout.readline().strip(), flush=True)\n"
 )
 

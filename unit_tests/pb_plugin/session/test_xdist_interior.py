@@ -59,7 +59,7 @@ def test_a_worker_that_knows_the_next_item_goes_on_and_leaves_when_told(pytester
     """With one item more than it runs it always finishes one; the node has the names that we use."""
     pytester.makepyfile(ITEMS)
     pytester.makeconftest(HOLDS_BACK.replace("{look_ahead}", str(LOOK_AHEAD)))
-    result = pytester.runpytest_inprocess("-n", "1", "-s", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-n", "1", "-s", "-p", "no:cacheprovider", timeout=60)
     result.assert_outcomes(passed=4)
     finished = [f"finished {index} with {min(index + LOOK_AHEAD, 4)} known gw0" for index in range(4)]
     result.stdout.fnmatch_lines(["*workers asked for: 1*", *(f"*{line}*" for line in finished)])
