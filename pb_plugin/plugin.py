@@ -15,7 +15,7 @@ from pb_plugin.planning.options import add_options, read_options
 if TYPE_CHECKING:
     from pb_plugin.asking.models import ModelHandle
     from pb_plugin.planning.cell import Cell
-    from pb_plugin.running.outcome import Outcome
+    from pb_plugin.results.outcome import Outcome
     from pb_plugin.session.session import BenchSession
 
 SESSION: pytest.StashKey[BenchSession] = pytest.StashKey()
@@ -194,7 +194,7 @@ def pb_record(
     request: pytest.FixtureRequest, pb_session: BenchSession, pb_decode: Callable[[Cell], None]
 ) -> Callable[[Cell], Outcome]:
     """Decode a cell where needed and judge it; a test asserts ``pb_record(pb_cell).ok``."""
-    from pb_plugin.running.outcome import outcome_of
+    from pb_plugin.results.outcome import outcome_of
 
     benchmark = request.getfixturevalue("benchmark") if pb_session.options.timing else None
 

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pb_plugin.pages import PAGES
-from pb_plugin.results.summary import COUNTS, Curve, Summary, setting_label
+from pb_plugin.results.cell_numbers import COUNTS
+from pb_plugin.results.summary import Curve, Summary, setting_label
 
 GRAMMAR = (
     "[SUITE:][MODEL:][METHOD:]PB80[(content)][@b16]>=4 or "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pb_plugin.report.terminal import MOST_SETTINGS, table
-from pb_plugin.results.score_mean import ScoreMean
+from pb_plugin.results.cell_numbers import ScoreMean
 from pb_plugin.results.summary import CellSummary, Summary, setting_label
 
 TEXT_SCORES = ("grammar", "inclusion", "combined", "rougeL", "one_minus_bleu", "bertscore")

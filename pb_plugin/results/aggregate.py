@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pb_plugin.records.canonical import canonical, canonical_json
-from pb_plugin.records.record import Record
+from pb_plugin.results.cell_numbers import numbers_of, score_means
 from pb_plugin.results.cell_result import CellResult
-from pb_plugin.results.intervals import Interval, wilson
 from pb_plugin.results.order import mean_order
-from pb_plugin.results.score_mean import score_means
 from pb_plugin.results.suites import SUITES, suite_curve
-from pb_plugin.results.summary import COUNTS, CellSummary, Curve, Identity, Summary
+from pb_plugin.results.summary import CellSummary, Curve, Identity, Summary
 
 _ONE_PER: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     ((), ("seed",)),
@@ -86,7 +83,8 @@ def _setting(cell: CellResult) -> dict[str, Any]:
 def _summarise(cell: CellResult) -> CellSummary:
     decoded = [record for record in cell.records if not record.failed]
     errors = Counter(record.error["class"] for record in cell.records if record.error is not None)
-    scores, unscored = _scores(cell, decoded)
+    numbers = numbers_of(decoded, cell.score)
+    unscored = numbers.unscored
     missing = cell.n_planned - len(cell.records)
     incomplete = None
     if cell.unscored is not None and not cell.records:
@@ -110,43 +108,15 @@ def _summarise(cell: CellResult) -> CellSummary:
         n=len(decoded),
         n_failed=errors.total(),
         errors=dict(sorted(errors.items())),
-        score_sum=math.fsum(scores) if scores else None,
-        interval=_interval(scores) if scores else None,
+        score_sum=numbers.score_sum,
+        interval=numbers.interval,
         scores=score_means(decoded),
         choices=cell.choices,
-        tps=_mean_tps(decoded),
+        tps=numbers.tps,
         order=mean_order(decoded),
         incomplete=incomplete,
         unscored=unscored,
     )
-
-
-def _scores(cell: CellResult, decoded: Iterable[Record]) -> tuple[list[float] | None, str | None]:
-    """Return the scores of *decoded*, or None and why one is missing."""
-    scores: list[float] = []
-    reasons: set[str] = set()
-    for record in decoded:
-        value = record.scores.get(cell.score)
-        if value is None:
-            reasons.add(record.score_reasons.get(cell.score, f"score {cell.score!r} is not stored"))
-        else:
-            scores.append(value)
-    return (None, "; ".join(sorted(reasons))) if reasons else (scores, None)
-
-
-def _interval(scores: Sequence[float]) -> Interval | None:
-    binary = all(score in (0, 1) for score in scores)
-    return wilson(int(sum(scores)), len(scores)) if binary else None
-
-
-def _mean_tps(decoded: Sequence[Record]) -> dict[str, float] | None:
-    """Return by token count the mean over samples of tokens / nfe (a mean of ratios, as published)."""
-    if not decoded or any(record.nfe is None for record in decoded):
-        return None
-    return {
-        count: math.fsum(getattr(record, f"{count}_tokens") / record.nfe for record in decoded) / len(decoded)
-        for count in COUNTS
-    }
 
 
 def _curve(

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 
-from pb_plugin.results.summary import COUNTS, CellSummary, SuiteCurve, SuitePoint, setting_label
+from pb_plugin.results.cell_numbers import COUNTS
+from pb_plugin.results.summary import CellSummary, SuiteCurve, SuitePoint, setting_label
 from task_specs.catalogue import BENCHMARK_IDS
 
 SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pb_plugin.results.cell_numbers import COUNTS, ScoreMean
 from pb_plugin.results.intervals import Interval
 from pb_plugin.results.order import Order
 from pb_plugin.results.pbx import RULES, PBx, Point, Rule, pbx
-from pb_plugin.results.score_mean import ScoreMean
 from task_specs.scoring.distribution import ChoiceDistribution
-
-COUNTS = ("canvas", "to_eos", "content")
-"""The three token counts; each has its own tokens per step and its own PBx."""
 
 XS = (90, 80, 75, 70)
 """The scores in percent for which PBx is reported."""

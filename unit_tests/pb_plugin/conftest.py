@@ -124,7 +124,7 @@ USED_IN_RUNS = (
     "decoders.unmasking.top_k",
     "numpy",  # cannot be loaded twice
     "pb_plugin.controller",
-    "pb_plugin.running.outcome",
+    "pb_plugin.results.outcome",
     "pb_plugin.running.progress",
     "pb_plugin.session.failed_frames",
     "pb_plugin.report.terminal",

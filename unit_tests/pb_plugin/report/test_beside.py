@@ -6,7 +6,7 @@ import pytest
 
 from pb_plugin.report.beside import TEXT_SCORES, choice_lines, is_one_by_one, text_lines
 from pb_plugin.results.aggregate import aggregate
-from pb_plugin.results.score_mean import ScoreMean, score_means
+from pb_plugin.results.cell_numbers import ScoreMean, score_means
 from task_specs.scoring.distribution import ChoiceDistribution
 
 EVEN = ChoiceDistribution(p_value=0.25, entropy_ratio=0.875, entropy_ratio_unbiased=0.9, n_right=8, n_used=8)

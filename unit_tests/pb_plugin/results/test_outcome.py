@@ -8,8 +8,9 @@ from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
 from pb_plugin.results.intervals import wilson
+from pb_plugin.results.outcome import outcome_of
+from pb_plugin.results.run_file import describe, summarise
 from pb_plugin.running.bench import Bench
-from pb_plugin.running.outcome import outcome_of
 from pb_plugin.running.tools import Tools
 
 
@@ -88,7 +89,7 @@ def test_the_first_assertion_that_fails_is_the_message(decoded):
     rewritten(bench, cell, scores={"accuracy": None}, score_reasons={"accuracy": "no tool"})
     outcome = outcome_of(bench, cell, reused=False, floor=1.0)
     assert outcome.message == "1 of 2 samples have no accuracy: no tool"
-    assert outcome.score == 1.0, "of the sample that has one"
+    assert outcome.score is None, "as the report says"
     del bench._records[whole.decode_key]
     outcome = outcome_of(bench, cell, reused=False, floor=1.0)
     assert outcome.message == "1 of 2 samples were not decoded; run the same command again"
@@ -130,3 +131,26 @@ def test_the_exact_law_rejects_too_many_and_too_few(decoded):
         message = outcome_of(bench, cell, reused=False, floor=None).message
         assert message.startswith("the exact law expects between ")
         assert f"(mean {60 * 6 / 27:.2f}), got {60 * value:.0f}; " in message  # n! / n^n
+
+
+def test_a_cell_with_an_unscored_sample_has_no_score_for_junit_either(decoded):
+    """The report says None of such a cell; its item must not carry the mean of what is left."""
+    bench, cell = decoded(k=(8,), samples=3)
+    rewritten(bench, cell, scores={"accuracy": None}, score_reasons={"accuracy": "the tool was down"})
+    outcome = outcome_of(bench, cell, reused=False, floor=None)
+    assert outcome.score is None
+    assert not {"pb_score", "pb_score_low"} & set(outcome.properties)
+    assert "1 of 3 samples have no accuracy: the tool was down" in outcome.message
+
+
+def test_item_and_report_have_the_same_numbers(decoded):
+    """Thirds do not add up to 1 in floating point unless they are summed exactly, and once."""
+    bench, cell = decoded(task=("shuffle",), k=(32,), samples=10)
+    for planned in bench.planned(cell):
+        record = bench._records[planned.decode_key]
+        bench._records[planned.decode_key] = replace(record, scores={"accuracy": 0.1})
+    run = describe(bench, [cell], missing_tasks=(), notes=())
+    (summary,) = summarise(run, bench.find).cells
+    outcome = outcome_of(bench, cell, reused=False, floor=None)
+    assert outcome.score == summary.accuracy == 0.1
+    assert outcome.properties["pb_tokens_per_step"] == summary.tps["canvas"]

@@ -9,7 +9,7 @@ from typing import Any
 from pb_plugin.asking.planned import Planned
 from pb_plugin.planning.cell import Cell
 from pb_plugin.records.record import Record
-from pb_plugin.results.intervals import wilson
+from pb_plugin.results.cell_numbers import numbers_of
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.laws import broken_law
 from pb_plugin.running.tools import GRAMMAR
@@ -57,8 +57,8 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
     unscored = bench.tools.unscored if GRAMMAR in needs and decoded else None
     problem = _incomplete(bench, planned, records, score_name)
     done = [record for record in records if record is not None and not record.failed]
-    scores = [record.scores[score_name] for record in done if record.scores.get(score_name) is not None]
-    score = sum(s for s in scores if s is not None) / len(scores) if scores else None
+    numbers = numbers_of(done, score_name)
+    score = numbers.score
     if problem is None and bench.model(cell).is_exact:
         problem = broken_law(bench, cell, planned, done, score_name)
     if problem is None and floor is not None and score is not None and score < floor:
@@ -72,13 +72,10 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
     }
     if score is not None:
         properties["pb_score"] = score
-        if all(value in (0, 1) for value in scores):
-            interval = wilson(int(sum(s for s in scores if s is not None)), len(scores))
-            properties |= {"pb_score_low": interval.low, "pb_score_high": interval.high}
-    with_nfe = [record for record in done if record.nfe]
-    if with_nfe and len(with_nfe) == len(done):
-        tps = sum((record.canvas_tokens or 0) / (record.nfe or 1) for record in with_nfe) / len(with_nfe)
-        properties["pb_tokens_per_step"] = tps
+    if numbers.interval is not None:
+        properties |= {"pb_score_low": numbers.interval.low, "pb_score_high": numbers.interval.high}
+    if numbers.tps is not None:
+        properties["pb_tokens_per_step"] = numbers.tps["canvas"]
     message = problem or f"{score_name} {score:.4f} over {len(done)} samples"
     return Outcome(
         ok=problem is None,
