@@ -40,10 +40,13 @@ REQUIRED = MappingProxyType(
         "shared_expert_intermediate_size": (None, 0),
         "moe_router_enable_expert_bias": (False, None),
         "moe_router_score_function": ("softmax", None),
-        "partial_rotary_factor": (1, 1.0, None),
         "attention_bias": (False, None),
+        "clip_qkv": (None,),
     }
 )
+
+INERT = frozenset({"dense_intermediate_size", "norm_topk_prob"})
+"""Keys that change no logit: no layer is dense, and the published class never renormalises."""
 
 
 def plan(config: Config) -> Plan:
@@ -80,7 +83,9 @@ def plan(config: Config) -> Plan:
     )
 
 
-FAMILY = Family(architecture="LLaDAMoEModelLM", presets=PRESETS, chat=LING_CHAT, rename=same_key, plan=plan)
+FAMILY = Family(
+    architecture="LLaDAMoEModelLM", presets=PRESETS, chat=LING_CHAT, rename=same_key, plan=plan, inert=INERT
+)
 
 
 def fingerprint(request: ModelRequest) -> str:

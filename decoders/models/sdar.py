@@ -65,6 +65,7 @@ FAMILY = Family(
     chat=CHAT,
     rename=same_key,
     plan=plan,
+    inert=frozenset({"fuse_cross_entropy"}),
     backend=qwen2_backend,
 )
 

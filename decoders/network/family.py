@@ -18,11 +18,13 @@ from decoders.loading.checkpoint import (
     choose_dtype,
     find_checkpoint,
     need_packages,
+    one_line,
     read_config,
 )
 from decoders.loading.weights import Parts, load_weights
 from decoders.network import attention, attention_maps
 from decoders.network.denoiser import NativeDenoiser
+from decoders.network.fields import INERT
 from decoders.network.plan import Plan
 from decoders.network.self_tests import SelfTest, check
 from decoders.protocols import ModelRequest
@@ -44,6 +46,7 @@ class Family:
         chat: How it writes a chat, unless a preset says otherwise.
         rename: Published key to transformers' key; an unknown key comes back unchanged.
         plan: Reads config.json and refuses what the transformers class cannot express.
+        inert: Keys of config.json that change no logit, besides those of every family; *plan* reads the rest.
         backend: Reads the tokenizer of a folder without tokenizer.json, or gives None.
     """
 
@@ -52,6 +55,7 @@ class Family:
     chat: ChatFormat
     rename: Callable[[str], str]
     plan: Callable[[Config], Plan]
+    inert: frozenset[str] = frozenset()
     backend: Callable[[Path], Backend | None] | None = None
 
 
@@ -70,6 +74,7 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     directory = find_checkpoint(request, family.presets)
     config = read_config(directory, family.architecture)
     plan = family.plan(config)
+    config.refuse_unread(INERT | family.inert, plan.native.to_dict())
     preset = family.presets.get(request.name, next(iter(family.presets.values()), None))
     form = family.chat if preset is None else preset.chat or family.chat
     dtype = choose_dtype(request.dtype, config, "float32" if preset is None else preset.dtype)
@@ -116,13 +121,24 @@ def build_network(
 
     It is built on the meta device; its rotary tables, which no file holds, are made anew afterwards.
     """
-    with torch.device("meta"):
-        network = make(native)
+    try:
+        with torch.device("meta"):
+            network = make(native)
+    except Exception as error:  # whatever the library's class makes of numbers that do not fit together
+        raise not_taken(directory, type(native), error) from error
     tensors = load_weights(
         network, directory, rename=rename, parts=parts, ties=ties, dtype=dtype, device=device
     )
     network.model.rotary_emb = type(network.model.rotary_emb)(native).to(device)
     return network, tensors
+
+
+def not_taken(directory: Path, kind: type, error: Exception) -> LoadError:
+    """Return the error for a config.json that *kind* of transformers, or its network, does not take."""
+    return LoadError(
+        f"{directory / 'config.json'} must be what {kind.__name__} of transformers takes, got "
+        f"{type(error).__name__}: {one_line(error)}; use the checkpoint's own config.json"
+    )
 
 
 def keys_test(tensors: int) -> SelfTest:
