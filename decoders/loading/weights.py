@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -108,11 +108,14 @@ def load_weights(
     ties: Mapping[str, str],
     dtype: torch.dtype,
     device: torch.device,
+    rotary: Tensor | None = None,
 ) -> int:
     """Fill *network*, built on the meta device, from the files of *directory*; return the count of tensors.
 
-    Every key must be expected, present once and of the right shape. Files are opened anew for each tensor, so
-    the memory needed is that of the network plus one tensor, and nothing stays mapped to the files.
+    Every key must be expected, present once and of the right shape. Other spellings are taken: ``_orig_mod.``
+    of a compiled network, ``model.`` left out or put twice; so are copies of what is known anyway, if equal: a
+    tied parameter, rotary frequencies. Files are opened anew for each tensor, so the memory needed is that of
+    the network plus one tensor, and nothing stays mapped to the files.
 
     Args:
         network: Its parameters and persistent buffers say which keys and shapes are wanted.
@@ -122,10 +125,12 @@ def load_weights(
         ties: Parameters that the files leave out, with the parameter that each shares.
         dtype: Of the loaded parameters; buffers keep the network's.
         device: Of the loaded parameters.
+        rotary: The frequencies that stored ``inv_freq`` must be; None refuses such keys.
     """
     network_state = network.state_dict()
     wanted = {name: list(tensor.shape) for name, tensor in network_state.items() if name not in ties}
-    found = _stored(weight_files(directory), rename, parts)
+    found = _stored(weight_files(directory), _resolved(rename, parts, {*wanted, *ties}))
+    found, copies = _set_apart(found, ties, rotary)
     _check(wanted, found, directory)
     buffers = {name for name, _ in network.named_buffers()}
     state: dict[str, Tensor] = {}
@@ -136,6 +141,8 @@ def load_weights(
                 kept = network_state[part.name].dtype if part.name in buffers else dtype
                 state[part.name] = torch.empty(wanted[part.name], dtype=kept, device=device)
             _place(state[part.name], part).copy_(tensor if part.rows is None else tensor[slice(*part.rows)])
+    for copy in copies:
+        _must_equal(copy, rotary if copy.parts[0].name not in ties else state[ties[copy.parts[0].name]])
     state.update({name: state[source] for name, source in ties.items()})
     network.load_state_dict(state, strict=True, assign=True)
     network.requires_grad_(False)
@@ -149,6 +156,50 @@ class _Stored:
     key: str
     shape: list[int]
     parts: tuple[Part, ...]
+
+
+def _resolved(rename: Callable[[str], str], parts: Parts, names: Collection[str]) -> Parts:
+    """Return the parts of a published key, however its prefixes are written, in a network with *names*."""
+
+    def resolve(key: str) -> tuple[Part, ...]:
+        plain = key.replace("_orig_mod.", "")
+        for written in (plain, f"model.{plain}", plain.removeprefix("model.")):
+            found = parts(rename(written))
+            if all(part.name in names for part in found):
+                return found
+        return parts(rename(plain))
+
+    return resolve
+
+
+def _set_apart(
+    found: Sequence[_Stored], ties: Mapping[str, str], rotary: Tensor | None
+) -> tuple[list[_Stored], list[_Stored]]:
+    """Return what fills a parameter, and copies of what is known anyway.
+
+    A tied parameter that is stored under the other of its two names only fills the one that it shares.
+    """
+    filled = {part.name for stored in found for part in stored.parts}
+    fills, copies = [], []
+    for stored in found:
+        name = stored.parts[0].name
+        if name in ties and ties[name] not in filled:
+            fills.append(replace(stored, parts=whole(ties[name])))
+        elif name in ties or (rotary is not None and name.endswith(".inv_freq")):
+            copies.append(stored)
+        else:
+            fills.append(stored)
+    return fills, copies
+
+
+def _must_equal(copy: _Stored, known: Tensor | None) -> None:
+    """Raise unless the stored *copy* is *known*, as exactly as the type in which it is stored can say."""
+    tensor = _read(copy.path, copy.key)
+    if known is None or tensor.shape != known.shape or not torch.equal(tensor, known.to("cpu", tensor.dtype)):
+        raise LoadError(
+            f"{copy.path}: {copy.key} must equal what config.json gives (a tied parameter, or rotary "
+            "frequencies), got other values; check that config.json and the safetensors files belong together"
+        )
 
 
 def _place(parameter: Tensor, part: Part) -> Tensor:
@@ -193,7 +244,7 @@ def _check(wanted: Mapping[str, list[int]], found: Sequence[_Stored], directory:
             )
 
 
-def _stored(files: Sequence[Path], rename: Callable[[str], str], parts: Parts) -> list[_Stored]:
+def _stored(files: Sequence[Path], parts: Parts) -> list[_Stored]:
     """Return every tensor of *files* with the parts it consists of."""
     from safetensors import SafetensorError, safe_open
 
@@ -211,7 +262,7 @@ def _stored(files: Sequence[Path], rename: Callable[[str], str], parts: Parts) -
                 raise LoadError(
                     f"{path}: {key} must hold floats, got {dtype!r}; use a checkpoint that is not quantised"
                 )
-            stored = _Stored(path=path, key=key, shape=list(shape), parts=parts(rename(key)))
+            stored = _Stored(path=path, key=key, shape=list(shape), parts=parts(key))
             for part in stored.parts:
                 if part in filled_by:
                     other = filled_by[part].name

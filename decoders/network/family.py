@@ -126,10 +126,18 @@ def build_network(
             network = make(native)
     except Exception as error:  # whatever the library's class makes of numbers that do not fit together
         raise not_taken(directory, type(native), error) from error
+    rotary = type(network.model.rotary_emb)(native)
     tensors = load_weights(
-        network, directory, rename=rename, parts=parts, ties=ties, dtype=dtype, device=device
+        network,
+        directory,
+        rename=rename,
+        parts=parts,
+        ties=ties,
+        dtype=dtype,
+        device=device,
+        rotary=rotary.inv_freq,
     )
-    network.model.rotary_emb = type(network.model.rotary_emb)(native).to(device)
+    network.model.rotary_emb = rotary.to(device)
     return network, tensors
 
 
