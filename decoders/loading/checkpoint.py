@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -15,7 +14,9 @@ import torch
 from decoders.fingerprint import TOKENIZER_FILES
 from decoders.loading.allowed_code import HUB_ID, OPTION
 from decoders.protocols import ModelRequest
+from decoders.text import json_file
 from decoders.text.chat import ChatFormat
+from decoders.text.json_file import SHOWN, shortened
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -45,8 +46,6 @@ OTHER_CONVENTION = MappingProxyType(
 """Starts of published architectures whose own code does not follow the one convention of ``remote``."""
 
 NO_COUNTERPART = "this variant of the architecture has no native counterpart here"
-SHOWN = 200
-"""How many characters of a value an error shows."""
 
 
 class LoadError(ValueError):
@@ -77,7 +76,9 @@ class Config:
 
     def refuse(self, key: str, rule: str, cure: str) -> LoadError:
         """Return the error for *key*, which must be *rule*."""
-        return LoadError(f"{self.path}: {key} must be {rule}, got {shortened(self.values.get(key))}; {cure}")
+        return LoadError(
+            f"{self.path}: {key[:SHOWN]} must be {rule}, got {shortened(self.values.get(key))}; {cure}"
+        )
 
     def get(self, key: str) -> Any:
         """Return the value at *key*, None if absent."""
@@ -142,18 +143,6 @@ class Config:
 
 def _same(value: Any, other: Any) -> bool:
     return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
-
-
-def shortened(value: Any) -> str:
-    """Return *value* as Python writes it, cut where it is long."""
-    written = repr(value)
-    return written if len(written) <= SHOWN else f"{written[:SHOWN]}... ({len(written)} characters)"
-
-
-def one_line(error: Exception) -> str:
-    """Return what *error* says, on one line and cut where it is long."""
-    said = " ".join(str(error).split())
-    return said if len(said) <= SHOWN else f"{said[:SHOWN]}..."
 
 
 def need_packages(*names: str) -> None:
@@ -268,14 +257,11 @@ def other_convention(architecture: str) -> str | None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in the file *path*."""
+    """Return the JSON object in the file *path*, which belongs to a checkpoint."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return json_file.read_object(path)
     except ValueError as error:
-        raise LoadError(f"{path} must be JSON, got {error}; fetch it again") from error
-    if not isinstance(values, dict):
-        raise LoadError(f"{path} must be a JSON object, got {values!r}; fetch it again")
-    return values
+        raise LoadError(str(error)) from error
 
 
 def choose_dtype(requested: str | None, config: Config, default: str) -> str:
@@ -290,7 +276,7 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
         return default
     if choice not in tuple(DTYPES):
         raise LoadError(
-            f"dtype must be one of {', '.join(DTYPES)}, got {choice!r} ({origin}); ask for one of them"
+            f"dtype must be one of {', '.join(DTYPES)}, got {shortened(choice)} ({origin}); ask for one of them"
         )
     return str(choice)
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from decoders.loading.checkpoint import NO_COUNTERPART, Config, LoadError
+from decoders.text.json_file import shortened
 
 NESTED = ("rope_parameters", "rope_scaling")
 TYPES = ("rope_type", "type")
@@ -49,7 +50,7 @@ def _number(config: Config, name: str) -> float | None:
         if type(value) not in (int, float) or not 0.0 < value < math.inf:
             raise _refuse(config, key, "a number above 0", value)
     if len(set(found.values())) > 1:
-        pairs = ", ".join(f"{key} = {value!r}" for key, value in found.items())
+        pairs = ", ".join(f"{key} = {shortened(value)}" for key, value in found.items())
         raise LoadError(
             f"{config.path}: {name} must be one number in every spelling, got {pairs}; take the wrong one out"
         )
@@ -72,4 +73,4 @@ def _plain(config: Config, key: str) -> dict[str, Any]:
 def _refuse(
     config: Config, key: str, rule: str, value: Any, cure: str = "use the checkpoint's own config.json"
 ) -> LoadError:
-    return LoadError(f"{config.path}: {key} must be {rule}, got {value!r}; {cure}")
+    return LoadError(f"{config.path}: {key} must be {rule}, got {shortened(value)}; {cure}")

@@ -18,7 +18,6 @@ from decoders.loading.checkpoint import (
     choose_dtype,
     find_checkpoint,
     need_packages,
-    one_line,
     read_config,
 )
 from decoders.loading.weights import Parts, load_weights
@@ -31,6 +30,7 @@ from decoders.protocols import ModelRequest
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.chat import ChatFormat
 from decoders.text.hf_tokenizer import HFTokenizer, has_tokenizer
+from decoders.text.json_file import one_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend

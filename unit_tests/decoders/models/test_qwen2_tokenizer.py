@@ -86,9 +86,9 @@ def test_a_checkpoint_with_these_files_needs_no_tokenizer_json(tiny, tmp_path):
             {"999": {"content": "<|mask|>"}},
             r"must continue the ids of vocab\.json without gaps, got '<\|mask\|>'",
         ),
-        ({"x": {"content": "<|mask|>"}}, "added_tokens_decoder must map ids to tokens, got ValueError"),
-        ({"263": {}}, "added_tokens_decoder must map ids to tokens, got KeyError"),
-        ([], "added_tokens_decoder must map ids to tokens, got AttributeError"),
+        ({"x": {"content": "<|mask|>"}}, "added_tokens_decoder must map ids to tokens, got"),
+        ({"263": {}}, "added_tokens_decoder must map ids to tokens, got"),
+        ([], "added_tokens_decoder must map ids to tokens, got"),
     ],
 )
 def test_added_tokens_with_other_ids_are_refused(tiny, tmp_path, added, message):
