@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -62,9 +63,9 @@ def damaged(text: str, seed: int) -> str:
         if fault == 0 and key in (inside if isinstance(inside, dict) else range(len(inside))):
             del inside[key]
         elif fault == 1 and isinstance(inside, dict):
-            inside[draw.choice(("", "extra", "type", str(key)))] = draw.choice(JUNK)
+            inside[draw.choice(("", "extra", "type", str(key)))] = deepcopy(draw.choice(JUNK))
         else:
-            inside[key] = draw.choice(JUNK)
+            inside[key] = deepcopy(draw.choice(JUNK))
         if not isinstance(value, dict) or not value:
             break
     written = json.dumps(value)

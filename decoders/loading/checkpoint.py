@@ -276,7 +276,8 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
         return default
     if choice not in tuple(DTYPES):
         raise LoadError(
-            f"dtype must be one of {', '.join(DTYPES)}, got {shortened(choice)} ({origin}); ask for one of them"
+            f"dtype must be one of {', '.join(DTYPES)}, got {shortened(choice)} ({origin}); "
+            "ask for one of them"
         )
     return str(choice)
 
