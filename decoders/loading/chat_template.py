@@ -62,8 +62,8 @@ def special_tokens(directory: Path) -> dict[str, str]:
 def writer(directory: Path, template: str) -> Callable[[Sequence[Message]], str]:
     """Return what writes a chat by *template*, ending in an open assistant turn.
 
-    The function raises a ValueError for a chat that the template refuses or takes too long for, writes differently
-    a second time, or writes without one of its contents.
+    The function raises a ValueError for a chat that the template refuses, takes too long for, writes in two
+    ways, or writes without one of its contents.
 
     Raises:
         LoadError: The template writes the date, so that a prompt would not be the same tomorrow.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +110,19 @@ class HFTokenizer:
     def token_id(self, token: str) -> int | None:
         """Return the id of the token written exactly *token*, or None."""
         return self._backend.token_to_id(token)
+
+    @cached_property
+    def control_ids(self) -> frozenset[int]:
+        """The ids of special tokens: turns, masks, ends. That of unknown words is none of them."""
+        unknown = getattr(self._backend.model, "unk_token", None)
+        added = self._backend.get_added_tokens_decoder().items()
+        return frozenset(token for token, entry in added if entry.special and entry.content != unknown)
+
+    def control_in(self, text: str, others: Collection[str] = ()) -> str | None:
+        """Return the first special token, or one of *others*, that *text* would become; None if it is text."""
+        control = self.control_ids | {self._backend.token_to_id(token) for token in others}
+        found = next((token for token in self.encode(text) if token in control), None)
+        return None if found is None else self._backend.id_to_token(found)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of *text*; markers written in it become their own ids, nothing is put around it."""
