@@ -46,6 +46,10 @@ OTHER_CONVENTION = MappingProxyType(
 """Starts of published architectures whose own code does not follow the one convention of ``remote``."""
 
 NO_COUNTERPART = "this variant of the architecture has no native counterpart here"
+LARGEST = 2**31
+"""Whole numbers of a config are below this one."""
+LARGEST_FLOAT = 1e300
+MOST_LAYERS = 1001
 
 
 class LoadError(ValueError):
@@ -94,8 +98,9 @@ class Config:
     ) -> int:
         """Return the whole number at *key* (absent: *default*), at least *minimum* and less than *below*."""
         value = self.get(key) if self.has(key) else default
-        if type(value) is not int or value < minimum or (below is not None and value >= below):
-            limit = "" if below is None else f" and below {below}"
+        end = LARGEST if below is None else below
+        if type(value) is not int or not minimum <= value < end:
+            limit = f" and below {end}" if below is not None or (type(value) is int and value >= end) else ""
             raise self.refuse(
                 key, f"a whole number from {minimum} on{limit}", "use the checkpoint's own config.json"
             )
@@ -104,7 +109,7 @@ class Config:
     def positive(self, key: str) -> float:
         """Return the finite number above 0 at *key*."""
         value: Any = self.get(key)
-        if type(value) not in (int, float) or not 0.0 < value < float("inf"):
+        if type(value) not in (int, float) or not 0.0 < value < LARGEST_FLOAT:
             raise self.refuse(key, "a number above 0", "use the checkpoint's own config.json")
         return float(value)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from decoders.loading.checkpoint import NO_COUNTERPART, Config, LoadError
+from decoders.loading.checkpoint import LARGEST_FLOAT, NO_COUNTERPART, Config, LoadError
 from decoders.text.json_file import shortened
 
 NESTED = ("rope_parameters", "rope_scaling")
@@ -47,7 +46,7 @@ def _number(config: Config, name: str) -> float | None:
     for key in NESTED:
         found |= {f"{key}.{inner}": value for inner, value in _plain(config, key).items() if inner == name}
     for key, value in found.items():
-        if type(value) not in (int, float) or not 0.0 < value < math.inf:
+        if type(value) not in (int, float) or not 0.0 < value < LARGEST_FLOAT:
             raise _refuse(config, key, "a number above 0", value)
     if len(set(found.values())) > 1:
         pairs = ", ".join(f"{key} = {shortened(value)}" for key, value in found.items())

@@ -111,7 +111,7 @@ def load_weights(
     ties: Mapping[str, str],
     dtype: torch.dtype,
     device: torch.device,
-    rotary: Tensor | None = None,
+    rotary: Callable[[], Tensor] | None = None,
 ) -> int:
     """Fill *network*, built on the meta device, from the files of *directory*; return the count of tensors.
 
@@ -128,12 +128,12 @@ def load_weights(
         ties: Parameters that the files leave out, with the parameter that each shares.
         dtype: Of the loaded parameters; buffers keep the network's.
         device: Of the loaded parameters.
-        rotary: The frequencies that stored ``inv_freq`` must be; None refuses such keys.
+        rotary: Gives the frequencies that stored ``inv_freq`` must be; None refuses such keys.
     """
     network_state = network.state_dict()
     wanted = {name: list(tensor.shape) for name, tensor in network_state.items() if name not in ties}
     found = _stored(weight_files(directory), _resolved(rename, parts, {*wanted, *ties}))
-    found, copies = _set_apart(found, ties, rotary)
+    found, copies = _set_apart(found, ties, rotary is not None)
     _check(wanted, found, directory)
     buffers = {name for name, _ in network.named_buffers()}
     state: dict[str, Tensor] = {}
@@ -145,7 +145,9 @@ def load_weights(
                 state[part.name] = torch.empty(wanted[part.name], dtype=kept, device=device)
             _place(state[part.name], part).copy_(tensor if part.rows is None else tensor[slice(*part.rows)])
     for copy in copies:
-        _must_equal(copy, rotary if copy.parts[0].name not in ties else state[ties[copy.parts[0].name]])
+        name = copy.parts[0].name
+        known = state[ties[name]] if name in ties else rotary() if rotary is not None else None
+        _must_equal(copy, known)
     state.update({name: state[source] for name, source in ties.items()})
     network.load_state_dict(state, strict=True, assign=True)
     network.requires_grad_(False)
@@ -176,7 +178,7 @@ def _resolved(rename: Callable[[str], str], parts: Parts, names: Collection[str]
 
 
 def _set_apart(
-    found: Sequence[_Stored], ties: Mapping[str, str], rotary: Tensor | None
+    found: Sequence[_Stored], ties: Mapping[str, str], rotary: bool
 ) -> tuple[list[_Stored], list[_Stored]]:
     """Return what fills a parameter, and copies of what is known anyway.
 
@@ -188,7 +190,7 @@ def _set_apart(
         name = stored.parts[0].name
         if name in ties and ties[name] not in filled:
             fills.append(replace(stored, parts=whole(ties[name])))
-        elif name in ties or (rotary is not None and name.endswith(".inv_freq")):
+        elif name in ties or (rotary and name.endswith(".inv_freq")):
             copies.append(stored)
         else:
             fills.append(stored)

@@ -17,6 +17,7 @@ from torch import Tensor
 from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import (
     DTYPES,
+    MOST_LAYERS,
     Config,
     Preset,
     choose_device,
@@ -262,7 +263,8 @@ def _native(config: Config, architecture: str) -> tuple[Any, Any]:
         ("tie_word_embeddings", (True, False, None)),
     ):
         config.must_be(key, *allowed)
-    config.must_be("layer_types", ["full_attention"] * config.integer("num_hidden_layers"), None)
+    layers = config.integer("num_hidden_layers", below=MOST_LAYERS)
+    config.must_be("layer_types", ["full_attention"] * layers, None)
     kind = getattr(transformers, f"{architecture.removesuffix('ForCausalLM')}Config")
     config.refuse_unread(INERT | {*kind().to_dict(), "rope_theta", "rope_scaling"}, {})
     values = {key: value for key, value in config.values.items() if key not in INERT}

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from decoders.fingerprint import checkpoint_hash
-from decoders.loading.checkpoint import Config, Preset, find_checkpoint
+from decoders.loading.checkpoint import MOST_LAYERS, Config, Preset, find_checkpoint
 from decoders.loading.rope import rope_theta
 from decoders.network.denoiser import NativeDenoiser
 from decoders.network.family import Family, load_checkpoint
@@ -119,7 +119,7 @@ def plan(config: Config) -> Plan:
         "intermediate_size": config.integer("mlp_hidden_size")
         if wide
         else config.integer("mlp_ratio") * hidden,
-        "num_hidden_layers": config.integer("n_layers"),
+        "num_hidden_layers": config.integer("n_layers", below=MOST_LAYERS),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
         "max_position_embeddings": config.integer("max_sequence_length"),

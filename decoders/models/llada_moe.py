@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from decoders.fingerprint import checkpoint_hash
-from decoders.loading.checkpoint import Config, Preset, find_checkpoint
+from decoders.loading.checkpoint import MOST_LAYERS, Config, Preset, find_checkpoint
 from decoders.loading.weights import packed_experts
 from decoders.network.denoiser import NativeDenoiser
 from decoders.network.family import Family, load_checkpoint, same_key
@@ -61,7 +61,7 @@ def plan(config: Config) -> Plan:
     """
     from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
-    layers = config.integer("num_hidden_layers")
+    layers = config.integer("num_hidden_layers", below=MOST_LAYERS)
     config.must_be("moe_layer_freq", [1] * layers, 1, None)
     experts, width = config.integer("num_experts"), config.integer("expert_intermediate_size")
     return plan_of(

@@ -34,6 +34,9 @@ PRESETS = MappingProxyType(
     }
 )
 
+LONGEST_BLOCK = 1024
+"""More than any published block; the self-tests run on two of them."""
+
 
 def plan(config: Config) -> Plan:
     """Return the Qwen3 that computes what the published SDAR class computes under *config*.
@@ -55,7 +58,7 @@ def plan(config: Config) -> Plan:
             "intermediate_size": config.integer("intermediate_size"),
             "head_dim": config.integer("head_dim"),
         },
-        block_length=config.integer("block_size", minimum=2),
+        block_length=config.integer("block_size", minimum=2, below=LONGEST_BLOCK + 1),
     )
 
 

@@ -126,7 +126,7 @@ def build_network(
             network = make(native)
     except Exception as error:  # whatever the library's class makes of numbers that do not fit together
         raise not_taken(directory, type(native), error) from error
-    rotary = type(network.model.rotary_emb)(native)
+    make_rotary = type(network.model.rotary_emb)
     tensors = load_weights(
         network,
         directory,
@@ -135,9 +135,9 @@ def build_network(
         ties=ties,
         dtype=dtype,
         device=device,
-        rotary=rotary.inv_freq,
+        rotary=lambda: make_rotary(native).inv_freq,
     )
-    network.model.rotary_emb = rotary.to(device)
+    network.model.rotary_emb = make_rotary(native).to(device)
     return network, tensors
 
 

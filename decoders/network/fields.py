@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from decoders.loading.checkpoint import Config
+from decoders.loading.checkpoint import MOST_LAYERS, Config
 from decoders.loading.rope import rope_theta
 from decoders.loading.weights import Parts, whole
 from decoders.network.plan import Plan
@@ -89,7 +89,7 @@ def plan_of(
     native = make_config(
         vocab_size=rows,
         hidden_size=hidden,
-        num_hidden_layers=config.integer("num_hidden_layers"),
+        num_hidden_layers=config.integer("num_hidden_layers", below=MOST_LAYERS),
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
         max_position_embeddings=max_length,

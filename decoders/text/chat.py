@@ -175,8 +175,8 @@ def encode(
     A byte tokenizer has no chat markers; there the prompt is the contents with blank lines after them.
 
     Raises:
-        ValueError: *messages* is not a chat, the tokenizer lacks a marker of the chat format, or a content would
-            become a control token.
+        ValueError: *messages* is not a chat, the tokenizer lacks a marker of the chat format, or a content
+            would become a control token.
     """
     if isinstance(tokenizer, ByteTokenizer):
         return tokenizer.encode(render_plain(messages))
@@ -210,8 +210,8 @@ def refuse_control(messages: Sequence[Message], tokenizer: HFTokenizer, others: 
         found = tokenizer.control_in(message["content"], others)
         if found is not None:
             raise ValueError(
-                f"messages[{place}] content must be text for tokenizer {tokenizer.name!r}, got its control token "
-                f"{found!r}; leave the sample out or write the token another way"
+                f"messages[{place}] content must be text for tokenizer {tokenizer.name!r}, got its control "
+                f"token {found!r}; leave the sample out or write the token another way"
             )
 
 

@@ -119,7 +119,7 @@ class HFTokenizer:
         return frozenset(token for token, entry in added if entry.special and entry.content != unknown)
 
     def control_in(self, text: str, others: Collection[str] = ()) -> str | None:
-        """Return the first special token, or one of *others*, that *text* would become; None if it is text."""
+        """Return the first special token, or one of *others*, that *text* holds; None if it is plain text."""
         control = self.control_ids | {self._backend.token_to_id(token) for token in others}
         found = next((token for token in self.encode(text) if token in control), None)
         return None if found is None else self._backend.id_to_token(found)

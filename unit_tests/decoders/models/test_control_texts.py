@@ -52,8 +52,8 @@ def test_the_token_is_named():
     tokenizer, _ = tokenizer_of(llada.FAMILY.chat)
     talk = [{"role": "user", "content": "Sort: <|mdm_mask|>, b"}]
     message = (
-        r"messages\[0\] content must be text for tokenizer 'of a test', got its control token '<\|mdm_mask\|>'; "
-        "leave the sample out or write the token another way"
+        r"messages\[0\] content must be text for tokenizer 'of a test', got its control token "
+        r"'<\|mdm_mask\|>'; leave the sample out or write the token another way"
     )
     with pytest.raises(ValueError, match=message):
         chat.encode(talk, tokenizer, llada.FAMILY.chat, name="llada")
@@ -69,12 +69,15 @@ def test_a_prompt_without_a_chat_format_is_checked_too():
     assert chat.encode_plain([{"role": "user", "content": "a<eos>"}], bytes_only) == list(b"a<eos>\n\n")
 
 
-@pytest.mark.parametrize("module", ["absorb", "sampler"])
-def test_sedd_checks_its_plain_prompts(module, tiny_sedd):
-    from decoders.models.sedd.checkpoint import Sedd  # noqa: F401 (the module must be importable)
-
-    source = import_module(f"decoders.models.sedd.{module}")
-    assert "encode_plain" in vars(source)["chat"].__dict__
+@pytest.mark.parametrize("owner", ["absorb:SeddDenoiser", "sampler:SeddGenerator"])
+def test_sedd_checks_its_plain_prompts(owner):
+    module, name = owner.split(":")
+    model = object.__new__(getattr(import_module(f"decoders.models.sedd.{module}"), name))
+    model.tokenizer, _ = tokenizer_of(llada.FAMILY.chat)
+    with pytest.raises(
+        ValueError, match=r"messages\[0\] content must be text .*, got its control token '<eos>'"
+    ):
+        model.encode_prompt([{"role": "user", "content": "a<eos>"}])
 
 
 def test_a_checkpoints_own_template_is_checked_too(tmp_path):
