@@ -103,3 +103,16 @@ def test_a_folder_without_one_of_the_files_is_left_to_others(tmp_path, file):
     write(tmp_path)
     (tmp_path / file).unlink()
     assert qwen2_backend(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("vocab.json", "[]"), ("vocab.json", '{"a": "b"}'), ("vocab.json", '{"a": -1}'), ("merges.txt", "a")],
+)
+def test_files_of_another_shape_are_refused_with_file_and_cure(tmp_path, file, content):
+    write(tmp_path)
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"vocab\.json must be a tokenizer that the package .*; fetch it again"
+    ):
+        qwen2_backend(tmp_path)
