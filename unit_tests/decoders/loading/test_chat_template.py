@@ -2,10 +2,11 @@
 
 import json
 import time
+from random import Random
 
 import pytest
 
-from decoders.loading.chat_template import TemplateProcess, read_template, writer
+from decoders.loading.chat_template import SECONDS, TemplateProcess, read_template, writer
 from decoders.loading.checkpoint import LoadError
 from unit_tests.remote_checkpoint import TEMPLATE, tokenizer_text
 
@@ -106,3 +107,68 @@ def test_every_default_template_of_a_list_is_read(tmp_path):
     entries = [{"name": "tool", "template": "no"}, {"name": "default", "template": TEMPLATE}]
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": entries}), encoding="utf-8")
     assert read_template(tmp_path) == TEMPLATE
+
+
+PIECES = (
+    *(
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "#}",
+        "{{ messages[0].content }}",
+        "{{ messages }}",
+        "{{ bos_token }}",
+        " a ",
+    ),
+    *(
+        "{% for m in messages %}",
+        "{% endfor %}",
+        "{% if messages %}",
+        "{% else %}",
+        "{% endif %}",
+        "{% break %}",
+    ),
+    *(
+        "{% macro f(x) %}",
+        "{% endmacro %}",
+        "{{ f(1) }}",
+        "{% set x = x * 9 %}",
+        "{% generation %}",
+        "{{ 1/0 }}",
+    ),
+    *(
+        "{% include 'a' %}",
+        "{% extends x %}",
+        "{{ [].__class__ }}",
+        "{{ x|tojson(indent=10**8) }}",
+        "{{ 'a'*10**9 }}",
+    ),
+    *(
+        "{{ range(10**7)|list }}",
+        "{{ messages.pop() }}",
+        "{{ namespace(a=1).a }}",
+        "{{ x.y.z }}",
+        "\x00",
+        "\ud800",
+        "é",
+    ),
+)
+"""What random templates are put together from."""
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(3000, marks=pytest.mark.slow)])
+def test_a_random_template_is_rendered_or_refused_in_one_line(tmp_path, count):
+    draw = Random(count)
+    refused = []
+    for _ in range(count):
+        template = "".join(draw.choices(PIECES, k=draw.randint(1, 6)))
+        start = time.monotonic()
+        try:
+            assert "Copy: a" in writer(tmp_path, template)(CHAT)
+        except ValueError as error:
+            refused.append(str(error))
+        assert time.monotonic() - start < SECONDS + 10.0, template
+    assert 0 < len(refused) < count
+    assert all("; correct the template, or" in said and "\n" not in said for said in refused)
