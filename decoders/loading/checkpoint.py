@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +14,9 @@ import torch
 from decoders.fingerprint import TOKENIZER_FILES
 from decoders.loading.allowed_code import HUB_ID, OPTION
 from decoders.protocols import ModelRequest
+from decoders.text import json_file
 from decoders.text.chat import ChatFormat
+from decoders.text.json_file import SHOWN, shortened
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -44,6 +45,12 @@ OTHER_CONVENTION = MappingProxyType(
 )
 """Starts of published architectures whose own code does not follow the one convention of ``remote``."""
 
+NO_COUNTERPART = "this variant of the architecture has no native counterpart here"
+LARGEST = 2**31
+"""Whole numbers of a config are below this one."""
+LARGEST_FLOAT = 1e300
+MOST_LAYERS = 1001
+
 
 class LoadError(ValueError):
     """A model could not be loaded; the message says what to do."""
@@ -65,26 +72,35 @@ class Preset:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """The values of a config.json; every reader names file and key when it refuses."""
+    """The values of a config.json; a reader names file and key when it refuses, and notes what it read."""
 
     path: Path
     values: Mapping[str, Any]
+    asked: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def refuse(self, key: str, rule: str, cure: str) -> LoadError:
         """Return the error for *key*, which must be *rule*."""
-        return LoadError(f"{self.path}: {key} must be {rule}, got {self.values.get(key)!r}; {cure}")
+        return LoadError(
+            f"{self.path}: {key[:SHOWN]} must be {rule}, got {shortened(self.values.get(key))}; {cure}"
+        )
+
+    def get(self, key: str) -> Any:
+        """Return the value at *key*, None if absent."""
+        self.asked.add(key)
+        return self.values.get(key)
 
     def has(self, key: str) -> bool:
         """Return whether there is a value at *key* that is not null."""
-        return self.values.get(key) is not None
+        return self.get(key) is not None
 
     def integer(
         self, key: str, *, minimum: int = 1, below: int | None = None, default: int | None = None
     ) -> int:
         """Return the whole number at *key* (absent: *default*), at least *minimum* and less than *below*."""
-        value = self.values[key] if self.has(key) else default
-        if type(value) is not int or value < minimum or (below is not None and value >= below):
-            limit = "" if below is None else f" and below {below}"
+        value = self.get(key) if self.has(key) else default
+        end = LARGEST if below is None else below
+        if type(value) is not int or not minimum <= value < end:
+            limit = f" and below {end}" if below is not None or (type(value) is int and value >= end) else ""
             raise self.refuse(
                 key, f"a whole number from {minimum} on{limit}", "use the checkpoint's own config.json"
             )
@@ -92,14 +108,14 @@ class Config:
 
     def positive(self, key: str) -> float:
         """Return the finite number above 0 at *key*."""
-        value: Any = self.values.get(key)
-        if type(value) not in (int, float) or not 0.0 < value < float("inf"):
+        value: Any = self.get(key)
+        if type(value) not in (int, float) or not 0.0 < value < LARGEST_FLOAT:
             raise self.refuse(key, "a number above 0", "use the checkpoint's own config.json")
         return float(value)
 
     def ids(self, key: str, *, below: int) -> frozenset[int]:
         """Return the token id, or list of ids, at *key*."""
-        value = self.values.get(key)
+        value = self.get(key)
         ids = value if isinstance(value, list) and value else [value]
         if any(type(token) is not int or not 0 <= token < below for token in ids):
             raise self.refuse(key, f"token ids below {below}", "use the checkpoint's own config.json")
@@ -107,10 +123,31 @@ class Config:
 
     def must_be(self, key: str, *allowed: Any) -> None:
         """Raise unless the value at *key* (None if absent) is one of *allowed*."""
-        value = self.values.get(key)
+        value = self.get(key)
         if not any(value == choice and type(value) is type(choice) for choice in allowed):
             choices = " or ".join(repr(choice) for choice in allowed)
-            raise self.refuse(key, choices, "this variant of the architecture has no native counterpart here")
+            raise self.refuse(key, choices, NO_COUNTERPART)
+
+    def refuse_unread(self, inert: Collection[str], defaults: Mapping[str, Any]) -> None:
+        """Raise for a key that no reader asked for and that may change the computation.
+
+        Args:
+            inert: Keys that change no logit whatever their value.
+            defaults: What the network computes with; a key that says the same is harmless (null: absent).
+        """
+        for key, value in self.values.items():
+            if key not in self.asked and key not in inert and not _same(value, defaults.get(key)):
+                default = defaults.get(key)
+                rule = "absent" if default is None else f"absent or {shortened(default)}"
+                raise self.refuse(
+                    key,
+                    f"{rule}, as the native network computes nothing else",
+                    "take it out if you know that it changes nothing, or use another checkpoint",
+                )
+
+
+def _same(value: Any, other: Any) -> bool:
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
 def need_packages(*names: str) -> None:
@@ -195,7 +232,7 @@ def read_config(directory: Path, *architectures: str) -> Config:
             f"checkpoint must hold config.json, got {str(directory)!r} without it; give a complete folder"
         )
     config = Config(path=path, values=read_object(path))
-    named = config.values.get("architectures")
+    named = config.get("architectures")
     first = named[0] if isinstance(named, list) and named else None
     if architectures and first not in architectures:
         choices = " or ".join(repr(architecture) for architecture in architectures)
@@ -225,14 +262,11 @@ def other_convention(architecture: str) -> str | None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in the file *path*."""
+    """Return the JSON object in the file *path*, which belongs to a checkpoint."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return json_file.read_object(path)
     except ValueError as error:
-        raise LoadError(f"{path} must be JSON, got {error}; fetch it again") from error
-    if not isinstance(values, dict):
-        raise LoadError(f"{path} must be a JSON object, got {values!r}; fetch it again")
-    return values
+        raise LoadError(str(error)) from error
 
 
 def choose_dtype(requested: str | None, config: Config, default: str) -> str:
@@ -247,7 +281,8 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
         return default
     if choice not in tuple(DTYPES):
         raise LoadError(
-            f"dtype must be one of {', '.join(DTYPES)}, got {choice!r} ({origin}); ask for one of them"
+            f"dtype must be one of {', '.join(DTYPES)}, got {shortened(choice)} ({origin}); "
+            "ask for one of them"
         )
     return str(choice)
 

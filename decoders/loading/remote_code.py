@@ -27,6 +27,7 @@ from decoders.loading.checkpoint import (
 )
 from decoders.loading.weights import load_weights, weight_files
 from decoders.protocols import ModelRequest
+from decoders.text.json_file import one_line
 
 PATTERNS = ("*.py", "*.jinja")
 """What is fetched from the hub besides a checkpoint's data, once its code is allowed."""
@@ -195,6 +196,11 @@ def build_network(
     torch.set_default_dtype(dtype)
     try:
         network: nn.Module = network_class(config_class.from_dict(values))
+    except Exception as error:  # the checkpoint's own code may raise anything
+        raise LoadError(
+            f"{checkpoint.config.path} must be what the code beside it takes, got {type(error).__name__}: "
+            f"{one_line(error)}; use the checkpoint's own config.json"
+        ) from error
     finally:
         torch.set_default_dtype(before)
     ties = _ties(network, checkpoint.directory)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from decoders.loading.checkpoint import LoadError, read_object
+from decoders.text.json_file import shortened
 
 INDEX_FILE = "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 SHOWN = 5
 """How many keys an error names."""
+NAME_SHOWN = 120
+"""How many characters of each."""
 EXPERT_KEY = re.compile(r"(.+\.experts)\.(\d+)\.(gate|up|down)_proj\.weight")
 
 
@@ -79,14 +82,14 @@ def weight_files(directory: Path) -> tuple[Path, ...]:
             f"{str(directory)!r}; fetch a safetensors revision or convert the weights"
         )
     shard_of = read_object(index).get("weight_map")
-    if (
-        not isinstance(shard_of, dict)
-        or not shard_of
-        or any(Path(str(n)).name != n for n in shard_of.values())
-    ):
-        raise LoadError(f"{index}: weight_map must map keys to file names, got {shard_of!r}; fetch it again")
-    shards = [directory / name for name in sorted(set(shard_of.values()))]
-    missing = [path.name for path in shards if not path.is_file()]
+    names = list(shard_of.values()) if isinstance(shard_of, dict) else []
+    if not names or not all(isinstance(name, str) and name and Path(name).name == name for name in names):
+        raise LoadError(
+            f"{index}: weight_map must map keys to file names, got {shortened(shard_of)}; fetch it again"
+        )
+    shards = [directory / name for name in sorted(set(names))]
+    present = {path.name for path in directory.iterdir() if path.is_file()}
+    missing = [path.name for path in shards if path.name not in present]
     if missing:
         raise LoadError(
             f"{index}: every shard it names must be present, got none of {_some(missing)}; fetch them"
@@ -96,7 +99,7 @@ def weight_files(directory: Path) -> tuple[Path, ...]:
 
 def _some(names: Sequence[str]) -> str:
     rest = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(name[:NAME_SHOWN] for name in names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def load_weights(
@@ -108,11 +111,14 @@ def load_weights(
     ties: Mapping[str, str],
     dtype: torch.dtype,
     device: torch.device,
+    rotary: Callable[[], Tensor] | None = None,
 ) -> int:
     """Fill *network*, built on the meta device, from the files of *directory*; return the count of tensors.
 
-    Every key must be expected, present once and of the right shape. Files are opened anew for each tensor, so
-    the memory needed is that of the network plus one tensor, and nothing stays mapped to the files.
+    Every key must be expected, present once and of the right shape. Other spellings are taken (``_orig_mod.``
+    of a compiled network, ``model.`` left out or put twice), and copies of what is known anyway, if equal (a
+    tied parameter, rotary frequencies). Files are opened anew for each tensor, so the memory needed is that
+    of the network plus one tensor, and nothing stays mapped to the files.
 
     Args:
         network: Its parameters and persistent buffers say which keys and shapes are wanted.
@@ -122,10 +128,12 @@ def load_weights(
         ties: Parameters that the files leave out, with the parameter that each shares.
         dtype: Of the loaded parameters; buffers keep the network's.
         device: Of the loaded parameters.
+        rotary: Gives the frequencies that stored ``inv_freq`` must be; None refuses such keys.
     """
     network_state = network.state_dict()
     wanted = {name: list(tensor.shape) for name, tensor in network_state.items() if name not in ties}
-    found = _stored(weight_files(directory), rename, parts)
+    found = _stored(weight_files(directory), _resolved(rename, parts, {*wanted, *ties}))
+    found, copies = _set_apart(found, ties, rotary is not None)
     _check(wanted, found, directory)
     buffers = {name for name, _ in network.named_buffers()}
     state: dict[str, Tensor] = {}
@@ -136,6 +144,10 @@ def load_weights(
                 kept = network_state[part.name].dtype if part.name in buffers else dtype
                 state[part.name] = torch.empty(wanted[part.name], dtype=kept, device=device)
             _place(state[part.name], part).copy_(tensor if part.rows is None else tensor[slice(*part.rows)])
+    for copy in copies:
+        name = copy.parts[0].name
+        known = state[ties[name]] if name in ties else rotary() if rotary is not None else None
+        _must_equal(copy, known)
     state.update({name: state[source] for name, source in ties.items()})
     network.load_state_dict(state, strict=True, assign=True)
     network.requires_grad_(False)
@@ -149,6 +161,53 @@ class _Stored:
     key: str
     shape: list[int]
     parts: tuple[Part, ...]
+
+
+def _resolved(rename: Callable[[str], str], parts: Parts, names: Collection[str]) -> Parts:
+    """Return the parts of a published key, however its prefixes are written, in a network with *names*."""
+
+    def resolve(key: str) -> tuple[Part, ...]:
+        plain = key.replace("_orig_mod.", "")
+        for written in (plain, f"model.{plain}", plain.removeprefix("model.")):
+            found = parts(rename(written))
+            if all(part.name in names for part in found):
+                return found
+        return parts(rename(plain))
+
+    return resolve
+
+
+def _set_apart(
+    found: Sequence[_Stored], ties: Mapping[str, str], rotary: bool
+) -> tuple[list[_Stored], list[_Stored]]:
+    """Return what fills a parameter, and copies of what is known anyway.
+
+    A tied parameter that is stored under the other of its two names only fills the one that it shares.
+    """
+    filled = {part.name for stored in found for part in stored.parts}
+    fills, copies = [], []
+    for stored in found:
+        name = stored.parts[0].name
+        if name in ties and ties[name] not in filled:
+            fills.append(replace(stored, parts=whole(ties[name])))
+        elif name in ties or (rotary and name.endswith(".inv_freq")):
+            copies.append(stored)
+        else:
+            fills.append(stored)
+    return fills, copies
+
+
+def _must_equal(copy: _Stored, known: Tensor | None) -> None:
+    """Raise unless the stored *copy* is *known*, up to the rounding of the two types and of powers."""
+    tensor = _read(copy.path, copy.key)
+    if known is not None and tensor.shape == known.shape:
+        rounding = 4.0 * max(torch.finfo(kind).eps for kind in (tensor.dtype, known.dtype))
+        if torch.allclose(tensor.float(), known.cpu().float(), rtol=rounding, atol=0.0):
+            return
+    raise LoadError(
+        f"{copy.path}: {copy.key} must equal what is known without it (the parameter it is tied to, or the "
+        "rotary frequencies of config.json), got other values; check that the files belong together"
+    )
 
 
 def _place(parameter: Tensor, part: Part) -> Tensor:
@@ -193,7 +252,7 @@ def _check(wanted: Mapping[str, list[int]], found: Sequence[_Stored], directory:
             )
 
 
-def _stored(files: Sequence[Path], rename: Callable[[str], str], parts: Parts) -> list[_Stored]:
+def _stored(files: Sequence[Path], parts: Parts) -> list[_Stored]:
     """Return every tensor of *files* with the parts it consists of."""
     from safetensors import SafetensorError, safe_open
 
@@ -211,7 +270,7 @@ def _stored(files: Sequence[Path], rename: Callable[[str], str], parts: Parts) -
                 raise LoadError(
                     f"{path}: {key} must hold floats, got {dtype!r}; use a checkpoint that is not quantised"
                 )
-            stored = _Stored(path=path, key=key, shape=list(shape), parts=parts(rename(key)))
+            stored = _Stored(path=path, key=key, shape=list(shape), parts=parts(key))
             for part in stored.parts:
                 if part in filled_by:
                     other = filled_by[part].name

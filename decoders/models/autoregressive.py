@@ -17,6 +17,7 @@ from torch import Tensor
 from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import (
     DTYPES,
+    MOST_LAYERS,
     Config,
     Preset,
     choose_device,
@@ -28,7 +29,15 @@ from decoders.loading.checkpoint import (
 from decoders.loading.weights import whole
 from decoders.loop import devices
 from decoders.network import attention
-from decoders.network.family import build_network, ends_of_turn, keys_test, read_tokenizer, same_key
+from decoders.network.family import (
+    build_network,
+    ends_of_turn,
+    keys_test,
+    not_taken,
+    read_tokenizer,
+    same_key,
+)
+from decoders.network.fields import INERT
 from decoders.network.row_batches import check_rows, in_batches, padded_prompts, read_params
 from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
 from decoders.network.transformers_interior import fresh_rotary, growing_cache, with_cache
@@ -250,15 +259,21 @@ def _native(config: Config, architecture: str) -> tuple[Any, Any]:
     """Return the config object and the network class of transformers for a published config."""
     import transformers
 
-    config.must_be("quantization_config", None)
-    config.must_be("use_sliding_window", False, None)
-    config.must_be("hidden_act", "silu")
-    config.must_be("tie_word_embeddings", True, False, None)
-    family = architecture.removesuffix("ForCausalLM")
-    values = {
-        key: value for key, value in config.values.items() if key not in ("auto_map", "dtype", "torch_dtype")
-    }
-    native = getattr(transformers, f"{family}Config").from_dict({**values, "attn_implementation": "sdpa"})
+    for key, allowed in (
+        ("use_sliding_window", (False, None)),
+        ("hidden_act", ("silu",)),
+        ("tie_word_embeddings", (True, False, None)),
+    ):
+        config.must_be(key, *allowed)
+    layers = config.integer("num_hidden_layers", below=MOST_LAYERS)
+    config.must_be("layer_types", ["full_attention"] * layers, None)
+    kind = getattr(transformers, f"{architecture.removesuffix('ForCausalLM')}Config")
+    config.refuse_unread(INERT | {*kind().to_dict(), "rope_theta", "rope_scaling"}, {})
+    values = {key: value for key, value in config.values.items() if key not in INERT}
+    try:
+        native = kind.from_dict({**values, "attn_implementation": "sdpa"})
+    except Exception as error:  # the library checks types and rope settings, each with an error of its own
+        raise not_taken(config.path.parent, kind, error) from error
     return native, getattr(transformers, architecture)
 
 

@@ -6,7 +6,8 @@ import re
 from types import MappingProxyType
 from typing import Any
 
-from decoders.loading.checkpoint import Config, Preset
+from decoders.loading.checkpoint import MOST_LAYERS, Config, Preset
+from decoders.loading.rope import rope_theta
 from decoders.network.family import Family
 from decoders.network.plan import Plan
 from decoders.text.chat import LLADA_CHAT
@@ -60,13 +61,22 @@ REQUIRED = MappingProxyType(
         "multi_query_attention": (False, None),
         "layer_norm_with_affine": (True, None),
         "clip_qkv": (None,),
-        "rope_scaling": (None,),
         "block_group_size": (1, None),
         "weight_tying": (True, False),
         "rope_full_precision": (True, False, None),
     }
 )
 """Fields whose other values change the computation, with the values Llama can express (None: absent)."""
+
+INERT = frozenset(
+    {
+        *("init_cutoff_factor", "init_device", "init_fn", "init_std", "precision", "flash_attention"),
+        *("embedding_dropout", "residual_dropout", "mlp_ratio", "vocab_size"),
+        *("alibi_bias_max", "attention_layer_norm_with_affine"),
+    }
+)
+"""Keys that change no logit. The last four count only where ``mlp_hidden_size`` or ``embedding_size`` is
+absent (`plan` reads them then), or where ``alibi`` or ``attention_layer_norm`` is true."""
 
 
 def native_key(key: str) -> str:
@@ -89,32 +99,31 @@ def plan(config: Config) -> Plan:
     """
     for key, allowed in REQUIRED.items():
         config.must_be(key, *allowed)
-    present = {key for key, value in config.values.items() if value is not None}
     hidden, heads = config.integer("d_model"), config.integer("n_heads")
     if hidden % heads or hidden // heads % 2:
         raise config.refuse(
             "n_heads", f"a divisor of d_model={hidden} into heads of even width", "use the published file"
         )
-    kv_heads = config.integer("n_kv_heads") if "n_kv_heads" in present else heads
+    kv_heads = config.integer("n_kv_heads") if config.has("n_kv_heads") else heads
     if heads % kv_heads:
         raise config.refuse("n_kv_heads", f"a divisor of n_heads={heads}", "use the published file")
-    wide = "mlp_hidden_size" in present
-    rows = config.integer("embedding_size" if "embedding_size" in present else "vocab_size")
-    tied = bool(config.values["weight_tying"])
+    wide = config.has("mlp_hidden_size")
+    rows = config.integer("embedding_size" if config.has("embedding_size") else "vocab_size")
+    tied = bool(config.get("weight_tying"))
     numbers: dict[str, Any] = {
         "vocab_size": rows,
         "hidden_size": hidden,
         "intermediate_size": config.integer("mlp_hidden_size")
         if wide
         else config.integer("mlp_ratio") * hidden,
-        "num_hidden_layers": config.integer("n_layers"),
+        "num_hidden_layers": config.integer("n_layers", below=MOST_LAYERS),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
         "max_position_embeddings": config.integer("max_sequence_length"),
         "rms_norm_eps": config.positive("rms_norm_eps"),
         "attn_implementation": "sdpa",
         "tie_word_embeddings": False,
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.positive("rope_theta")},
+        "rope_parameters": {"rope_type": "default", "rope_theta": rope_theta(config)},
     }
     eos_ids = config.ids("eos_token_id", below=rows)
     mask_id = config.integer("mask_token_id", minimum=0, below=rows)
@@ -133,10 +142,12 @@ def plan(config: Config) -> Plan:
         eos_ids=eos_ids,
         rope_theta=numbers["rope_parameters"]["rope_theta"],
         rotary_dim=hidden // heads,
-        full_precision_rope=config.values.get("rope_full_precision") is not False,
+        full_precision_rope=config.get("rope_full_precision") is not False,
     )
 
 
-FAMILY = Family(architecture="LLaDAModelLM", presets=PRESETS, chat=LLADA_CHAT, rename=native_key, plan=plan)
+FAMILY = Family(
+    architecture="LLaDAModelLM", presets=PRESETS, chat=LLADA_CHAT, rename=native_key, plan=plan, inert=INERT
+)
 
 load, fingerprint = FAMILY.load, FAMILY.fingerprint

@@ -6,6 +6,7 @@ import re
 from types import MappingProxyType
 
 from decoders.loading.checkpoint import Config, Preset
+from decoders.loading.rope import rotary_share
 from decoders.loading.weights import Part, Parts, packed_experts
 from decoders.network.family import Family
 from decoders.network.fields import plan_of
@@ -49,8 +50,13 @@ REQUIRED = MappingProxyType(
         "score_function": ("sigmoid", None),
         "router_dtype": ("fp32", None),
         "moe_router_enable_expert_bias": (True, None),
+        "using_split_qkv_in_self_attention": (False, None),
+        "num_nextn_predict_layers": (0, None),
     }
 )
+
+INERT = frozenset({"embedding_dropout", "output_dropout", "mtp_loss_scaling_factor"})
+"""Keys that change no logit."""
 
 
 def native_key(key: str) -> str:
@@ -88,9 +94,7 @@ def plan(config: Config) -> Plan:
     """
     from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
 
-    share = config.positive("partial_rotary_factor")
-    if share > 1.0:
-        raise config.refuse("partial_rotary_factor", "at most 1", "use the checkpoint's own config.json")
+    share = rotary_share(config) or config.positive("partial_rotary_factor")
     experts, groups = config.integer("num_experts"), config.integer("n_group")
     if experts % groups or experts // groups < 2:
         raise config.refuse(
@@ -100,6 +104,7 @@ def plan(config: Config) -> Plan:
         config.integer(key) for key in ("num_attention_heads", "head_dim", "moe_intermediate_size")
     )
     kv_heads = config.integer("num_key_value_heads", default=heads)
+    config.must_be("rotary_dim", int(head_dim * share), None)
     return plan_of(
         config,
         Glm4MoeConfig,
@@ -129,7 +134,12 @@ def plan(config: Config) -> Plan:
 
 
 FAMILY = Family(
-    architecture="LLaDA2MoeModelLM", presets=PRESETS, chat=LING_CHAT, rename=native_key, plan=plan
+    architecture="LLaDA2MoeModelLM",
+    presets=PRESETS,
+    chat=LING_CHAT,
+    rename=native_key,
+    plan=plan,
+    inert=INERT,
 )
 
 load, fingerprint = FAMILY.load, FAMILY.fingerprint

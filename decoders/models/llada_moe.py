@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from decoders.loading.checkpoint import Config, Preset
+from decoders.loading.checkpoint import MOST_LAYERS, Config, Preset
 from decoders.loading.weights import packed_experts
 from decoders.network.family import Family, same_key
 from decoders.network.fields import plan_of
@@ -37,10 +37,13 @@ REQUIRED = MappingProxyType(
         "shared_expert_intermediate_size": (None, 0),
         "moe_router_enable_expert_bias": (False, None),
         "moe_router_score_function": ("softmax", None),
-        "partial_rotary_factor": (1, 1.0, None),
         "attention_bias": (False, None),
+        "clip_qkv": (None,),
     }
 )
+
+INERT = frozenset({"dense_intermediate_size", "norm_topk_prob"})
+"""Keys that change no logit: no layer is dense, and the published class never renormalises."""
 
 
 def plan(config: Config) -> Plan:
@@ -55,7 +58,7 @@ def plan(config: Config) -> Plan:
     """
     from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
-    layers = config.integer("num_hidden_layers")
+    layers = config.integer("num_hidden_layers", below=MOST_LAYERS)
     config.must_be("moe_layer_freq", [1] * layers, 1, None)
     experts, width = config.integer("num_experts"), config.integer("expert_intermediate_size")
     return plan_of(
@@ -77,6 +80,8 @@ def plan(config: Config) -> Plan:
     )
 
 
-FAMILY = Family(architecture="LLaDAMoEModelLM", presets=PRESETS, chat=LING_CHAT, rename=same_key, plan=plan)
+FAMILY = Family(
+    architecture="LLaDAMoEModelLM", presets=PRESETS, chat=LING_CHAT, rename=same_key, plan=plan, inert=INERT
+)
 
 load, fingerprint = FAMILY.load, FAMILY.fingerprint

@@ -23,7 +23,7 @@ from types import MappingProxyType
 
 from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import Preset, find_checkpoint
-from decoders.models.llada import native_key, plan
+from decoders.models.llada import INERT, native_key, plan
 from decoders.network.denoiser import NativeDenoiser
 from decoders.network.family import Family, load_checkpoint
 from decoders.protocols import Message, ModelRequest
@@ -95,7 +95,9 @@ CHAT = ChatFormat(render=render_compact, markers=(BLANK,), end_of_turn=(), mask=
 PRESETS: Mapping[str, Preset] = MappingProxyType({})
 """None: the one checkpoint comes with this package."""
 
-FAMILY = Family(architecture="TinyModelLM", presets=PRESETS, chat=CHAT, rename=native_key, plan=plan)
+FAMILY = Family(
+    architecture="TinyModelLM", presets=PRESETS, chat=CHAT, rename=native_key, plan=plan, inert=INERT
+)
 
 
 def shipped_folder() -> Path:

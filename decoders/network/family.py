@@ -23,6 +23,7 @@ from decoders.loading.checkpoint import (
 )
 from decoders.loading.weights import Parts, load_weights
 from decoders.network.denoiser import NativeDenoiser
+from decoders.network.fields import INERT
 from decoders.network.plan import Plan
 from decoders.network.self_tests import SelfTest, check
 from decoders.network.transformers_interior import fresh_rotary, use_full_precision_rope, use_own_attention
@@ -30,6 +31,7 @@ from decoders.protocols import ModelRequest
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.chat import ChatFormat
 from decoders.text.hf_tokenizer import HFTokenizer, has_tokenizer
+from decoders.text.json_file import one_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -45,6 +47,7 @@ class Family:
         chat: How it writes a chat, unless a preset says otherwise.
         rename: Published key to transformers' key; an unknown key comes back unchanged.
         plan: Reads config.json and refuses what the transformers class cannot express.
+        inert: Keys of config.json that change no logit, besides those of every family; *plan* reads the rest.
         backend: Reads the tokenizer of a folder without tokenizer.json, or gives None.
     """
 
@@ -53,6 +56,7 @@ class Family:
     chat: ChatFormat
     rename: Callable[[str], str]
     plan: Callable[[Config], Plan]
+    inert: frozenset[str] = frozenset()
     backend: Callable[[Path], Backend | None] | None = None
 
     def load(self, request: ModelRequest) -> NativeDenoiser:
@@ -88,6 +92,7 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     directory = find_checkpoint(request, family.presets)
     config = read_config(directory, family.architecture)
     plan = family.plan(config)
+    config.refuse_unread(INERT | family.inert, plan.native.to_dict())
     preset = family.presets.get(request.name, next(iter(family.presets.values()), None))
     form = family.chat if preset is None else preset.chat or family.chat
     dtype = choose_dtype(request.dtype, config, "float32" if preset is None else preset.dtype)
@@ -134,13 +139,32 @@ def build_network(
 
     It is built on the meta device; its rotary tables, which no file holds, are made anew afterwards.
     """
-    with torch.device("meta"):
-        network = make(native)
+    try:
+        with torch.device("meta"):
+            network = make(native)
+    except Exception as error:  # whatever the library's class makes of numbers that do not fit together
+        raise not_taken(directory, type(native), error) from error
+    make_rotary = type(network.model.rotary_emb)
     tensors = load_weights(
-        network, directory, rename=rename, parts=parts, ties=ties, dtype=dtype, device=device
+        network,
+        directory,
+        rename=rename,
+        parts=parts,
+        ties=ties,
+        dtype=dtype,
+        device=device,
+        rotary=lambda: make_rotary(native).inv_freq,
     )
     network.model.rotary_emb = fresh_rotary(network, native).to(device)
     return network, tensors
+
+
+def not_taken(directory: Path, kind: type, error: Exception) -> LoadError:
+    """Return the error for a config.json that *kind* of transformers, or its network, does not take."""
+    return LoadError(
+        f"{directory / 'config.json'} must be what {kind.__name__} of transformers takes, got "
+        f"{type(error).__name__}: {one_line(error)}; use the checkpoint's own config.json"
+    )
 
 
 def keys_test(tensors: int) -> SelfTest:

@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from decoders.loading.checkpoint import Config
+from decoders.loading.checkpoint import MOST_LAYERS, Config
+from decoders.loading.rope import rope_theta
 from decoders.loading.weights import Parts, whole
 from decoders.network.plan import Plan
 
 COMMON_REQUIRED: Mapping[str, tuple[Any, ...]] = {
     "hidden_act": ("silu", None),
-    "rope_scaling": (None,),
     "use_sliding_window": (False, None),
     "tie_word_embeddings": (True, False, None),
 }
 """Fields whose other values change the computation, with the values that are expressed (None: absent)."""
+
+INERT = frozenset(
+    {
+        *("architectures", "auto_map", "model_type", "transformers_version"),
+        *("_name_or_path", "dtype", "torch_dtype", "return_dict"),
+        *("initializer_range", "attention_dropout", "use_cache", "bos_token_id"),
+        *("sliding_window", "max_window_layers", "output_attentions", "output_hidden_states"),
+        *("output_router_logits", "router_aux_loss_coef"),
+    }
+)
+"""Keys of config.json that change no logit at inference in any family: names, training, outputs, and windows,
+which count only where ``use_sliding_window`` is true."""
 
 
 def plan_of(
@@ -66,7 +78,7 @@ def plan_of(
         raise config.refuse(
             "num_key_value_heads", f"a divisor of num_attention_heads={heads}", "use the published file"
         )
-    rows, theta = config.integer("vocab_size"), config.positive("rope_theta")
+    rows, theta = config.integer("vocab_size"), rope_theta(config, share=rotary_share)
     rope: dict[str, Any] = {
         "rope_type": "default",
         "rope_theta": theta,
@@ -77,7 +89,7 @@ def plan_of(
     native = make_config(
         vocab_size=rows,
         hidden_size=hidden,
-        num_hidden_layers=config.integer("num_hidden_layers"),
+        num_hidden_layers=config.integer("num_hidden_layers", below=MOST_LAYERS),
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
         max_position_embeddings=max_length,
@@ -87,7 +99,7 @@ def plan_of(
         tie_word_embeddings=False,
         **extra,
     )
-    tied = config.values.get("tie_word_embeddings") is True
+    tied = config.get("tie_word_embeddings") is True
     return Plan(
         native=native,
         network=network,

@@ -175,7 +175,8 @@ def encode(
     A byte tokenizer has no chat markers; there the prompt is the contents with blank lines after them.
 
     Raises:
-        ValueError: *messages* is not a chat, or the tokenizer lacks a marker of the chat format.
+        ValueError: *messages* is not a chat, the tokenizer lacks a marker of the chat format, or a content
+            would become a control token.
     """
     if isinstance(tokenizer, ByteTokenizer):
         return tokenizer.encode(render_plain(messages))
@@ -185,8 +186,33 @@ def encode(
             f"tokenizer {tokenizer.name!r} must hold the chat markers of {name!r}, got none of "
             f"{', '.join(missing)}; use the tokenizer.json published with the checkpoint"
         )
+    refuse_control(messages, tokenizer, (*form.markers, *form.end_of_turn, form.mask))
     ids = tokenizer.encode(form.render(messages))
     return ids if form.arrange is None else form.arrange(ids, tokenizer)
+
+
+def encode_plain(messages: Sequence[Message], tokenizer: HFTokenizer | ByteTokenizer) -> list[int]:
+    """Return the ids of the contents, a blank line after each, for a model without a chat format.
+
+    Raises:
+        ValueError: *messages* is not a chat, or a content would become a control token.
+    """
+    written = render_plain(messages)
+    if not isinstance(tokenizer, ByteTokenizer):
+        refuse_control(messages, tokenizer)
+    return tokenizer.encode(written)
+
+
+def refuse_control(messages: Sequence[Message], tokenizer: HFTokenizer, others: Collection[str] = ()) -> None:
+    """Raise for a content that would become a special token or one of *others*: a mask, or a forged turn."""
+    check_messages(messages)
+    for place, message in enumerate(messages):
+        found = tokenizer.control_in(message["content"], others)
+        if found is not None:
+            raise ValueError(
+                f"messages[{place}] content must be text for tokenizer {tokenizer.name!r}, got its control "
+                f"token {found!r}; leave the sample out or write the token another way"
+            )
 
 
 def answer_ids(ids: Sequence[int], eos_ids: Collection[int]) -> tuple[int, ...]:

@@ -171,10 +171,17 @@ def template_ids(
     """Return the ids of an infilling *template* with ``[MASK]`` marks, padded with EOS.
 
     Raises:
-        ValueError: The template does not fit into *gen_length*.
+        ValueError: The template does not fit into *gen_length*, or its text would become a control token.
     """
     ids: list[int] = []
+    control_in = getattr(tokenizer, "control_in", None)
     for index, text in enumerate(template.split("[MASK]")):
+        control = None if control_in is None else control_in(text)
+        if control is not None:
+            raise ValueError(
+                f"template of {sample} must be text for tokenizer {tokenizer.name}, got its control token "
+                f"{control!r}; leave the sample out or write the token another way"
+            )
         ids += ([mask_id] if index else []) + tokenizer.encode(text)
     if len(ids) > gen_length:
         raise ValueError(

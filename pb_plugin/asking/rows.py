@@ -50,7 +50,8 @@ def build_row(
     """Return the row that asks *model* the question.
 
     Raises:
-        ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer.
+        ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer, or the
+            model refuses the prompt; the message names the sample.
     """
     from decoders.rows import Row
     from decoders.theory.answer_sets import template_ids
@@ -75,9 +76,13 @@ def build_row(
                 f"canvas must hold an answer of {name}, got {spec.canvas} positions for {n_tokens} tokens "
                 f"under tokenizer {model.tokenizer.name}; give the task a longer one (--task TASK:canvas=N)"
             )
+    try:
+        prompt_ids = tuple(model.encode_prompt(question.messages))
+    except ValueError as error:
+        raise ValueError(f"prompt of {name}: {error}") from error
     return Row(
         key=key,
-        prompt_ids=tuple(model.encode_prompt(question.messages)),
+        prompt_ids=prompt_ids,
         gen_length=spec.canvas,
         setting=setting,
         sample_id=name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import (
+    MOST_LAYERS,
     Config,
     LoadError,
     Preset,
@@ -92,6 +94,14 @@ class Sedd:
             )
 
 
+INERT = re.compile(
+    r"(training|data|sampling|eval|optim|hydra|slurm|defaults)\b.*|ngpus|work_dir|wandb_name"
+    r"|noise\.sigma_m(in|ax)|graph\.(file|report_all)|model\.(name|type|dropout)"
+)
+"""Keys of config.json that change no score: how it was trained and sampled. The range of the noise counts
+only where that is geometric (it is read then)."""
+
+
 def files_hash(request: ModelRequest, presets: Mapping[str, Preset]) -> str:
     """Return the fingerprint of a request for one of *presets*, a folder or a hub id."""
     files = checkpoint_hash(find_checkpoint(request, presets))
@@ -118,7 +128,7 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
     device = choose_device(request.device)
     tokens = config.integer("tokens", minimum=2)
     config.must_be("graph.type", "absorb", "uniform")
-    absorb = config.values["graph.type"] == "absorb"
+    absorb = config.get("graph.type") == "absorb"
     config.must_be("noise.type", "loglinear" if absorb else "geometric")
     config.must_be("model.scale_by_sigma", *((True, False) if absorb else (False,)))
     hidden, heads = config.integer("model.hidden_size"), config.integer("model.n_heads")
@@ -132,14 +142,16 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
         network = SeddNetwork(
             states=tokens + absorb,
             hidden_size=hidden,
-            n_blocks=config.integer("model.n_blocks"),
+            n_blocks=config.integer("model.n_blocks", below=MOST_LAYERS),
             n_heads=heads,
             cond_dim=config.integer("model.cond_dim"),
-            scale_by_sigma=config.values["model.scale_by_sigma"],
+            scale_by_sigma=config.get("model.scale_by_sigma"),
         )
+    noise, max_length = _noise(config), config.integer("model.length")
+    config.refuse_unread({key for key in config.values if INERT.match(key)}, {})
     tensors = load_weights(network, directory, rename=same_key, ties={}, dtype=torch.float32, device=device)
     rope = rotary_tables(network, ROTARY_THETA, hidden // heads)
-    tokenizer, max_length = _tokenizer(request, directory, tokens), config.integer("model.length")
+    tokenizer = _tokenizer(request, directory, tokens)
     if tokenizer.is_fallback:
         LOGGER.warning("%r has no tokenizer: canvases above its %d bytes are taken", request.name, max_length)
     return Sedd(
@@ -148,8 +160,8 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
         device=device,
         tokens=tokens,
         max_length=max_length,
-        graph=config.values["graph.type"],
-        noise=_noise(config),
+        graph=config.get("graph.type"),
+        noise=noise,
         tokenizer=tokenizer,
         network=network,
         self_tests=(keys_test(tensors), *all_passed(request.name, (rope,))),
@@ -157,7 +169,7 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
 
 
 def _noise(config: Config) -> Noise:
-    if config.values["noise.type"] == "loglinear":
+    if config.get("noise.type") == "loglinear":
         return LogLinear()
     low, high = config.positive("noise.sigma_min"), config.positive("noise.sigma_max")
     if low >= high:

@@ -82,7 +82,7 @@ class SeddGenerator:
 
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids of the contents, a blank line after each: SEDD has no chat format."""
-        return self.tokenizer.encode(chat.render_plain(messages))
+        return chat.encode_plain(messages, self.tokenizer)
 
     def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Return the generated *ids* before the first end of text."""

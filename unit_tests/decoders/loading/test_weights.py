@@ -208,3 +208,71 @@ def test_loading_needs_little_more_memory_than_the_weights(tiny_llada_dir, folde
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert int(done.stdout) < 1.3 * size + 30e6
+
+
+EMBEDDING = "model.transformer.wte.weight"
+
+
+def tied(folder):
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"weight_tying": True}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def test_a_stored_copy_of_a_tied_head_is_taken_when_equal(folder):
+    change_weights(tied(folder), lambda weights: weights.pop(HEAD))
+    without = logits(load(request(folder)))
+    change_weights(folder, lambda weights: weights.update({HEAD: weights[EMBEDDING].clone()}))
+    model = load(request(folder))
+    assert torch.equal(logits(model), without)
+    assert load(request(folder, dtype="bfloat16")).dtype == "bfloat16"
+    assert model.network.lm_head.weight.data_ptr() == model.network.model.embed_tokens.weight.data_ptr()
+
+
+def test_a_tied_pair_that_is_stored_under_its_other_name_is_the_same_model(folder):
+    change_weights(tied(folder), lambda weights: weights.pop(HEAD))
+    usual = logits(load(request(folder)))
+    change_weights(folder, lambda weights: weights.update({HEAD: weights.pop(EMBEDDING)}))
+    assert torch.equal(logits(load(request(folder))), usual)
+
+
+def test_a_tied_head_with_other_values_is_refused(folder):
+    message = r"ff_out\.weight must equal what is known without it .*, got other values; check that"
+    with pytest.raises(LoadError, match=message):
+        load(request(tied(folder)))
+
+
+PREFIXES = {
+    "compiled": lambda key: f"_orig_mod.{key}",
+    "compiled inside": lambda key: key.replace("blocks.", "blocks._orig_mod."),
+    "left out": lambda key: key.removeprefix("model."),
+    "twice": lambda key: f"model.{key}",
+}
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_keys_with_other_prefixes_are_the_same_model(folder, tiny_llada_dir, prefix):
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {PREFIXES[prefix](key): weight for key, weight in weights.items()}, folder / "model.safetensors"
+    )
+    assert torch.equal(logits(load(request(folder))), logits(load(request(tiny_llada_dir))))
+
+
+def test_a_key_under_two_prefixes_is_refused(folder):
+    change_weights(folder, lambda weights: weights.update({f"_orig_mod.{NORM}": weights[NORM].clone()}))
+    with pytest.raises(LoadError, match=r"ln_f\.weight must be stored once, got it also in"):
+        load(request(folder))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_stored_rotary_frequencies_are_taken_when_config_gives_the_same(folder, tiny_llada_dir, dtype):
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    table = config["rope_theta"] ** -(torch.arange(0, 16, 2, dtype=torch.int64).float() / 16)
+    keys = ("model.transformer.rotary_emb.inv_freq", "model.layers.1.self_attn.rotary_emb.inv_freq")
+    change_weights(folder, lambda weights: weights.update({key: table.to(dtype, copy=True) for key in keys}))
+    assert torch.equal(logits(load(request(folder))), logits(load(request(tiny_llada_dir))))
+    change_weights(folder, lambda weights: weights.update({keys[1]: 0.9 * table}))
+    with pytest.raises(LoadError, match=r"1\.self_attn\.rotary_emb\.inv_freq must equal what is known"):
+        load(request(folder))

@@ -183,7 +183,17 @@ def test_a_tied_head_is_the_embedding(folder):
             "must be a list that starts with 'LlamaForCausalLM' or 'Qwen2ForCa",
         ),
         ({"use_sliding_window": True}, "use_sliding_window must be False or None, got True"),
-        ({"quantization_config": {"bits": 4}}, "quantization_config must be None, got"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config must be absent, as .*, got"),
+        ({"attn_logit_softcapping": 30.0}, "attn_logit_softcapping must be absent, as .*, got 30.0; take it"),
+        (
+            {"layer_types": ["sliding_attention", "full_attention"]},
+            r"layer_types must be \['full.* or None",
+        ),
+        (
+            {"rms_norm_eps": "x"},
+            "config.json must be what Qwen2Config of transformers takes, got .*rms_",
+        ),
+        ({"rope_scaling": {"rope_type": "nobody"}}, "config.json must be what Qwen2Config .*takes, got "),
         ({"hidden_act": "relu"}, "hidden_act must be 'silu', got 'relu'"),
         ({"eos_token_id": 320}, "eos_token_id must be token ids below 320, got 320"),
         ({"num_hidden_layers": 3}, r"got \d+ missing keys"),

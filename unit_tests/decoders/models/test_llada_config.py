@@ -67,7 +67,7 @@ def read(folder):
         ("weight_tying", "absent", "True or False, got None; this variant"),
         ("d_model", 0, "a whole number from 1 on, got 0; use the checkpoint's own config.json"),
         ("d_model", True, "a whole number from 1 on, got True"),
-        ("n_layers", "2", "a whole number from 1 on, got '2'"),
+        ("n_layers", "2", "a whole number from 1 on and below 1001, got '2'"),
         ("n_heads", 7, r"a divisor of d_model=64 into heads of even width, got 7"),
         ("n_heads", 64, r"a divisor of d_model=64 into heads of even width, got 64"),
         ("n_kv_heads", 3, "a divisor of n_heads=4, got 3"),

@@ -467,6 +467,13 @@ def test_ids_that_cannot_be_right_are_refused(place, config, keys, message):
         loaded(place)
 
 
+def test_a_config_that_its_own_code_cannot_take_is_refused(place):
+    write(place, width="wide")
+    message = r"config\.json must be what the code beside it takes, got .*Error: .*; use the checkpoint's own"
+    with pytest.raises(LoadError, match=message):
+        loaded(place)
+
+
 def test_without_a_template_the_prompt_is_plain_text(place):
     model = loaded(write(place))
     assert model.tokenizer.decode(model.encode_prompt(TALK)) == "Hi.\n\n"

@@ -197,3 +197,25 @@ def test_a_uniform_checkpoint_needs_a_source():
         LoadError, match="model must be one of sedd-absorb, sedd-absorb-medium or have a source"
     ):
         sedd_sampler.load(ModelRequest(name="sedd-uniform"))
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "key"),
+    [("model", {"residual_scale": 2}, r"model\.residual_scale"), (None, {"soft_cap": 30.0}, "soft_cap")],
+)
+def test_a_key_that_nobody_reads_is_refused_by_name(folder, section, fields, key):
+    rewrite(folder, section, **fields)
+    with pytest.raises(
+        LoadError, match=rf"config\.json: {key} must be absent, as .*, got .*; take it out if"
+    ):
+        sedd.load(request(folder))
+
+
+def test_keys_of_training_and_sampling_change_nothing(folder, model):
+    rewrite(folder, None, training={"batch_size": 4}, optim={"lr": 3e-4}, ngpus=8, sampling={"steps": 128})
+    rewrite(folder, "model", name="small", type="ddit")
+    rewrite(folder, "graph", file="data", report_all=False)
+    canvas = torch.arange(8)[None]
+    query = everywhere(canvas).nonzero()
+    again = sedd.load(request(folder))(canvas, everywhere(canvas), query, (None,))
+    assert torch.equal(again, model(canvas, everywhere(canvas), query, (None,)))
