@@ -55,7 +55,7 @@ def task_file(suite):
         (("--unmasking", "margn"), "--unmasking must be *, got 'margn'; did you mean 'margin'? Known: *"),
         (
             ("--unmasking", "threshold:gama=0.9"),
-            "--unmasking threshold:gama=0.9: parameter must be one of gamma, confidence, at_least, got 'g*",
+            "--unmasking threshold:gama=0.9: parameter must be one of gamma, *, got 'gama'*",
         ),
         (
             ("--unmasking", "threshold:gamma=2"),
