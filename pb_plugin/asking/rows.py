@@ -21,13 +21,8 @@ def setting_of(cell: Cell) -> Setting:
     """Return how the rows of *cell* are decoded."""
     from decoders.rows import Setting
 
-    return Setting(
-        method=cell.method,
-        k=cell.k,
-        block_length=cell.block_length,
-        temperature=cell.temperature,
-        cache=cell.cache,
-    )
+    asked = cell.asked
+    return Setting(method=cell.method, k=asked.k, block_length=asked.block_length, **asked.tagged)
 
 
 def lacking(model: Any, setting: Setting) -> str | None:

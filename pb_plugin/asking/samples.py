@@ -17,7 +17,7 @@ from task_specs.prompt import PromptStyle, messages
 from task_specs.released import files as released
 from task_specs.sample import Sample
 from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer
-from task_specs.spec import OWN_IDS, TaskSpec
+from task_specs.spec import TaskSpec, source_of
 from task_specs.vocabulary import vocabulary
 
 CHOICE_SEED = 0
@@ -85,9 +85,7 @@ class TaskData:
     @property
     def source(self) -> str:
         """``own``, ``released`` or ``user``."""
-        if self.directory is not None:
-            return "released"
-        return "own" if self.planned.base_id in OWN_IDS else "user"
+        return source_of(self.planned, self.directory)
 
     @cached_property
     def checksum(self) -> str:

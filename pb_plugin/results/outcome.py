@@ -65,8 +65,8 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
         problem = f"{score_name} {score:.4f} is below the floor {floor:g} of task {cell.task}"
     properties: dict[str, Any] = {
         "pb_task": cell.task,
-        "pb_model": cell.model.name,
-        "pb_unmasking": cell.unmasking,
+        "pb_model": cell.asked.model,
+        "pb_unmasking": cell.asked.method,
         "pb_samples": len(done),
         "pb_planned": len(planned),
     }

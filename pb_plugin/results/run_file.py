@@ -9,45 +9,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from decoders.traits import method_traits
 from pb_plugin.asking.models import ModelUnavailable
-from pb_plugin.planning.cell import Cell, value_text
+from pb_plugin.planning.cell import Cell
+from pb_plugin.planning.methods import MethodVariant
 from pb_plugin.planning.native import params_of
+from pb_plugin.records.asked import value_text
 from pb_plugin.records.canonical import canonical_json, digest
 from pb_plugin.records.record import Record
 from pb_plugin.results.aggregate import aggregate
-from pb_plugin.results.cell_result import CellResult
+from pb_plugin.results.cell_result import CellResult, CurveKind, PlannedCell
 from pb_plugin.results.choices import RandomTasks
 from pb_plugin.results.summary import Summary
 from pb_plugin.running.bench import Bench
 from task_specs.catalogue import task_ids
 
-RUN_SCHEMA = 2
+RUN_SCHEMA = 3
 FOLDER = "runs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunCell:
-    """One planned cell: the fields of a `CellResult` without records, the keys asked for, the score's key.
-
-    ``unavailable`` says why there are no keys (a model or data file that cannot be read), ``unscored`` why
-    the samples are not decoded (no tool for the score), else None.
-    """
-
-    result: Mapping[str, Any]
-    keys: tuple[str, ...]
-    score_key: str
-    unavailable: str | None = None
-    unscored: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class TaskChoice:
     """How a session named its tasks, so that their samples can be found again.
 
     Args:
@@ -65,8 +54,8 @@ class Asked:
 class Run:
     """The plan of one session. ``remote_code`` has REPO@REVISION and the name of the model that runs it."""
 
-    asked: Asked
-    cells: tuple[RunCell, ...]
+    chosen: TaskChoice
+    cells: tuple[PlannedCell, ...]
     missing_tasks: tuple[str, ...]
     notes: tuple[str, ...]
     remote_code: tuple[tuple[str, str], ...] = ()
@@ -80,44 +69,22 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; see `Run.from_json`."""
-        return {
-            "schema": RUN_SCHEMA,
-            "asked": asdict(self.asked),
-            "cells": [asdict(cell) for cell in self.cells],
-            "missing_tasks": list(self.missing_tasks),
-            "notes": list(self.notes),
-            **({"remote_code": [list(pair) for pair in self.remote_code]} if self.remote_code else {}),
-        }
+        values = asdict(self)
+        if not self.remote_code:
+            del values["remote_code"]  # most runs have no word of it
+        return {"schema": RUN_SCHEMA, **values}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Run:
+    def from_json(cls, values: Any) -> Run:
         """Return the run that `to_json` described.
 
         Raises:
-            ValueError: It is of another schema.
-            LookupError: Something is missing.
+            ValueError: It is of another schema, or something is missing or of a wrong type.
         """
         schema = values.get("schema") if isinstance(values, Mapping) else values
         if schema != RUN_SCHEMA:
             raise ValueError(f"schema must be {RUN_SCHEMA}, got {schema!r}; run the suite again")
-        cells = [
-            RunCell(
-                result={**cell["result"], "knobs": tuple(cell["result"]["knobs"])},
-                keys=tuple(cell["keys"]),
-                score_key=cell["score_key"],
-                unavailable=cell["unavailable"],
-                unscored=cell["unscored"],
-            )
-            for cell in values["cells"]
-        ]
-        asked = values["asked"]
-        return cls(
-            asked=Asked(task=tuple(asked["task"]), data=asked["data"], samples=asked["samples"]),
-            cells=tuple(cells),
-            missing_tasks=tuple(values["missing_tasks"]),
-            notes=tuple(values["notes"]),
-            remote_code=tuple((code, model) for code, model in values.get("remote_code", ())),
-        )
+        return msgspec.convert(values, cls)
 
 
 def describe(
@@ -129,13 +96,13 @@ def describe(
     running = [cell for cell, found in zip(ordered, described, strict=True) if found.keys]
     codes = [(bench.model(cell).remote_code, cell.model.name) for cell in running]
     options = bench.options
-    asked = Asked(
+    chosen = TaskChoice(
         task=options.task or task_ids(),
         data=None if options.data is None else str(options.data),
         samples=options.samples,
     )
     return Run(
-        asked=asked,
+        chosen=chosen,
         cells=tuple(described),
         missing_tasks=tuple(missing_tasks),
         notes=tuple(notes),
@@ -143,46 +110,43 @@ def describe(
     )
 
 
-def _describe(bench: Bench, cell: Cell) -> RunCell:
-    keys: tuple[str, ...] = ()
-    unavailable = unscored = None
-    spec, score_key = cell.spec, ""
-    n_planned = min(cell.samples or spec.n_samples, spec.n_samples)
+def _describe(bench: Bench, cell: Cell) -> PlannedCell:
+    spec = cell.spec
+    described = PlannedCell(
+        asked=cell.asked,
+        curve=_curve_kind(cell.variant),
+        category=spec.category,
+        is_variant=spec.is_variant,
+        score=spec.score,
+        n_planned=min(cell.samples or spec.n_samples, spec.n_samples),
+    )
     try:
-        data = bench.task(cell)
-        spec, score_key = data.spec, bench.score_key(cell)
+        spec, score_key = bench.task(cell).spec, bench.score_key(cell)
         unscored = bench.unscorable(cell)
-        if unscored is None:
-            keys = tuple(planned.decode_key for planned in bench.planned(cell))
-            n_planned = len(keys)
+        known = replace(described, score=spec.score, score_key=score_key, unscored=unscored)
+        if unscored is not None:
+            return known
+        keys = tuple(planned.decode_key for planned in bench.planned(cell))
+        return replace(known, keys=keys, n_planned=len(keys))
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
-        unavailable = str(error)
-    values = params_of(cell.method)
-    swept = {name for params in cell.method.sweep for name in params} & set(values)
+        return replace(described, unavailable=str(error))
+
+
+def _curve_kind(variant: MethodVariant) -> CurveKind:
+    method = variant.method
+    swept = {name for params in method.sweep for name in params} & set(params_of(method))
     fixed = [
-        f"{name}={value_text(value)}" for name, value in cell.params if name not in {*swept, "upstream_exact"}
+        f"{name}={value_text(value)}"
+        for name, value in variant.params
+        if name not in {*swept, "upstream_exact"}
     ]
-    result = {
-        "task": spec.id,
-        "category": spec.category,
-        "is_variant": spec.is_variant,
-        "score": spec.score,
-        "model": cell.model.name,
-        "method": cell.method.name,
-        "method_params": values,
-        "knobs": tuple(sorted(swept)),
-        "variant": ",".join(fixed),
-        "family": cell.method.family,
-        "canvas": spec.canvas,
-        "n_planned": n_planned,
-        "k": cell.k,
-        "block_length": cell.block_length,
-        "own_block": bool(method_traits(cell.method).blocks),
-        "temperature": cell.temperature,
-        "cache": cell.cache,
-        "upstream_exact": method_traits(cell.method).upstream_exact,
-    }
-    return RunCell(result=result, keys=keys, score_key=score_key, unavailable=unavailable, unscored=unscored)
+    return CurveKind(
+        family=method.family,
+        knobs=tuple(sorted(swept)),
+        variant=",".join(fixed),
+        own_block=bool(method_traits(method).blocks),
+        upstream_exact=method_traits(method).upstream_exact,
+    )
 
 
 def save(run: Run, store: Path) -> Path:
@@ -233,18 +197,11 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
         ValueError: Records that must not be averaged came together.
     """
     cells = []
-    random_tasks = RandomTasks(asked=run.asked.task, data=run.asked.data, samples=run.asked.samples)
+    random_tasks = RandomTasks(asked=run.chosen.task, data=run.chosen.data, samples=run.chosen.samples)
     for cell in run.cells:
         found = (find(key, cell.score_key) for key in cell.keys)
         records = [record for record in found if record is not None]
         decoded = [record for record in records if not record.failed]
-        choices = random_tasks.choices(cell.result["task"], decoded)
-        cells.append(
-            CellResult(
-                **cell.result,
-                unscored=cell.unscored,
-                records=records,
-                choices=choices,
-            )
-        )
+        choices = random_tasks.choices(cell.asked.task, decoded)
+        cells.append(CellResult(planned=cell, records=records, choices=choices))
     return aggregate(cells)

@@ -237,7 +237,7 @@ class Bench:
                 planned.question,
                 self.task(cell).spec,
                 setting_of(cell),
-                cell.seed,
+                cell.asked.seed,
                 model,
                 self.context(cell, planned, model),
             )

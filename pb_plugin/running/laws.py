@@ -54,11 +54,11 @@ def broken_law(
             where = sample.question.sample.id
             return f"the exact model must be right on {where}, because {why}, got {record.text!r}"
     one_step = all(record.nfe == 1 for record in records)
-    blind = (cell.unmasking in BLIND_ORDERS or one_step) and not any(record.remasks for record in records)
+    blind = (cell.asked.method in BLIND_ORDERS or one_step) and not any(record.remasks for record in records)
     if not blind or all(determined):
         return None
     chances = [
-        chance_correct(bench.context(cell, sample, model), record.commit_step or (), cell.temperature)
+        chance_correct(bench.context(cell, sample, model), record.commit_step or (), cell.asked.temperature)
         for sample, record in zip(planned, records, strict=True)
     ]
     low, high = interval_of_correct(chances, ONE_IN_A_MILLION)

@@ -179,7 +179,7 @@ def test_an_older_run_can_be_named_and_becomes_a_new_one(decoded, monkeypatch):
     found = rescore(store, first.stem, grammar="none")
     assert found.before == first
     assert load(store) == (load(store, found.after.name)[0], found.after)
-    assert {cell.result["task"] for cell in load(store)[0].cells} == {"copy"}
+    assert {cell.asked.task for cell in load(store)[0].cells} == {"copy"}
     assert {cell.score_key for cell in load(store, first.name)[0].cells} == {LISTS}
 
 
@@ -209,9 +209,9 @@ def test_without_grammar_text_tasks_are_left_and_the_others_scored(
     assert "say: left as it was: " in out
     assert "start a LanguageTool server" in out
     new = load(store)[0]
-    keys = [{cell.score_key for cell in run.cells if cell.result["task"] == "say"} for run in (old, new)]
+    keys = [{cell.score_key for cell in run.cells if cell.asked.task == "say"} for run in (old, new)]
     assert keys[0] == keys[1]
-    assert {cell.score_key for cell in new.cells if cell.result["task"] == "copy"} == {"list@2/first_eos"}
+    assert {cell.score_key for cell in new.cells if cell.asked.task == "copy"} == {"list@2/first_eos"}
 
 
 def test_a_server_that_stops_answering_loses_no_score(decoded, pb, stand_in):
@@ -301,8 +301,8 @@ def test_a_task_that_is_gone_is_refused(decoded, folder, pb):
 
 def test_a_run_knows_how_its_tasks_were_named(decoded, folder):
     store = decoded("say.yaml", "shuffle:n=5", samples=2)
-    asked = load(store)[0].asked
-    assert (asked.task, asked.data, asked.samples) == (("say.yaml", "shuffle:n=5"), None, 2)
+    chosen = load(store)[0].chosen
+    assert (chosen.task, chosen.data, chosen.samples) == (("say.yaml", "shuffle:n=5"), None, 2)
     assert {task.task for task in rescore(store, grammar="none").tasks} == {"say", "shuffle_n5"}
 
 
@@ -313,7 +313,7 @@ def test_a_default_run_names_its_tasks_by_id(folder):
     bench = Bench(options, Store(options.store))
     cells = [cell for cell in plan(options).cells if cell.task == "copy"]
     run = describe(bench, cells, missing_tasks=(), notes=())
-    assert run.asked.task == task_ids()
+    assert run.chosen.task == task_ids()
 
 
 def test_what_was_never_decoded_stays_missing(decoded, pb):

@@ -52,8 +52,8 @@ def test_a_run_does_not_depend_on_the_order_of_its_cells(described, tmp_path):
 )
 def test_what_varies_along_a_curve_and_what_names_it(described, method, knobs, variant):
     run, _ = described(unmasking=(method,))
-    result = run.cells[0].result
-    assert (result["knobs"], result["variant"]) == (knobs, variant)
+    curve = run.cells[0].curve
+    assert (curve.knobs, curve.variant) == (knobs, variant)
 
 
 def test_there_and_back_again(described, tmp_path):
@@ -84,7 +84,7 @@ def test_a_model_that_cannot_be_read_is_described_with_the_reason(described):
     (cell,) = run.cells
     assert cell.keys == ()
     assert cell.unavailable.startswith("model llada=./nowhere: ")
-    assert cell.result["n_planned"] == 2
+    assert cell.n_planned == 2
     (summary,) = summarise(run, lambda decode_key, score_key: None).cells
     assert (summary.n, summary.accuracy) == (0, None)
     assert summary.incomplete == "0 of 2 planned samples decoded (2 missing, 0 failed)"
@@ -123,8 +123,11 @@ def test_a_result_in_conflict_is_missing_in_the_summary(described, tmp_path):
         ("{", "Expecting property name"),
         ("[]", r"schema must be \d+, got \[\]; run the suite again"),
         ('{"schema": 99}', r"schema must be \d+, got 99; run the suite again"),
-        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "'cells'"),
-        (f'{{"schema": {runfile.RUN_SCHEMA}, "cells": [{{}}]}}', "'result'"),
+        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "Object missing required field `chosen`"),
+        (
+            f'{{"schema": {runfile.RUN_SCHEMA}, "cells": [{{}}]}}',
+            r".*missing required field `asked` - at `\$.cells\[0\]`",
+        ),
     ],
     ids=["cut", "list", "schema", "empty", "cell"],
 )
