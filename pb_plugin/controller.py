@@ -81,7 +81,7 @@ class Controller:
         found = output.get("pb_batch_check")
         if found is not None:
             self._session.batch_outcome += BatchOutcome(**found)
-        self._session.bench.lost += output.get("pb_lost", [])
+        self._session.bench.known.lost += output.get("pb_lost", [])
 
     def _conclude(self, *, judge_gates: bool) -> None:
         from pb_plugin.running.batch_check import save

@@ -17,7 +17,7 @@ from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_result import CellResult, PlannedCell
 from pb_plugin.results.run_file import Run, TaskChoice, load, save
 from pb_plugin.results.summary import setting_label
-from pb_plugin.running.scoring import Decoded, Scoring, score_key
+from pb_plugin.running.scoring import Scoring, Unscored, score_key
 from pb_plugin.running.tools import GRAMMAR, Tools
 from task_specs.prompt import PromptStyle
 from task_specs.spec import TaskSpec
@@ -120,7 +120,7 @@ def _rescore_task(
         return replace(same, left=tools.unscored)
     with Scoring(data, tools) as scoring:
         for record in found.values():
-            scoring.add(Decoded(record=record, sample=question_of[_asked_as(record)].sample))
+            scoring.add(Unscored(record=record, sample=question_of[_asked_as(record)].sample))
         scored = list(scoring.rest())
     compared = list(_compared(scored, cells, index))
     loss = _loss(data, compared)

@@ -28,7 +28,7 @@ from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_result import CellResult, CurveKind, PlannedCell
 from pb_plugin.results.choices import RandomTasks
 from pb_plugin.results.summary import Summary
-from pb_plugin.running.bench import Bench
+from pb_plugin.running.resources import Resources
 from task_specs.catalogue import task_ids
 
 RUN_SCHEMA = 3
@@ -88,14 +88,14 @@ class Run:
 
 
 def describe(
-    bench: Bench, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]
+    resources: Resources, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]
 ) -> Run:
-    """Return the run of *cells* under the data and checkpoints that *bench* finds; nothing is decoded."""
+    """Return the run of *cells* under the data and checkpoints that *resources* finds; nothing is decoded."""
     ordered = sorted(cells, key=lambda cell: cell.position)
-    described = [_describe(bench, cell) for cell in ordered]
+    described = [_describe(resources, cell) for cell in ordered]
     running = [cell for cell, found in zip(ordered, described, strict=True) if found.keys]
-    codes = [(bench.model(cell).remote_code, cell.model.name) for cell in running]
-    options = bench.options
+    codes = [(resources.model(cell).remote_code, cell.model.name) for cell in running]
+    options = resources.options
     chosen = TaskChoice(
         task=options.task or task_ids(),
         data=None if options.data is None else str(options.data),
@@ -110,7 +110,7 @@ def describe(
     )
 
 
-def _describe(bench: Bench, cell: Cell) -> PlannedCell:
+def _describe(resources: Resources, cell: Cell) -> PlannedCell:
     spec = cell.spec
     described = PlannedCell(
         asked=cell.asked,
@@ -121,12 +121,12 @@ def _describe(bench: Bench, cell: Cell) -> PlannedCell:
         n_planned=min(cell.samples or spec.n_samples, spec.n_samples),
     )
     try:
-        spec, score_key = bench.task(cell).spec, bench.score_key(cell)
-        unscored = bench.unscorable(cell)
+        spec, score_key = resources.task(cell).spec, resources.score_key(cell)
+        unscored = resources.unscorable(cell)
         known = replace(described, score=spec.score, score_key=score_key, unscored=unscored)
         if unscored is not None:
             return known
-        keys = tuple(planned.decode_key for planned in bench.planned(cell))
+        keys = tuple(planned.decode_key for planned in resources.planned(cell))
         return replace(known, keys=keys, n_planned=len(keys))
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
         return replace(described, unavailable=str(error))

@@ -44,7 +44,7 @@ def decoded(tmp_path_factory):
     planned = plan(options)
     bench = Bench(options, Store(folder, worker="main"))
     bench.decode(planned.cells)
-    run = describe(bench, planned.cells, missing_tasks=(), notes=())
+    run = describe(bench.resources, planned.cells, missing_tasks=(), notes=())
     bench.close()
     return run, folder
 

@@ -64,7 +64,7 @@ def decoded(folder):
         bench = Bench(asked, Store(store), tools)
         for task in dict.fromkeys(cell.task for cell in made.cells):
             bench.decode([cell for cell in made.cells if cell.task == task])
-        run = describe(bench, made.cells, missing_tasks=(), notes=())
+        run = describe(bench.resources, made.cells, missing_tasks=(), notes=())
         save(run, store)
         bench.close()
         return store
@@ -312,7 +312,7 @@ def test_a_default_run_names_its_tasks_by_id(folder):
     options = Options(k=(1,), unmasking=("random",), samples=1, store=folder / "store")
     bench = Bench(options, Store(options.store))
     cells = [cell for cell in plan(options).cells if cell.task == "copy"]
-    run = describe(bench, cells, missing_tasks=(), notes=())
+    run = describe(bench.resources, cells, missing_tasks=(), notes=())
     assert run.chosen.task == task_ids()
 
 

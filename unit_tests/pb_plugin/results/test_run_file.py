@@ -21,7 +21,9 @@ def described(tmp_path, loaded_modules):
         asked = Options(store=tmp_path / "store", **{"task": ("copy",), "samples": 2, **options})
         made = plan(asked)
         bench = Bench(asked, Store(asked.store))
-        return describe(bench, made.cells, missing_tasks=made.missing_tasks, notes=made.notes), bench
+        return describe(
+            bench.resources, made.cells, missing_tasks=made.missing_tasks, notes=made.notes
+        ), bench
 
     return describe_
 
@@ -38,7 +40,9 @@ def test_describing_decodes_nothing_and_names_every_key(described):
 def test_a_run_does_not_depend_on_the_order_of_its_cells(described, tmp_path):
     run, bench = described(k=(1, 8), unmasking=("random",))
     made = plan(bench.options)
-    turned = describe(bench, reversed(made.cells), missing_tasks=made.missing_tasks, notes=made.notes)
+    turned = describe(
+        bench.resources, reversed(made.cells), missing_tasks=made.missing_tasks, notes=made.notes
+    )
     assert turned == run
 
 
