@@ -2,7 +2,8 @@
 
 *measured* holds what the tools returned. ``grammar`` is ``{"matches": 2, "rules": [...], "version": "6.8"}``,
 ``bertscore`` is ``{"f1": 0.93, ...}``, and either is ``{"reason": "..."}`` where it could not be computed.
-An empty text scores 0 everywhere and no tool is consulted.
+An empty text scores 0 everywhere and no tool is consulted. A code fence around the text is no part of it, for
+the tools neither.
 
 Sources: ParallelBench (arXiv 2510.04767, section 5 and appendix "Evaluation Metrics") in our reading; the
 ``released`` twins follow the published metric code where it differs.
@@ -16,7 +17,7 @@ from typing import Any
 
 from task_specs.sample import Sample
 from task_specs.scoring.overlap import ROUGE_TYPES, bleu, rouge
-from task_specs.scoring.scored import Scored
+from task_specs.scoring.scored import Scored, unfenced
 
 Known = float | str
 """A score, or the reason why there is none."""
@@ -46,6 +47,7 @@ def score_w2s(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
     ``inclusion`` is 1 when every word is there, ``inclusion_share`` the share of words that are, ``combined``
     is 1 when every word is there and the grammar is right.
     """
+    text = unfenced(text)
     if not text.strip():
         return _zero(W2S_SCORES)
     found = [includes(text, word) for word in sample.facts["words"]]
@@ -62,6 +64,7 @@ def score_released_w2s(text: str, sample: Sample, measured: Mapping[str, Any]) -
 
 def score_summary(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
     """Score a summary: ROUGE-1, -2 and -L, each against the reference it is nearest to, and grammar."""
+    text = unfenced(text)
     if not text.strip():
         return _zero(SUMMARY_SCORES)
     return _summary(text, sample.facts["references"], measured)
@@ -79,6 +82,15 @@ def score_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> 
 
     Both comparisons are with the sentence to be paraphrased, as published; the references play no part.
     """
+    return _paraphrase(unfenced(text), sample, measured)
+
+
+def score_released_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
+    """Score as the published metric does: as `score_paraphrase`, but a code fence is part of the text."""
+    return _paraphrase(text, sample, measured)
+
+
+def _paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
     if not text.strip():
         return _zero(PARAPHRASE_SCORES)
     changed: Known
@@ -88,11 +100,6 @@ def score_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> 
         changed = _missing(error)
     meaning = _measured(measured, "bertscore", "f1")
     return _scored({"bertscore": meaning, "one_minus_bleu": changed, "grammar": _grammar(measured)})
-
-
-def score_released_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
-    """Score as the published metric does, which is how `score_paraphrase` does."""
-    return score_paraphrase(text, sample, measured)
 
 
 def _w2s(found: list[bool], grammar: Known) -> Scored:
