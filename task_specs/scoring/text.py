@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from task_specs.sample import Sample
-from task_specs.scoring.overlap import ROUGE_TYPES, bleu, rouge
+from task_specs.scoring.overlap import ROUGE_TYPES, UnreadableText, bleu, rouge
 from task_specs.scoring.scored import Scored, unfenced
 
 Known = float | str
@@ -82,22 +82,26 @@ def score_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> 
 
     Both comparisons are with the sentence to be paraphrased, as published; the references play no part.
     """
-    return _paraphrase(unfenced(text), sample, measured)
+    return _paraphrase(unfenced(text), sample, measured, published=False)
 
 
 def score_released_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
-    """Score as the published metric does: as `score_paraphrase`, but a code fence is part of the text."""
-    return _paraphrase(text, sample, measured)
+    """Score as the published metric does.
+
+    **Differs** from `score_paraphrase`: a code fence is part of the text, and any text of fewer than 4 words
+    has 1-BLEU 1.
+    """
+    return _paraphrase(text, sample, measured, published=True)
 
 
-def _paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
+def _paraphrase(text: str, sample: Sample, measured: Mapping[str, Any], *, published: bool) -> Scored:
     if not text.strip():
         return _zero(PARAPHRASE_SCORES)
     changed: Known
     try:
-        changed = 1.0 - bleu(text, compared_with(sample))
-    except ModuleNotFoundError as error:
-        changed = _missing(error)
+        changed = 1.0 - bleu(text, compared_with(sample), published=published)
+    except (ModuleNotFoundError, UnreadableText) as error:
+        changed = _why(error)
     meaning = _measured(measured, "bertscore", "f1")
     return _scored({"bertscore": meaning, "one_minus_bleu": changed, "grammar": _grammar(measured)})
 
@@ -118,8 +122,8 @@ def _summary(text: str, references: list[str], measured: Mapping[str, Any]) -> S
     overlap: Mapping[str, Known]
     try:
         overlap = rouge(text, references)
-    except ModuleNotFoundError as error:
-        overlap = dict.fromkeys(ROUGE_TYPES, _missing(error))
+    except (ModuleNotFoundError, UnreadableText) as error:
+        overlap = dict.fromkeys(ROUGE_TYPES, _why(error))
     return _scored({**overlap, "grammar": _grammar(measured)})
 
 
@@ -134,7 +138,9 @@ def _measured(measured: Mapping[str, Any], tool: str, key: str) -> Known:
     return value
 
 
-def _missing(error: ModuleNotFoundError) -> str:
+def _why(error: ModuleNotFoundError | UnreadableText) -> str:
+    if isinstance(error, UnreadableText):
+        return str(error)
     return f"{error.name} is not installed; pip install 'parallelbench-pytest[text]'"
 
 
