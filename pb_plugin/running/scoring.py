@@ -101,7 +101,7 @@ class Scoring:
 
     def _send(self) -> None:
         chunk, self._buffer = self._buffer, []
-        asked = [(self._data.answer(decoded.record.text), decoded.sample) for decoded in chunk]
+        asked = [(self._data.judged(decoded.record.text), decoded.sample) for decoded in chunk]
         self._asked.append((chunk, self._thread.submit(self._tools.measure, self._needs, asked, self._stop)))
 
     def _take(self) -> Iterator[Record]:

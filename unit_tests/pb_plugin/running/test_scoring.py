@@ -22,7 +22,7 @@ class Data:
     def __init__(self, needs=("grammar",)):
         self.spec = SimpleNamespace(needs=needs)
 
-    def answer(self, text):
+    def judged(self, text):
         return text
 
     def scored(self, text, sample, measured):
