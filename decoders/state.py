@@ -57,12 +57,14 @@ class StepView:
     remaining: Tensor
     tie_order: Tensor
     tie_tolerance: float
-    lazy: Mapping[str, Callable[[], Any]] = field(repr=False)
+    lazy: Mapping[str, Callable[..., Any]] = field(repr=False)
 
     def rows(self, index: slice) -> StepView:
         """Return the view of some of the rows only."""
         tensors = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.type == "Tensor"}
-        lazy = {name: (lambda name=name: getattr(self, name)[index]) for name in self.lazy}
+        lazy = {
+            name: (lambda name=name: getattr(self, name)[index]) for name in self.lazy if name != "raised"
+        }
         return StepView(**tensors, tie_tolerance=self.tie_tolerance, lazy=lazy)
 
     @cached_property
@@ -116,7 +118,22 @@ class StepView:
 
         Zero where not ``evaluated``; C never changes for a row.
         """
-        return self._needed("probs", "probabilities")
+        return self._needed("probs", "probabilities")  # type: ignore[no-any-return]
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """The column of ``probs`` that belongs to the proposal, int64 [R, G]; needs ``probabilities``."""
+        return self._needed("columns", "probabilities")  # type: ignore[no-any-return]
+
+    def raised(self, bonus: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the tokens and the log odds [R, G] of what would be proposed with *bonus* on the logits.
+
+        Ties and noise are decided as for ``proposals``. Needs ``probabilities``; not in a view of some rows.
+
+        Args:
+            bonus: float32 [R, G, C], added to the logits of the columns of ``probs``.
+        """
+        return self._needed("raised", "probabilities", bonus)  # type: ignore[no-any-return]
 
     @cached_property
     def verified_log_odds(self) -> Tensor:
@@ -124,19 +141,19 @@ class StepView:
 
         -inf where masked.
         """
-        return self._needed("verified_log_odds", "shadow")
+        return self._needed("verified_log_odds", "shadow")  # type: ignore[no-any-return]
 
     @cached_property
     def attention(self) -> Tensor:
         """Attention [R, G, G] from row to column position, float32, see `HasAttention`."""
-        return self._needed("attention", "attention")
+        return self._needed("attention", "attention")  # type: ignore[no-any-return]
 
-    def _needed(self, name: str, need: str) -> Tensor:
+    def _needed(self, name: str, need: str, *given: Tensor) -> Any:
         if name not in self.lazy:
             raise LookupError(
                 f"view.{name} must be declared by the method that reads it; add {need!r} to its needs"
             )
-        return self.lazy[name]()  # type: ignore[no-any-return]
+        return self.lazy[name](*given)
 
     @cached_property
     def by_confidence(self) -> Tensor:

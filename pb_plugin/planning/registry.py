@@ -53,6 +53,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "remdm": "decoders.unmasking.remdm:ReMDM",
             "klass": "decoders.unmasking.klass:KLASS",
             "wino": "decoders.unmasking.wino:WINO",
+            "credit": "decoders.unmasking.credit:Credit",
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },

@@ -14,11 +14,13 @@ from decoders.models.ideal import Ideal
 from decoders.rows import Decoded, Row, Setting
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import enumerated
+from decoders.unmasking.credit import Credit
 from decoders.unmasking.dus import DUS
 from decoders.unmasking.eb import EB
 from decoders.unmasking.rcr import RCR
 from decoders.unmasking.remdm import ReMDM
 from decoders.unmasking.slowfast import SlowFast
+from decoders.unmasking.threshold import Threshold
 
 TOKENIZER = PieceTokenizer()
 ITEMS = "abcdef"
@@ -40,6 +42,9 @@ CASES = {
     "eb, none": (EB(gamma=0.0), {}, 1.0, 6),
     "slowfast above a half": (SlowFast(tau=0.6), {}, 1.0, 6),
     "slowfast at a half": (SlowFast(tau=0.5), {}, 0.5, 5),
+    "threshold in dinfer takes all ties": (Threshold(gamma=1.0, rule="dinfer"), {}, 720 / 6**6, 1),
+    "credit takes all ties": (Credit(gamma=1.0), {}, 720 / 6**6, 1),
+    "credit, blocks of 2": (Credit(gamma=1.0), {"block_length": 2}, 30 / 36 * 12 / 16 * 2 / 4, 3),
     "rcr, all at once": (RCR(), {"k": 6}, 720 / 6**6, 1),
     "remdm, without revisions": (ReMDM(revisions=0), {"k": 2}, 30 / 36 * 12 / 16 * 2 / 4, 3),
     "remdm, one by one": (ReMDM(), {"k": 1}, 1.0, 7),
