@@ -54,6 +54,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "klass": "decoders.unmasking.klass:KLASS",
             "wino": "decoders.unmasking.wino:WINO",
             "credit": "decoders.unmasking.credit:Credit",
+            "hierarchy": "decoders.unmasking.hierarchy:Hierarchy",
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },

@@ -5,7 +5,9 @@ import torch
 
 from decoders.rows import Setting
 from decoders.unmasking.credit import Credit
+from decoders.unmasking.hierarchy import Hierarchy
 from decoders.unmasking.threshold import Threshold
+from decoders.unmasking.top_k import confidence
 from unit_tests.golden.replay import (
     TRACES,
     cases_of,
@@ -20,6 +22,7 @@ torch.set_num_threads(1)
 
 MASKS = {"llada": 310, "tiny": 0}
 USELESS = "useless forwards: loop unrolling runs on after the block is complete"
+ROUNDED = "float32 rounding decides the order"
 END_OF_TEXT = "eos generated: stops after that block"
 
 pytestmark = pytest.mark.skipif(
@@ -37,13 +40,37 @@ def credit(given):
     )
 
 
+def hierarchy(given):
+    """Without bounds: gamma 1, because a softmax over a vocabulary gives less, and low 0."""
+    gamma, low = given.get("threshold"), given.get("low_threshold", 0.4)
+    return Hierarchy(gamma=1.0 if gamma is None else gamma, low=low or 0.0)
+
+
+def hierarchy_fast(given):
+    """Without a threshold its published code takes the most confident by a schedule."""
+    return confidence() if given["threshold"] is None else hierarchy(given)
+
+
 METHOD_OF = {
     "dinfer_credit": credit,
     "dinfer_threshold": lambda given: Threshold(gamma=given["threshold"], rule="dinfer"),
+    "dinfer_hierarchy": hierarchy,
+    "dinfer_hierarchy_fast": hierarchy_fast,
     "tiny_dinfer_credit": credit,
+    "tiny_dinfer_hierarchy": hierarchy,
 }
-COUNTS = {"dinfer_credit": (60, 6, 6), "dinfer_threshold": (48, 12, 8), "tiny_dinfer_credit": (40, 21, 5)}
+COUNTS = {
+    "dinfer_credit": (60, 6, 6),
+    "dinfer_threshold": (48, 12, 8),
+    "dinfer_hierarchy": (54, 6, 6),
+    "dinfer_hierarchy_fast": (42, 0, 0),
+    "tiny_dinfer_credit": (40, 21, 5),
+    "tiny_dinfer_hierarchy": (40, 26, 4),
+}
 """File: cases, those that an end of text stops before the last block, those with useless forwards."""
+
+N_ROUNDED = {"tiny_dinfer_hierarchy": 3}
+"""File: cases in which the published code follows the rounding of float32 probabilities near 1, ours not."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +90,9 @@ def on_grid(case):
 def decode(models, name, cases):
     def setting_of(case):
         length = None if on_grid(case) else case["params"]["block_length"]
-        return Setting(method=METHOD_OF[name](case["params"]), block_length=length)
+        method = METHOD_OF[name](case["params"])
+        max_steps = case["params"]["steps"] if method.takes_k else None
+        return Setting(method=method, block_length=length, max_steps=max_steps)
 
     return decoded(models[family_of(name)], cases, setting_of, grid_of=on_grid)
 
@@ -98,13 +127,13 @@ def useful_canvases(name, case):
     return [*useful, final if end is None else final[:end] + [mask] * (len(final) - end)]
 
 
-def assert_same_trace(name, case, outcome, canvases):
+def is_as_published(name, case, outcome, canvases):
     published, ours = useful_canvases(name, case), our_canvases(case, outcome, canvases)
     if stops_at(name, case) is not None:
-        assert ours[: len(published)] == published
-    else:
-        assert ours == published
-        assert outcome.nfe == case["nfe"] - sum(not step["commit"] for step in case["steps"])
+        return ours[: len(published)] == published
+    return ours == published and outcome.nfe == case["nfe"] - sum(
+        not step["commit"] for step in case["steps"]
+    )
 
 
 @pytest.mark.parametrize("name", METHOD_OF)
@@ -113,7 +142,7 @@ def test_some_cases_of_every_file_are_decoded_as_published_alone_and_together(mo
     some = [*cases[:1], *cases[-1:], *[case for case in cases if on_grid(case)][:1]]
     found = decode(models, name, some)
     for case in some:
-        assert_same_trace(name, case, *found[case["id"]])
+        assert is_as_published(name, case, *found[case["id"]])
         assert decode(models, name, [case]) == {case["id"]: found[case["id"]]}
 
 
@@ -126,5 +155,6 @@ def test_every_case_is_decoded_as_published(models, name):
     n_useless = sum(USELESS in flags_of(case) for case in cases)
     assert (len(cases), n_stopped, n_useless) == COUNTS[name]
     found = decode(models, name, cases)
-    for case in cases:
-        assert_same_trace(name, case, *found[case["id"]])
+    apart = [case for case in cases if not is_as_published(name, case, *found[case["id"]])]
+    assert len(apart) == N_ROUNDED.get(name, 0)
+    assert all(any(flag.startswith(ROUNDED) for flag in flags_of(case)) for case in apart)
