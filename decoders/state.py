@@ -38,7 +38,7 @@ def logit(probability: float) -> float:
 class StepView:
     """What a method sees before one step. The tensors belong to the loop: read, do not write.
 
-    Everything is [R, G] over the generated region unless said otherwise; values where ``eligible`` is False
+    Everything is [R, G] over the generated region unless said otherwise; values where ``evaluated`` is False
     mean nothing. ``log_odds`` is the logit of the proposal's probability under the untempered softmax
     (float64): it tells sure positions apart where a probability is rounded to 1, so order and compare by it.
     ``step`` counts forwards in the current block, ``quota`` is what the schedule of k or max_steps asks for
@@ -189,7 +189,8 @@ class StepUpdate:
     ``remask`` names generated positions to mask again, visible ones or ones unmasked by this very update;
     only methods that declare ``may_remask`` give it. ``stay`` [R] holds a row in its block for another
     forward though the block is complete; only methods that declare ``may_idle`` give it. A method that
-    declares ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good.
+    declares ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good. One
+    that declares ``may_rewrite`` may unmask what is committed and ``evaluated``: it gets another token.
     """
 
     unmask: Tensor
@@ -207,8 +208,8 @@ class UnmaskingMethod(Protocol):
     ``StepUpdate.remask``. ``needs`` names what the view shall offer beyond the usual: ``probabilities``,
     ``shadow``, ``attention`` (see `decoders.protocols`); the loop refuses what it does not know.
 
-    A method may declare ``scope = "generated"``: all masked positions of the generated region are evaluated
-    then, not only those of the block.
+    A method may declare a ``scope`` wider than the masked positions of the block: ``generated`` evaluates all
+    masked positions of the generated region, ``whole_block`` also what is committed in the block.
     """
 
     family: ClassVar[str]

@@ -64,9 +64,10 @@ def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
 
 
 def asked_positions(slots: Slots, mask_id: int) -> Tensor:
-    """Return bool [B, G]: what the denoiser is asked for; the eligible positions, or all masked ones."""
-    in_scope = block_positions(slots) | slots.asks_all.unsqueeze(1)
-    return masked_positions(slots, mask_id) & in_scope
+    """Return bool [B, G]: what the denoiser is asked for, the eligible positions and what the scope adds."""
+    in_block, masked = block_positions(slots), masked_positions(slots, mask_id)
+    committed = slots.fillable & ~masked & slots.asks_committed.unsqueeze(1)
+    return masked & (in_block | slots.asks_all.unsqueeze(1)) | committed & in_block
 
 
 def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:

@@ -55,6 +55,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "wino": "decoders.unmasking.wino:WINO",
             "credit": "decoders.unmasking.credit:Credit",
             "hierarchy": "decoders.unmasking.hierarchy:Hierarchy",
+            "hierarchy_remask": "decoders.unmasking.hierarchy_remask:HierarchyRemask",
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },

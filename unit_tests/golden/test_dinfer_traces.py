@@ -6,6 +6,7 @@ import torch
 from decoders.rows import Setting
 from decoders.unmasking.credit import Credit
 from decoders.unmasking.hierarchy import Hierarchy
+from decoders.unmasking.hierarchy_remask import HierarchyRemask
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
 from unit_tests.golden.replay import (
@@ -51,11 +52,17 @@ def hierarchy_fast(given):
     return confidence() if given["threshold"] is None else hierarchy(given)
 
 
+def hierarchy_remask(given):
+    low = given["low_threshold"] or 0.0
+    return HierarchyRemask(gamma=given["threshold"], low=low, back=given["remask_threshold"])
+
+
 METHOD_OF = {
     "dinfer_credit": credit,
     "dinfer_threshold": lambda given: Threshold(gamma=given["threshold"], rule="dinfer"),
     "dinfer_hierarchy": hierarchy,
     "dinfer_hierarchy_fast": hierarchy_fast,
+    "dinfer_hierarchy_remask": hierarchy_remask,
     "tiny_dinfer_credit": credit,
     "tiny_dinfer_hierarchy": hierarchy,
 }
@@ -64,6 +71,7 @@ COUNTS = {
     "dinfer_threshold": (48, 12, 8),
     "dinfer_hierarchy": (54, 6, 6),
     "dinfer_hierarchy_fast": (42, 0, 0),
+    "dinfer_hierarchy_remask": (36, 0, 0),
     "tiny_dinfer_credit": (40, 21, 5),
     "tiny_dinfer_hierarchy": (40, 26, 4),
 }
