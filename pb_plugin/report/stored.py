@@ -49,7 +49,7 @@ class StoredReport:
     def conflicts(self) -> list[str]:
         """A line for every result of this run that the store holds in two versions."""
         asked = {key for cell in self.run.cells for key in cell.keys}
-        return [conflict.message for key, conflict in sorted(self.index.conflicts.items()) if key in asked]
+        return [found[0].message for key, found in sorted(self.index.conflicts.items()) if key in asked]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; everything but ``run`` is equal for equal records, wherever they are stored."""

@@ -94,7 +94,7 @@ def _incomplete(
         bench.index.conflicts[p.decode_key] for p in planned if p.decode_key in bench.index.conflicts
     ]
     if conflicts and not bench.options.fresh:
-        return conflicts[0].message
+        return conflicts[0][0].message
     failed = [record for record in records if record is not None and record.failed]
     if failed:
         classes = sorted({record.error["class"] for record in failed if record.error})

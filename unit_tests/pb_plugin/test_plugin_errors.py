@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from pb_plugin.cli import main
+
 USAGE = pytest.ExitCode.USAGE_ERROR
 ONE = ("--task", "copy", "--unmasking", "random", "--k", "1", "--samples", "2")
 
@@ -297,6 +299,11 @@ def test_two_results_of_one_key_fail_their_item_naming_both_files(suite):
     )
     by_method = {cell["method"]: cell for cell in json.loads(suite.summary())["cells"]}
     assert by_method[line["parts"]["method"]]["n"] == 1, "a result in conflict is none"
+    assert main(["resolve", str(suite.store)]) == 0
+    cured = suite.run(*ONE, "--unmasking", "margin")
+    cured.assert_outcomes(passed=2)
+    cured.stdout.fnmatch_lines(["2 of 2 items reused; *"])
+    assert all(cell["n"] == 2 for cell in json.loads(suite.summary())["cells"])
 
 
 QUITS = """
