@@ -106,12 +106,19 @@ def _position(item: pytest.Item) -> int:
     return cell.position
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Remember which cells are left, so that a group is decoded in one sweep, and look at their tools."""
-    bench = session.config.stash[SESSION]
-    bench.select([item.nodeid for item in session.items])
+    _select(session.config, [item.nodeid for item in session.items])
+
+
+def _select(config: pytest.Config, nodeids: Sequence[str]) -> None:
+    bench = config.stash[SESSION]
+    bench.select(nodeids)
     try:
         bench.check_tools(cell.spec for cell in bench.selected)
+        if not hasattr(config, "workerinput") and not config.option.collectonly:
+            bench.mark_begin()
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -125,7 +132,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 
 def _notes(bench: BenchSession) -> list[str]:
-    notes = [f"parallelbench: {note}" for note in bench.plan.notes]
+    notes = [f"parallelbench: {note}" for note in (*bench.unfinished, *bench.plan.notes)]
     if bench.plan.missing_tasks:
         notes.append(f"parallelbench: no spec in this version: {', '.join(bench.plan.missing_tasks)}")
     return notes
@@ -304,4 +311,4 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
     """Learn from a worker which items there are; the controller itself collects none."""
-    node.config.stash[SESSION].select(ids)
+    _select(node.config, ids)

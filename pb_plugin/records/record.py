@@ -21,6 +21,9 @@ ERROR_CLASSES = ("oom", "timeout", "worker_crash", "model_error", "method_error"
 NFE_KINDS = ("counted", "commanded", "bounds", "unknown")
 """How ``nfe`` is known: counted by the loop, commanded as a number of steps, between two bounds, or not."""
 
+RESULT = ("ids", "nfe", "commit_step")
+"""The fields that equal ``decode_key`` must have equal."""
+
 
 Parts = Mapping[str, Any]
 """Everything that a decoded result depends on, by the names in `DECODE_PARTS`, as plain JSON values."""
@@ -203,9 +206,7 @@ class Record:
 
     def differences(self, other: Record) -> tuple[str, ...]:
         """Return which of ids, nfe and commit_step differ; equal ``decode_key`` should leave none."""
-        return tuple(
-            name for name in ("ids", "nfe", "commit_step") if getattr(self, name) != getattr(other, name)
-        )
+        return tuple(name for name in RESULT if getattr(self, name) != getattr(other, name))
 
     def to_json(self) -> str:
         """Return the record as one line of ASCII JSON without the newline; equal records give equal bytes."""

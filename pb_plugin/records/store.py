@@ -12,18 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from pb_plugin.records.conflict import Conflict, StoredRecord, decision_of, read_resolutions, result_digest
 from pb_plugin.records.record import SCHEMA, Record, schema_of
 
 _WORKER = re.compile(r"[A-Za-z0-9_.]+")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredRecord:
-    """A record and where it stands."""
-
-    file: Path
-    line: int
-    record: Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,32 +27,14 @@ class SkippedLine:
     why: Literal["torn", "schema"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conflict:
-    """Two results of one ``decode_key`` that are not equal; both stay in the store."""
-
-    decode_key: str
-    file_a: Path
-    file_b: Path
-    differs: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        """One line that names both files and what to do."""
-        return (
-            f"{self.file_a} and {self.file_b} hold different {', '.join(self.differs)} for decode_key "
-            f"{self.decode_key}; something that is no part of the key changed the result: "
-            "decode again with --pb-fresh in an empty store"
-        )
-
-
 @dataclass(kw_only=True, slots=True)
 class _Entry:
-    """The first result of a decode_key, its latest scores, and its latest scores by score_key."""
+    """The first result of a decode_key, its latest scores, these by score_key, and results that differ."""
 
     first: StoredRecord
     latest: Record
     by_score_key: dict[str, Record] = field(default_factory=dict)
+    others: dict[str, StoredRecord] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -70,7 +44,8 @@ class _Reading:
     entries: dict[str, _Entry] = field(default_factory=dict)
     failed: dict[str, Record] = field(default_factory=dict)
     unscorable: dict[tuple[str, str], Record] = field(default_factory=dict)
-    conflicts: dict[str, Conflict] = field(default_factory=dict)
+    in_doubt: set[str] = field(default_factory=set)
+    decided: frozenset[tuple[str, str, str]] = frozenset()
     n_lines: int = 0
     n_other_schema: int = 0
     torn: set[Path] = field(default_factory=set)
@@ -88,20 +63,31 @@ class _Reading:
             self.failed[key] = self.unscorable[key, record.score_key] = record
             return
         entry = self.entries.setdefault(key, _Entry(first=line, latest=record))
-        differs = entry.first.record.differences(record)
-        if differs:
-            conflict = Conflict(decode_key=key, file_a=entry.first.file, file_b=line.file, differs=differs)
-            self.conflicts.setdefault(key, conflict)
+        if entry.first.record.differences(record):
+            self.in_doubt.add(key)
+            entry.others.setdefault(result_digest(record), line)
             return
         if entry.first is not line:
             entry.latest = _rescored(entry.first.record, record)
         entry.by_score_key[record.score_key] = entry.latest
 
+    def open_conflicts(self) -> Iterator[Conflict]:
+        """Yield every pair of the first result of a key and another that no resolution decides."""
+        for key in sorted(self.in_doubt):
+            entry = self.entries[key]
+            for other in entry.others.values():
+                conflict = Conflict(decode_key=key, first=entry.first, other=other)
+                if decision_of(conflict) not in self.decided:
+                    yield conflict
+
     def index(self) -> StoreIndex:
         """Return what was read as an index."""
+        conflicts: dict[str, list[Conflict]] = {}
+        for conflict in self.open_conflicts():
+            conflicts.setdefault(conflict.decode_key, []).append(conflict)
         return StoreIndex(
             failed={key: record for key, record in self.failed.items() if key not in self.entries},
-            conflicts=self.conflicts,
+            conflicts={key: tuple(found) for key, found in conflicts.items()},
             n_lines=self.n_lines,
             n_other_schema=self.n_other_schema,
             torn_files=tuple(sorted(self.torn)),
@@ -121,14 +107,15 @@ class StoreIndex:
 
     Args:
         failed: The latest failure of every key that has no result.
-        conflicts: Keys with results that are not equal; their cell must fail.
+        conflicts: What is not equal by key, and not resolved (`pb_plugin.records.conflict`); its cell must
+            fail.
         n_lines: Records read.
         n_other_schema: Lines of other schemas, skipped.
         torn_files: Files whose last line was cut off by a kill, skipped.
     """
 
     failed: Mapping[str, Record]
-    conflicts: Mapping[str, Conflict]
+    conflicts: Mapping[str, tuple[Conflict, ...]]
     n_lines: int
     n_other_schema: int
     torn_files: tuple[Path, ...]
@@ -298,8 +285,11 @@ class Store:
 
         Args:
             known: What was read before, which is used up: only what other processes appended since is read.
+
+        Raises:
+            ValueError: See `read`; or a file of resolutions is damaged.
         """
-        reading = _Reading() if known is None else known._reading
+        reading = _Reading(decided=read_resolutions(self.directory)) if known is None else known._reading
         for file in sorted(self.directory.glob("*.jsonl")):
             if known is None or file != self._path:
                 self._read_on(file, reading)

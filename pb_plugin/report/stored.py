@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pb_plugin.pages import PAGES
+from pb_plugin.records.begun import begun_runs
 from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.beside import choice_lines, text_lines
 from pb_plugin.report.terminal import pbx_lines, score_lines
@@ -28,6 +29,7 @@ class StoredReport:
     index: StoreIndex
     summary: Summary
     batch_check: BatchOutcome | None
+    unfinished: tuple[str, ...]
 
     @property
     def created(self) -> str | None:
@@ -47,7 +49,7 @@ class StoredReport:
     def conflicts(self) -> list[str]:
         """A line for every result of this run that the store holds in two versions."""
         asked = {key for cell in self.run.cells for key in cell.keys}
-        return [conflict.message for key, conflict in sorted(self.index.conflicts.items()) if key in asked]
+        return [found[0].message for key, found in sorted(self.index.conflicts.items()) if key in asked]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; everything but ``run`` is equal for equal records, wherever they are stored."""
@@ -66,6 +68,7 @@ class StoredReport:
                 },
                 "unavailable": self.unavailable,
                 "conflicts": self.conflicts,
+                "unfinished": list(self.unfinished),
                 "batch_check": None if self.batch_check is None else asdict(self.batch_check),
                 "remote_code": [{"code": code, "model": model} for code, model in self.run.remote_code],
             },
@@ -78,6 +81,7 @@ class StoredReport:
         """Return the report for people: the tables of a session's end, then what the store says of them."""
         run = self.to_json()["run"]
         lines = [
+            *self.unfinished,
             f"run {run['file']}, {run['n_cells']} items, made {run['created'] or 'at an unknown time'}",
             "",
         ]
@@ -114,4 +118,5 @@ def read_report(store: Path, name: str | None) -> StoredReport:
         index=index,
         summary=summarise(run, index.find),
         batch_check=batch_check.load(store, path),
+        unfinished=tuple(run.line for run in begun_runs(store)),
     )

@@ -103,7 +103,7 @@ def closing_lines(
     lines = [f"no summary: {problem}"] if problem else []
     lines += [f"failed, {n} item{'s' * (n > 1)}: {reason}" for reason, n in reasons.items()]
     lines += [f"skipped, {n} item{'s' * (n > 1)}: {reason}" for reason, n in skips.items()]
-    lines += session.plan.notes
+    lines += [*session.unfinished, *session.plan.notes]
     if session.plan.missing_tasks:
         lines.append(f"no spec in this version: {', '.join(session.plan.missing_tasks)}")
     others = sorted({cell.model.name for cell in session.selected if cell.model.reference != "ideal"})

@@ -22,6 +22,7 @@ from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.methods import MethodVariant
 from pb_plugin.planning.native import params_of
 from pb_plugin.records.asked import value_text
+from pb_plugin.records.begun import begun_runs
 from pb_plugin.records.canonical import canonical_json, digest
 from pb_plugin.records.record import Record
 from pb_plugin.results.aggregate import aggregate
@@ -180,7 +181,10 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
     if not chosen:
         have = ", ".join(path.name for path in known) or "none"
         what = "a finished run" if name is None else f"the run {name!r}"
-        raise ValueError(f"{store} must hold {what}, got {have}; run pytest with --pb-store {store} first")
+        begun = "".join(f" ({run.line})" for run in begun_runs(store))
+        raise ValueError(
+            f"{store} must hold {what}, got {have}{begun}; run pytest with --pb-store {store} first"
+        )
     path = chosen[-1]
     try:
         return Run.from_json(json.loads(path.read_text(encoding="ascii"))), path

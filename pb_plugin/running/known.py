@@ -50,7 +50,7 @@ class Known:
         if self._fresh:
             return None
         conflicts = self.index.conflicts
-        return next((conflicts[key].message for key in decode_keys if key in conflicts), None)
+        return next((conflicts[key][0].message for key in decode_keys if key in conflicts), None)
 
     def note_decoded(self, decode_key: str) -> None:
         """Remember that the result was decoded by this process."""

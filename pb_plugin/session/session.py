@@ -14,6 +14,7 @@ from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.groups import cell_id_of, label_items
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import Plan, plan
+from pb_plugin.records.begun import Mark
 from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import Run, describe, save, summarise
 from pb_plugin.results.summary import Summary
@@ -65,6 +66,7 @@ class BenchSession:
         self._groups: dict[str, list[Cell]] = {}
         self._label: dict[str, str] = {}
         self._begun: set[str] = set()
+        self._mark: Mark | None = None
         self.gates = tuple(parse_gate(text) for text in options.gate)
 
     def check(self) -> None:
@@ -197,6 +199,26 @@ class BenchSession:
             self._begun.discard(self._label.get(cell.id, ""))
             raise
 
+    def mark_begin(self) -> None:
+        """Leave a mark in the store until `conclude`, so that a run cut off in between shows; once a session.
+
+        A store that cannot be made is the reason of every item that needs it, and of no other.
+
+        Raises:
+            ValueError: The store takes no mark.
+        """
+        if self._mark is None and self.selected:
+            try:
+                self.store.prepare()
+            except ValueError:
+                return
+            self._mark = Mark(self.options.store)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """A line for every earlier run in the store that did not reach its end."""
+        return [] if self._mark is None else [run.line for run in self._mark.others]
+
     def check_batches(self) -> None:
         """Decode some rows again alone, at the end of the last item, in the time of all."""
         with self.clock.shared_by(len(self.selected)):
@@ -216,6 +238,8 @@ class BenchSession:
             self.bench.resources, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
         )
         path = save(run, self.options.store)
+        if self._mark is not None:
+            self._mark.finish()
         summary, problem = None, None
         try:
             summary = summarise(run, self.bench.known.find)
@@ -227,7 +251,9 @@ class BenchSession:
         return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
 
     def close(self) -> None:
-        """End the scoring tools of this process."""
+        """End the scoring tools of this process, and let go of the run's mark."""
+        if self._mark is not None:
+            self._mark.release()
         if "tools" in self.__dict__:
             self.tools.close()
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from pb_plugin.cli import main
+
 USAGE = pytest.ExitCode.USAGE_ERROR
 ONE = ("--task", "copy", "--unmasking", "random", "--k", "1", "--samples", "2")
 
@@ -55,7 +57,7 @@ def task_file(suite):
         (("--unmasking", "margn"), "--unmasking must be *, got 'margn'; did you mean 'margin'? Known: *"),
         (
             ("--unmasking", "threshold:gama=0.9"),
-            "--unmasking threshold:gama=0.9: parameter must be one of gamma, *, got 'gama'*",
+            "--unmasking threshold:gama=0.9: parameter must be one of gamma, *, got 'gama'; *",
         ),
         (
             ("--unmasking", "threshold:gamma=2"),
@@ -123,14 +125,15 @@ def test_a_default_store_that_is_a_file_is_one_reason_for_every_item_and_no_matt
     result = suite.pytester.runpytest_inprocess(
         "-p", "pb_plugin.plugin", "-p", "no:cacheprovider", "-k", "copy-ideal-random-k1] or plain"
     )
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, errors=1, failed=1)
+    result.stdout.fnmatch_lines(["FAILED pb-gate::store - store must be a directory, got the file *"])
     result.stdout.fnmatch_lines(["failed, 1 item: store must be a directory, got the file '*.pb'; name *"])
 
 
 def test_a_store_that_cannot_be_written_is_one_reason(suite):
     suite.pytester.path.joinpath("file").write_text("mine")
     result = suite.run(*ONE, store=suite.pytester.path / "file" / "store")
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=1, failed=1)
     result.stdout.fnmatch_lines(["failed, 1 item: store must be a directory that can be written, got *"])
 
 
@@ -260,7 +263,7 @@ def test_a_line_of_the_store_that_is_no_record_is_named(suite):
     file.write_text("{}\n" + text)
     result = suite.run(*ONE)
     assert result.ret == 1
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=1, failed=1)
     result.stdout.fnmatch_lines([f"failed, 1 item: ValueError: {file}, line 1: not a record (*); delete *"])
     result.stdout.fnmatch_lines([f"no summary: {file}, line 1: not a record *"])
     file.write_text(text)
@@ -296,3 +299,72 @@ def test_two_results_of_one_key_fail_their_item_naming_both_files(suite):
     )
     by_method = {cell["method"]: cell for cell in json.loads(suite.summary())["cells"]}
     assert by_method[line["parts"]["method"]]["n"] == 1, "a result in conflict is none"
+    assert main(["resolve", str(suite.store)]) == 0
+    cured = suite.run(*ONE, "--unmasking", "margin")
+    cured.assert_outcomes(passed=2)
+    cured.stdout.fnmatch_lines(["2 of 2 items reused; *"])
+    assert all(cell["n"] == 2 for cell in json.loads(suite.summary())["cells"])
+
+
+QUITS = """
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+@dataclass(frozen=True, kw_only=True)
+class Quits:
+    name: ClassVar[str] = "quits"
+    family: ClassVar[str] = "static"
+    takes_k: ClassVar[bool] = True
+    sweep: ClassVar = ({},)
+    needs: ClassVar = frozenset()
+    may_remask: ClassVar[bool] = False
+    may_idle: ClassVar[bool] = False
+
+    def init(self, view):
+        return None
+
+    def step(self, view, memory):
+        os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one process", "a worker"])
+def test_a_method_that_ends_the_process_leaves_a_trace_until_a_run_reaches_its_end(suite, workers):
+    """Nobody can change the exit code of ``os._exit(0)``; in a worker it is a crash."""
+    suite.pytester.makepyfile(quits=QUITS)
+    quitting = (*ONE, "--unmasking", "quits:Quits", *workers)
+    ended = suite.run_apart(*quitting)
+    if workers:
+        assert ended.ret == 1
+        assert not list(suite.store.glob("*.begun"))
+        return
+    assert ended.ret == 0
+    assert "parallelbench ====" not in ended.stdout.str(), "there is no summary"
+    (mark,) = suite.store.glob("*.begun")
+    told = f"unfinished: run {mark.stem} did not reach its end; *"
+    again = suite.run_apart(*ONE)
+    again.assert_outcomes(passed=1)
+    again.stdout.fnmatch_lines([f"parallelbench: {told}", "*= parallelbench =*", told])
+    assert not list(suite.store.glob("*.begun"))
+    assert "unfinished" not in suite.run(*ONE).stdout.str()
+
+
+@pytest.mark.parametrize("options", [("--collect-only",), ("--maxfail", "1", "--pb-floor", "copy=1.0")])
+def test_a_run_that_collects_or_stops_in_order_leaves_no_mark(suite, options):
+    suite.run("--task", "copy,shuffle", "--unmasking", "random", "--k", "32", "--samples", "2", *options)
+    assert not list(suite.store.glob("*.begun"))
+
+
+def test_a_store_that_takes_no_mark_is_one_message_before_anything_is_decoded(suite, monkeypatch):
+    from pb_plugin.records import begun
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(begun.fcntl, "flock", full)
+    result = suite.run(*ONE)
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(
+        ["ERROR: store must be on a disk that takes files and locks them, got *store' (No space left *"]
+    )

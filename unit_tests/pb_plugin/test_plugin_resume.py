@@ -66,6 +66,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(suite, options):
     kept = n_lines(suite.store)
     assert 20 <= kept < N_CELLS * N_SAMPLES
     assert not (suite.store / "runs").exists(), "a killed run has no run file"
+    assert len(list(suite.store.glob("*.begun"))) == 1
 
     resumed = suite.run_apart(*RUN, *options)
     resumed.assert_outcomes(passed=N_CELLS)

@@ -13,7 +13,10 @@ from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.cli import HELP_WIDTH, all_verbs, main
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = ("browse", "doctor", "frequencies", "plot", "points", "report", "rescore", "theory", "train-tiny")
+COMMANDS = (
+    *("browse", "doctor", "frequencies", "plot", "points", "report", "rescore", "resolve", "theory"),
+    "train-tiny",
+)
 
 
 def run_in_process(code, **settings):

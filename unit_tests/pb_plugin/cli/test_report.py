@@ -63,6 +63,20 @@ def pb(capsys):
     return run
 
 
+def test_a_run_that_did_not_reach_its_end_is_told_first(pb, store, tmp_path):
+    (store / "20260102T030405000007Z-17.begun").touch()
+    line = (
+        "unfinished: run 20260102T030405000007Z-17 did not reach its end; start its command again: what it "
+        "decoded is stored and used"
+    )
+    assert pb(store).splitlines()[0] == line
+    assert json.loads(pb(store, "--json"))["run"]["unfinished"] == [line]
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "20260102T030405000007Z-17.begun").touch()
+    assert f"must hold a finished run, got none ({line}); run pytest" in pb(only, code=2)
+
+
 def records(store):
     return [
         line for file in sorted(store.glob("*.jsonl")) for line in file.read_bytes().splitlines(keepends=True)
@@ -89,6 +103,7 @@ def test_json_has_the_run_and_the_summary(pb, store):
         "skipped_lines": {"other_schema": 0, "torn": 0},
         "unavailable": {},
         "conflicts": [],
+        "unfinished": [],
         "batch_check": None,
         "remote_code": [],
     }

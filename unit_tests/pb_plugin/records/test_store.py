@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.records.store import Store, StoredRecord, StoreLost
+from pb_plugin.records.conflict import StoredRecord
+from pb_plugin.records.store import Store, StoreLost
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
@@ -189,11 +190,12 @@ def test_results_that_differ_are_a_conflict_that_names_both_files(tmp_path, make
     fill(tmp_path, [make_record()], [make_record(**fields, score=0.0)])
     file_a, file_b = sorted(tmp_path.glob("*.jsonl"))
     index = Store(tmp_path).index()
-    conflict = index.conflicts[make_record().decode_key]
-    assert (conflict.file_a, conflict.file_b, conflict.differs) == (file_a, file_b, tuple(fields))
+    (conflict,) = index.conflicts[make_record().decode_key]
+    assert (conflict.first.file, conflict.other.file, conflict.differs) == (file_a, file_b, tuple(fields))
     assert conflict.message.startswith(
         f"{file_a} and {file_b} hold different {', '.join(fields)} for decode_key"
     )
+    assert f"pb resolve {tmp_path} lets the first count (--dry-run shows it)" in conflict.message
     assert index.get(make_record().decode_key) == make_record()
     assert len(list(Store(tmp_path).read())) == 2
 
