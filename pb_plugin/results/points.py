@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from pb_plugin.results.pbx import PBx, Point, Rule, pbx
+from pb_plugin.statistics.pbx import PBx, Point, Rule, pbx
 
 COLUMNS = ("task", "tps", "accuracy")
 OPTIONAL_COLUMNS = ("setting",)

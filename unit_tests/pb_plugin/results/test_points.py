@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from pb_plugin.results.pbx import PBx
 from pb_plugin.results.points import points_pbx, read_points
+from pb_plugin.statistics.pbx import PBx
 
 
 @pytest.fixture
