@@ -128,16 +128,13 @@ class Controller:
             return
         if self._conclusion is None and self._problem is None:
             self._conclude(judge_gates=False)
-        from pb_plugin.report.beside import choice_lines, text_lines
-        from pb_plugin.report.terminal import closing_lines, pbx_lines, score_lines
+        from pb_plugin.report.sections import section_lines
+        from pb_plugin.report.terminal import closing_lines
 
         terminalreporter.section("parallelbench")
         found = self._conclusion
         if found is not None and found.summary is not None:
-            tables = pbx_lines(found.summary)
-            if self._config.get_verbosity() >= 0:
-                above = [*score_lines(found.summary), *choice_lines(found.summary)]
-                tables = [*above, *tables, *text_lines(found.summary)]
+            tables = section_lines(found.summary, is_quiet=self._config.get_verbosity() < 0)
             terminalreporter.write_line("\n".join(tables))
         lines = closing_lines(
             self._session,

@@ -15,8 +15,8 @@ from pb_plugin.results.cell_numbers import COUNTS
 
 GRAMMAR = (
     "[SUITE:][MODEL:][METHOD:]PB80[(content)][@b16]>=4 or "
-    "[SUITE:][MODEL:][METHOD:][TASK:]score@k2>=60 (score@gamma=0.9,b16>=60; a task's other scores by their "
-    "names), lo(...) around either for its lower bound, with one of >=, >, <=, <; "
+    "[SUITE:][MODEL:][METHOD:][TASK:]score@k2>=60 (score@gamma=0.9,b16>=60, score@tps=4>=80; a task's "
+    "other scores by their names), lo(...) around either for its lower bound, with one of >=, >, <=, <; "
     f"see {PAGES['gates']}"
 )
 
@@ -28,6 +28,9 @@ _COMPARISON = re.compile(r"(?P<left>.*?)(?P<operator>>=|<=|==|!=|>|<|=(?=[^<>=!]
 _SHORT = re.compile(r"(?P<name>[kb])(?P<value>\d+)")
 _LOWER = re.compile(r"lo\((?P<what>.*)\)")
 _SCORE = re.compile(r"(?P<score>\w+)@(?P<conditions>.*)")
+
+RATE = "tps"
+"""The condition that asks for a score at so many tokens per step, between settings."""
 
 PBX_SCORE = "score"
 """What stands for the score that PBx uses; every other name is that of a stored score."""
@@ -162,8 +165,20 @@ def _score_gate(shared: Mapping[str, Any], conditions: str) -> Gate:
         if name in setting:
             raise ValueError(f"setting of a score must name {name!r} once, got {text!r}; remove one")
         setting[name] = value
+    if RATE in setting and (len(setting) > 1 or not _is_rate(setting[RATE])):
+        raise ValueError(
+            f"setting of a score must be {RATE}=NUMBER alone for tokens per step, got {conditions!r} in "
+            f"{text!r}; write score@{RATE}=4"
+        )
     block = _block(setting.pop("b", None), text)
     return Gate(**shared, what="score", setting=setting, block_length=block)
+
+
+def _is_rate(text: str) -> bool:
+    try:
+        return 0.0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 def _block(digits: str | None, text: str) -> int | None:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pb_plugin.gates.grammar import OPERATORS, PBX_SCORE, Gate
+from pb_plugin.gates.grammar import OPERATORS, PBX_SCORE, RATE, Gate
+from pb_plugin.results.derived import score_at
 from pb_plugin.results.summary import Curve, Summary, setting_label
 
 NOT_DRAWN = "no interval was drawn"
@@ -156,14 +157,16 @@ def _measured(
     gate: Gate, curve: Curve, names: Mapping[str, str]
 ) -> Iterator[tuple[Mapping[str, Any], _Found]]:
     """Yield the setting and the score of every point or cell that *names* say."""
-    if "task" not in names and gate.score == PBX_SCORE:
+    if RATE in gate.setting:
+        yield _at_rate(gate, curve, names)
+    elif "task" not in names and gate.score == PBX_SCORE:
         for point in curve.suites[names.get("suite", "all")].points:
             low = None if point.interval is None else point.interval.low
             yield point.setting, _Found(point.score, low, point.reason)
     elif "task" not in names:
         reason = f"{gate.score} is the score of a task, not of a suite; name the task"
         yield from ((point.setting, _Found(None, None, reason)) for point in curve.suites["all"].points)
-    for cell in curve.cells if "task" in names else ():
+    for cell in curve.cells if "task" in names and RATE not in gate.setting else ():
         if cell.task != names["task"]:
             continue
         if gate.score == PBX_SCORE:
@@ -177,6 +180,16 @@ def _measured(
             mean = None if score.mean is None else 100 * score.mean
             low = None if score.interval is None else 100 * score.interval.low
             yield cell.setting, _Found(mean, low, cell.incomplete or score.reason)
+
+
+def _at_rate(gate: Gate, curve: Curve, names: Mapping[str, str]) -> tuple[Mapping[str, Any], _Found]:
+    """Return the score of the suite at so many tokens per step, interpolated between settings."""
+    rate = float(gate.setting[RATE])
+    if "task" in names or gate.score != PBX_SCORE:
+        return {RATE: rate}, _Found(None, None, "a score at a speed is that of a suite; name no task")
+    found = score_at(curve.suites[names.get("suite", "all")], rate)
+    low = None if found.interval is None else found.interval.low
+    return {RATE: rate}, _Found(found.value, low, found.reason)
 
 
 def _equals(value: Any, text: str) -> bool:

@@ -11,9 +11,11 @@ from typing import Any
 from pb_plugin.pages import PAGES
 from pb_plugin.records.begun import begun_runs
 from pb_plugin.records.store import Store, StoreIndex
-from pb_plugin.report.beside import choice_lines, text_lines
-from pb_plugin.report.terminal import pbx_lines, score_lines
+from pb_plugin.report.sections import section_lines
+from pb_plugin.results.derived import derived_json
+from pb_plugin.results.differences import comparisons
 from pb_plugin.results.run_file import Run, load, summarise
+from pb_plugin.results.suites import SUITES
 from pb_plugin.results.summary import Summary
 from pb_plugin.running import batch_check
 from pb_plugin.running.batch_check import BatchOutcome
@@ -73,6 +75,10 @@ class StoredReport:
                 "remote_code": [{"code": code, "model": model} for code, model in self.run.remote_code],
             },
             "summary": self.summary.to_json(),
+            "differences": [
+                found.to_json() for suite in SUITES for found in comparisons(self.summary, suite)
+            ],
+            "derived": derived_json(self.summary),
             "missing_tasks": list(self.run.missing_tasks),
             "notes": list(self.run.notes),
         }
@@ -85,8 +91,7 @@ class StoredReport:
             f"run {run['file']}, {run['n_cells']} items, made {run['created'] or 'at an unknown time'}",
             "",
         ]
-        lines += [*pbx_lines(self.summary), *text_lines(self.summary)]
-        lines += [*score_lines(self.summary), *choice_lines(self.summary)]
+        lines += section_lines(self.summary)
         lines += [f"not run, {n} item{'s' * (n > 1)}: {reason}" for reason, n in self.unavailable.items()]
         lines += [f"conflict: {message}" for message in self.conflicts]
         lines += self.run.remote_code_lines

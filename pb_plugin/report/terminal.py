@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pb_plugin.results.differences import comparisons
 from pb_plugin.results.summary import XS, CellSummary, Curve, Summary, setting_label
 from pb_plugin.statistics.pbx import PBx
 
 if TYPE_CHECKING:
     from pb_plugin.session.session import BenchSession, Conclusion
+    from pb_plugin.statistics.curve_draws import PBxInterval
 
 SHOWN_COUNTS = ("canvas", "content")
 MOST_SETTINGS = 8
+HEADLINE = 80
+"""The x whose PBx is shown with its interval and group."""
+
+GROUPS = "group: methods of one model that share a letter are not shown to differ in PB80 canvas"
 
 
 def pbx_text(value: PBx) -> str:
@@ -22,6 +28,11 @@ def pbx_text(value: PBx) -> str:
     if value.censored == "never":
         return "never"
     return f"{'>=' if value.censored == 'at_least' else ''}{value.value:.2f}"
+
+
+def range_text(interval: PBxInterval | None) -> str:
+    """Return ``[4.05, >=8.00]``."""
+    return "-" if interval is None else f"[{pbx_text(interval.low)}, {pbx_text(interval.high)}]"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -38,14 +49,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def pbx_lines(summary: Summary, suites: Sequence[str] = ("all", "core")) -> list[str]:
-    """Return the PBx table by suite, and for a suite without PBx the reason once per distinct reason."""
+    """Return the PBx table by suite, PB80 with interval and group; where there is none, each reason once."""
     lines: list[str] = []
     for suite in suites:
         shown = [curve for curve in summary.curves if suite in curve.suites]
         measured = [curve for curve in shown if curve.suites[suite].reason is None]
         if measured:
-            header = [f"suite {suite}", *(f"PB{x} {count}" for count in SHOWN_COUNTS for x in XS)]
-            lines += [*table(header, [_pbx_row(curve, suite) for curve in measured]), ""]
+            has_intervals = any(curve.suites[suite].draws is not None for curve in measured)
+            compared = comparisons(summary, suite)
+            letters = {label: text for found in compared[::-1] for label, text in found.letters.items()}
+            header = _pbx_header(suite, has_intervals, bool(letters))
+            rows = [
+                _pbx_row(c, suite, has_intervals, letters.get(c.identity.label, "") if letters else None)
+                for c in measured
+            ]
+            lines += [*table(header, rows), *([GROUPS] if letters else []), ""]
         reasons: dict[str, list[str]] = {}
         for curve in shown:
             reason = curve.suites[suite].reason
@@ -57,9 +75,27 @@ def pbx_lines(summary: Summary, suites: Sequence[str] = ("all", "core")) -> list
     return [*lines, ""] if lines else []
 
 
-def _pbx_row(curve: Curve, suite: str) -> list[str]:
+def _pbx_header(suite: str, has_intervals: bool, has_groups: bool) -> list[str]:
+    """Return the header of the PBx table; the count is said once, with the first column of each."""
+    header = [f"suite {suite}"]
+    for count in SHOWN_COUNTS:
+        for x in XS:
+            header.append(f"PB{x} {count}" if x == XS[0] else f"PB{x}")
+            if x == HEADLINE and count == SHOWN_COUNTS[0]:
+                header += ["95 %"] * has_intervals + ["group"] * has_groups
+    return header
+
+
+def _pbx_row(curve: Curve, suite: str, has_intervals: bool, letter: str | None) -> list[str]:
     found = curve.suites[suite]
-    return [curve.identity.label, *(pbx_text(found.pbx(x, count)) for count in SHOWN_COUNTS for x in XS)]
+    row = [curve.identity.label]
+    for count in SHOWN_COUNTS:
+        for x in XS:
+            row.append(pbx_text(found.pbx(x, count)))
+            if x == HEADLINE and count == SHOWN_COUNTS[0]:
+                interval = found.pbx_interval(x, count)
+                row += [range_text(interval)] * has_intervals + ([] if letter is None else [letter])
+    return row
 
 
 def score_lines(summary: Summary) -> list[str]:

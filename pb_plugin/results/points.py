@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pb_plugin.statistics.pbx import PBx, Point, Rule, pbx
+
+if TYPE_CHECKING:
+    from pb_plugin.statistics.curve_draws import PBxInterval
 
 COLUMNS = ("task", "tps", "accuracy")
 OPTIONAL_COLUMNS = ("setting",)
@@ -47,6 +51,35 @@ def read_points(path: str | Path) -> list[Point]:
     return [
         Point(_mean([row.tps for row in group]), _mean([row.accuracy for row in group])) for group in settings
     ]
+
+
+def points_interval(path: str | Path, rule: Rule, x: float, static: bool, n: int) -> PBxInterval:
+    """Return the 95 % interval of PBx over the points of the file, from the doubt about its rows of tasks.
+
+    Each accuracy of a task is a proportion of *n* samples. Rows of ``avg`` stay the points, as published
+    files sort the rows of a task by its own tokens per step.
+
+    Raises:
+        ValueError: See `read_points`; or the file has means over tasks only, or more settings of one than of
+            the other.
+    """
+    from pb_plugin.statistics.parametric import binomial_curve
+
+    path = Path(path)
+    rows = [row for row in _read_rows(path) if row.task != AVERAGE]
+    if not rows:
+        raise ValueError(
+            f"{path}: file must have rows of tasks for intervals, got rows of {AVERAGE} only; "
+            "add them, or leave --intervals out"
+        )
+    points, settings = read_points(path), _settings(path, rows)
+    if len(points) != len(settings):
+        raise ValueError(
+            f"{path}: {AVERAGE} must have as many rows as every task for intervals, got {len(points)} and "
+            f"{len(settings)}; remove the rows of {AVERAGE}"
+        )
+    accuracy = [[float(row.accuracy) for row in task] for task in zip(*settings, strict=True)]
+    return binomial_curve(points, accuracy, n).pbx(x, "canvas", rule, static).interval()
 
 
 def _read_rows(path: Path) -> list[_Row]:

@@ -88,19 +88,14 @@ def _draws(
 
     from pb_plugin.statistics.curve_draws import CurveDraws
 
-    shape = (resample.draws, len(settings))
-    scores, tps = np.zeros(shape), {count: np.zeros(shape) for count in COUNTS}
-    for task in tasks:
-        samples = [cells[task].samples for cells in settings]
-        values = np.array([found.scores for found in samples if found]).T
-        scores += resample.scores(task, values)
-        for count in COUNTS:
-            rates = np.array([found.tps[count] for found in samples if found]).T
-            tps[count] += resample.means(task, rates)
-    n_tasks = len(tasks)
-    return CurveDraws(
-        scores=100.0 * scores / n_tasks, tps={count: sums / n_tasks for count, sums in tps.items()}
-    )
+    samples = {task: [cells[task].samples for cells in settings] for task in tasks}
+    scores = {task: np.array([s.scores for s in found if s]).T for task, found in samples.items()}
+    tps = {}
+    for count in COUNTS:
+        rates = {task: np.array([s.tps[count] for s in found if s]).T for task, found in samples.items()}
+        means = [resample.means(task, values) for task, values in rates.items()]
+        tps[count] = np.sum(means, axis=0) / len(tasks)
+    return CurveDraws(scores=100.0 * resample.mean_scores(scores), tps=tps)
 
 
 def _with_intervals(points: Sequence[SuitePoint], draws: CurveDraws) -> Iterator[SuitePoint]:

@@ -6,7 +6,7 @@ Legend: D = draws, n = samples of a task, C = columns, one for each number that 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -25,9 +25,7 @@ class Resample:
     What is drawn of a task depends on seed, task and the number of its samples, and on no other task.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6 and 8 (strata).
-    Differs: where all samples of a task have one score, drawing them again knows no doubt. There a draw of
-    the share of samples that are so is Jeffreys' posterior Beta(n + 1/2, 1/2); the rest has the other extreme
-    of [0, 1], or either for a score between. All settings of a task share the luck of a draw.
+    Differs: where all samples of a task have one score, drawing them again knows no doubt; see `Doubt`.
 
     Args:
         seed: Of all draws.
@@ -36,28 +34,75 @@ class Resample:
 
     def __init__(self, *, seed: int = 0, draws: int = DRAWS) -> None:
         self.draws = draws
-        self._seed = seed
+        self.seed = seed
 
     def means(self, task: str, values: Floats) -> Floats:
         """Return the means of the columns of *values* [n, C] in every draw, [D, C]."""
-        means: Floats = _weights(self._seed, self.draws, task, len(values)) @ values
+        means: Floats = _weights(self.seed, self.draws, task, len(values)) @ values
         return means
 
-    def scores(self, task: str, values: Floats) -> Floats:
-        """Return the same for scores in [0, 1], where equal scores are no certainty."""
-        means = self.means(task, values)
-        equal = np.flatnonzero((values == values[0]).all(axis=0))
-        if len(equal):
-            share, coin = _doubt(self._seed, self.draws, task, len(values))
-            found = values[0, equal]
-            other = np.where(found > 0.0, np.where(found < 1.0, coin[:, None], 0.0), 1.0)
-            means[:, equal] = share[:, None] * found + (1.0 - share[:, None]) * other
-        return means
+    def mean_scores(self, by_task: Mapping[str, Floats]) -> Floats:
+        """Return the mean over tasks of their mean scores in every draw, [D, C].
+
+        Args:
+            by_task: Scores in [0, 1] of every task, [n, C] each; n may differ, C may not.
+        """
+        total = sum(self.means(task, values) for task, values in by_task.items())
+        doubt = Doubt(seed=self.seed, draws=self.draws)
+        for values in by_task.values():
+            doubt.add(np.where((values == values[0]).all(axis=0), values[0], np.nan), len(values))
+        found: Floats = (total + doubt.shifts()) / len(by_task)
+        return found
 
     def interval(self, task: str, scores: Sequence[float], level: float = 0.95) -> Interval:
-        """Return the interval of the mean of *scores*, in [0, 1]."""
-        low, high = percentile_interval(self.scores(task, np.array(scores)[:, None]), level)
+        """Return the interval of the mean of *scores* of one task, in [0, 1]."""
+        low, high = percentile_interval(self.mean_scores({task: np.array(scores)[:, None]}), level)
         return Interval(low=float(low[0]), high=float(high[0]), level=level)
+
+
+class Doubt:
+    """What is not known of tasks whose samples all have one score.
+
+    Of the N samples of all such tasks at one setting, none had another score. The share of samples that
+    would have is drawn from Jeffreys' posterior Beta(1/2, N + 1/2), one share for all of them: a draw for
+    each task would add half a failure to each, and move the mean of many tasks. These have the other end of
+    [0, 1]: 0 where the score is 1, 1 where it is 0, and either, by a coin, where it lies between. Settings
+    share the luck of a draw.
+    """
+
+    def __init__(self, *, seed: int, draws: int) -> None:
+        self._seed = seed
+        self._draws = draws
+        self._sums: dict[str, Floats] = {}
+        self._sizes: dict[str, Floats] = {}
+        self._tasks: dict[str, Floats] = {}
+
+    def add(self, score: Floats, n: int) -> None:
+        """Take in a task of *n* samples: its common score by column [C], NaN where scores differ."""
+        with_kind = {"ones": score == 1.0, "zeros": score == 0.0, "between": (score > 0.0) & (score < 1.0)}
+        for kind, chosen in with_kind.items():
+            for sums, values in (
+                (self._sums, np.where(chosen, score, 0.0)),
+                (self._sizes, np.where(chosen, float(n), 0.0)),
+                (self._tasks, chosen.astype(np.float64)),
+            ):
+                sums[kind] = sums.get(kind, 0.0) + values
+
+    def shifts(self) -> Floats:
+        """Return by how much the sum over tasks of their mean scores is moved in every draw, [D, C]."""
+        found: Floats = np.sum([self._shift(kind) for kind in self._sums], axis=0)
+        return found
+
+    def _shift(self, kind: str) -> Floats:
+        generator = _generator(self._seed, kind, 0, "doubt")
+        luck = generator.gamma(0.5, size=self._draws)
+        coin = generator.integers(0, 2, size=self._draws).astype(np.float64)
+        other = {"ones": np.zeros(self._draws), "zeros": np.ones(self._draws), "between": coin}[kind]
+        sizes = self._sizes[kind]
+        rest = {n: generator.gamma(n + 0.5, size=self._draws) for n in np.unique(sizes)}
+        share = np.stack([luck / (luck + rest[n]) for n in sizes], axis=1)
+        shift: Floats = share * (other[:, None] * self._tasks[kind] - self._sums[kind])
+        return shift
 
 
 def _generator(seed: int, task: str, n: int, what: str) -> np.random.Generator:
@@ -70,13 +115,6 @@ def _weights(seed: int, draws: int, task: str, n: int) -> Floats:
     """Return the share of every sample in every draw, [D, n]."""
     counts = _generator(seed, task, n, "weights").multinomial(n, np.full(n, 1.0 / n), size=draws)
     return counts / n
-
-
-@lru_cache(maxsize=32)
-def _doubt(seed: int, draws: int, task: str, n: int) -> tuple[Floats, Floats]:
-    """Return for every draw the share of samples with the common score, and a coin of 0 or 1, [D] each."""
-    generator = _generator(seed, task, n, "doubt")
-    return generator.beta(n + 0.5, 0.5, size=draws), generator.integers(0, 2, size=draws).astype(np.float64)
 
 
 def percentile_interval(draws: Floats, level: float) -> tuple[Floats, Floats]:

@@ -284,3 +284,25 @@ def test_without_a_resample_a_lower_bound_is_not_judged(make_cell):
     for text in ("core:lo(PB80)>=1", "core:lo(score@k2)>=1"):
         (verdict,) = judge(parse_gate(text), plain)
         assert verdict.message.endswith("could not be judged: no interval was drawn")
+
+
+def test_a_score_at_a_speed_is_interpolated_over_a_suite(summary):
+    """Threshold has (2, 100), (4, 80), (8, 40): 90 at 3 tokens per step."""
+    ((subject, passed, value),) = values("core:threshold:score@tps=3>=90", summary)
+    assert (subject, passed, value) == ("core-llada-threshold[tps=3.0]", True, 90.0)
+    ((_, passed, value),) = values("core:threshold:lo(score@tps=3)>=90", summary)
+    assert not passed
+    assert 60 < value < 90
+    for text, reason in [
+        ("core:threshold:score@tps=9>=1", "measured from 2 to 8 tokens per step only"),
+        ("llada:threshold:copy:score@tps=3>=1", "a score at a speed is that of a suite"),
+        ("threshold:score@tps=3>=1", "not measured: w2s_easy"),
+    ]:
+        (verdict,) = judge(parse_gate(text), summary)
+        assert reason in verdict.message
+
+
+@pytest.mark.parametrize("conditions", ["tps=x", "tps=0", "tps=inf", "tps=4,k=2", "tps=nan"])
+def test_a_speed_is_a_number_and_stands_alone(conditions):
+    with pytest.raises(ValueError, match=r"setting of a score must be tps=NUMBER alone for tokens per step"):
+        parse_gate(f"score@{conditions}>=60")

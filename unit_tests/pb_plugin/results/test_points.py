@@ -1,11 +1,15 @@
 """PBx of a CSV file, and the message for every way such a file can be wrong."""
 
 import re
+from pathlib import Path
 
 import pytest
+from scipy import stats
 
-from pb_plugin.results.points import points_pbx, read_points
+from pb_plugin.results.points import points_interval, points_pbx, read_points
 from pb_plugin.statistics.pbx import PBx
+
+PUBLISHED = Path(__file__).resolve().parents[4] / "shared" / "published_curves"
 
 
 @pytest.fixture
@@ -113,3 +117,35 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, write):
         read_points(tmp_path / "no.csv")
     with pytest.raises(ValueError, match="file must be UTF-8 text, got byte 18"):
         read_points(write("task,tps,accuracy\n\xe9,1,2\n", encoding="latin-1"))
+
+
+def test_an_interval_needs_rows_of_tasks(write):
+    with pytest.raises(ValueError, match="file must have rows of tasks for intervals, got rows of avg only"):
+        points_interval(write("task,tps,accuracy\navg,2,90\n"), "published", 80.0, False, 100)
+
+
+def test_two_tasks_of_one_setting_have_the_law_of_their_mean(write):
+    """One setting at 2 tokens per step, 81 % of 100 twice: reached where Bin(200, 0.81) >= 160."""
+    path = write("task,tps,accuracy\na,2,81\nb,2,81\n")
+    found = points_interval(path, "published", 80.0, False, 100)
+    assert found.p_reached == pytest.approx(stats.binom(200, 0.81).sf(159), abs=0.04)
+    assert (found.low.censored, found.high.censored) == ("never", "at_least")
+
+
+@pytest.mark.parametrize(
+    ("name", "static", "low", "high"),
+    [
+        ("confidence-threshold", False, 3.90, 4.33),
+        ("wino", False, 5.68, 6.04),
+        ("slowfast", False, 4.16, 4.35),
+        ("confidence-factor", False, None, 4.28),
+    ],
+)
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason=f"no published curves at {PUBLISHED}")
+def test_published_curves_have_the_intervals_of_an_earlier_study(name, static, low, high):
+    found = points_interval(PUBLISHED / f"{name}.csv", "published", 80.0, static, 100)
+    if low is None:
+        assert found.low.censored == "never"
+    else:
+        assert found.low.value == pytest.approx(low, abs=0.06)
+    assert found.high.value == pytest.approx(high, abs=0.06)

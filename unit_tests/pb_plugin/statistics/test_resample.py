@@ -29,23 +29,32 @@ def test_columns_of_a_task_move_together_and_tasks_do_not():
 
 
 @pytest.mark.parametrize(("score", "n"), [(1.0, 4), (0.0, 4), (1.0, 100)])
-def test_equal_scores_are_no_certainty(score, n):
-    drawn = MANY.scores("copy", np.full((n, 1), score))[:, 0]
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_equal_scores_are_no_certainty_and_all_of_them_are_one_doubt(score, n, tasks):
+    by_task = {f"t{i}": np.full((n, 1), score) for i in range(tasks)}
+    drawn = MANY.mean_scores(by_task)[:, 0]
     share = drawn if score == 1.0 else 1.0 - drawn
     quantiles = (0.025, 0.25, 0.5)
-    expected = stats.beta(n + 0.5, 0.5).ppf(quantiles)
+    expected = stats.beta(tasks * n + 0.5, 0.5).ppf(quantiles)
     np.testing.assert_allclose(np.quantile(share, quantiles), expected, atol=0.02)
 
 
+def test_tasks_without_doubt_are_moved_by_no_other_task():
+    mixed = np.array([[0.0], [1.0], [1.0]])
+    drawn = MANY.mean_scores({"copy": mixed, "sort": np.ones((3, 1))})
+    alone = MANY.mean_scores({"copy": mixed})
+    np.testing.assert_array_equal(alone, MANY.means("copy", mixed))
+    assert ((2 * drawn - alone)[:, 0] <= 1.0).all()
+
+
 def test_four_of_four_do_not_show_80_percent():
-    drawn = Resample().scores("copy", np.ones((4, 1)))
-    assert percentile_interval(drawn, 0.95)[0][0] < 0.8
-    hundred = Resample().scores("copy", np.ones((100, 1)))
-    assert percentile_interval(hundred, 0.95)[0][0] > 0.95
+    assert Resample().interval("copy", [1.0] * 4).low < 0.8
+    assert Resample().interval("copy", [1.0] * 100).low > 0.95
+    assert Resample().interval("copy", [0.0] * 4).high > 0.2
 
 
 def test_equal_scores_between_the_ends_are_in_doubt_to_both_sides():
-    drawn = MANY.scores("copy", np.full((5, 2), 0.5))
+    drawn = MANY.mean_scores({"copy": np.full((5, 2), 0.5)})
     assert drawn.min() < 0.5 < drawn.max()
     np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
 
