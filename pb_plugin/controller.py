@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pb_plugin.printable import printable
+
 if TYPE_CHECKING:
     from pb_plugin.gates.gate import Verdict
     from pb_plugin.session.session import BenchSession, Conclusion
@@ -111,7 +113,7 @@ class Controller:
                 location=location,
                 keywords={},
                 outcome="failed" if failed else "passed",
-                longrepr=message if failed else None,
+                longrepr=printable(message) if failed else None,
                 when=when,
             )
             hook.pytest_runtest_logreport(report=report)
@@ -133,7 +135,7 @@ class Controller:
             if self._config.get_verbosity() >= 0:
                 above = [*score_lines(found.summary), *choice_lines(found.summary)]
                 tables = [*above, *tables, *text_lines(found.summary)]
-            terminalreporter.write_line("\n".join(tables))
+            terminalreporter.write_line(printable("\n".join(tables)))
         lines = closing_lines(
             self._session,
             found,
@@ -143,7 +145,7 @@ class Controller:
             reused=self._reused,
         )
         for line in lines:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(printable(line))
 
 
 def _gate_id(verdict: Verdict) -> str:
