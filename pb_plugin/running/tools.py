@@ -10,6 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from task_specs.sample import Sample
+from task_specs.scoring.bertscore import LAYERS
 from task_specs.scoring.languagetool.backend import WAYS_OUT
 from task_specs.scoring.languagetool.checker import (
     Backend,
@@ -76,7 +77,13 @@ class Tools:
             if tool == GRAMMAR:
                 self._backend()
             elif tool == BERTSCORE:
-                self._encoder_and_layer()
+                encoder, layer = self._encoder_and_layer()
+                if encoder and layer is None and encoder.rpartition("/")[2] not in LAYERS:
+                    known = ", ".join(LAYERS)
+                    raise ValueError(
+                        f"--pb-bertscore must be ENCODER@LAYER for an encoder other than {known}, got "
+                        f"{encoder!r}; the layer that agrees best with human judgement differs by encoder"
+                    )
 
     @property
     def backend(self) -> Backend:
