@@ -144,7 +144,7 @@ class Controller:
             skips=self._skips,
             reused=self._reused,
         )
-        for line in lines:
+        for line in (*lines, *self._session.tools.notes):
             terminalreporter.write_line(printable(line))
 
 
