@@ -59,7 +59,7 @@ def build_row(
     sample = question.sample
     name = f"{spec.id}/{sample.id}"
     template = None
-    if sample.example is not None and not model.tokenizer.is_fallback:
+    if sample.example is not None and not model.tokenizer.is_fallback and context is None:
         _check_comes_back(model.tokenizer, sample.example, name)
     if spec.infilling:
         assert sample.template is not None, f"{name} is an infilling sample without a template"
@@ -121,15 +121,14 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser, *, relea
         raise NotApplicable(f"model {model.name} needs reference answers, and the data hold none for {name}")
     whole = answers.texts if isinstance(answers, Enumerated) else [_given_order(answers)]
     for text in whole:
-        _check_comes_back(model.tokenizer, text, name)
-        if released and isinstance(model.tokenizer, PieceTokenizer):
-            needed = len(model.tokenizer.encode(text))
-            if needed > spec.canvas:
-                raise NotApplicable(
-                    f"the built-in tokenizer cannot hold it: {needed} positions needed of {spec.canvas} for "
-                    f"{name}; take a published tokenizer (--model ideal=FOLDER) or a longer canvas "
-                    f"(--task {spec.base_id}:canvas=256)"
-                )
+        if not isinstance(model.tokenizer, PieceTokenizer):  # that one gives back any text
+            _check_comes_back(model.tokenizer, text, name)
+        elif released and (needed := len(model.tokenizer.encode(text))) > spec.canvas:
+            raise NotApplicable(
+                f"the built-in tokenizer cannot hold it: {needed} positions needed of {spec.canvas} for "
+                f"{name}; take a published tokenizer (--model ideal=FOLDER) or a longer canvas "
+                f"(--task {spec.base_id}:canvas=256)"
+            )
     if isinstance(answers, Enumerated):
         return enumerated(model.tokenizer, answers.texts, answers.weights, sample=name, **where)
     return permutations(
