@@ -232,7 +232,7 @@ def test_the_counts_of_tasks_and_settings_are_those_of_the_default_run():
 def test_every_extra_is_explained_and_those_that_are_installed_exist():
     assert set(first_column(sections(README)["Install"])) == set(EXTRAS)
     asked = re.findall(r'pip install -e "\.\[([\w,]+)\]"', text())
-    assert {extra for names in asked for extra in names.split(",")} == {"all", "test"}
+    assert {extra for names in asked for extra in names.split(",")} == {"all", "text", "test"}
 
 
 def test_the_extra_all_holds_what_it_says():

@@ -77,8 +77,8 @@ def test_a_run_and_its_report_print_no_escapes_of_others(suite, capsys, fails):
     folder = suite.pytester.path
     raises = f"raise KeyError({ESCAPES!r})" if fails else "pass"
     (folder / "mine.py").write_text(
-        "from task_specs.scoring import Scored\nCALLS = []\n"
-        f"def score(text, sample, measured):\n    CALLS.append(1)\n    if len(CALLS) > 1:\n        {raises}\n"
+        "from task_specs.scoring import Scored\n"
+        f"def score(text, sample, measured):\n    if not measured:\n        {raises}\n"
         "    return Scored(values={'accuracy': 1.0})\n"
     )
     suite.pytester.syspathinsert()
