@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pb_plugin.printable import printable
+
 if TYPE_CHECKING:
     from pb_plugin.gates.judge import Verdict
     from pb_plugin.session.session import BenchSession, Conclusion
@@ -116,7 +118,7 @@ class Controller:
                 location=location,
                 keywords={},
                 outcome="failed" if failed else "passed",
-                longrepr=message if failed else None,
+                longrepr=printable(message) if failed else None,
                 when=when,
             )
             hook.pytest_runtest_logreport(report=report)
@@ -135,7 +137,7 @@ class Controller:
         found = self._conclusion
         if found is not None and found.summary is not None:
             tables = section_lines(found.summary, is_quiet=self._config.get_verbosity() < 0)
-            terminalreporter.write_line("\n".join(tables))
+            terminalreporter.write_line(printable("\n".join(tables)))
         lines = closing_lines(
             self._session,
             found,
@@ -144,8 +146,8 @@ class Controller:
             skips=self._skips,
             reused=self._reused,
         )
-        for line in lines:
-            terminalreporter.write_line(line)
+        for line in (*lines, *self._session.tools.notes):
+            terminalreporter.write_line(printable(line))
 
 
 def _gate_id(verdict: Verdict) -> str:

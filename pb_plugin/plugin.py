@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pb_plugin.planning.options import add_options, read_options
+from pb_plugin.printable import printable
 
 if TYPE_CHECKING:
     from pb_plugin.asking.models import ModelHandle
@@ -56,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if options != Options(store=config.rootpath / ".pb"):
             session.check()
     except (ValueError, LookupError) as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(printable(str(error))) from error
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
 
@@ -77,7 +78,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         cells = session.plan.cells if mark is None else session.plan.in_category(*mark.args)
     except (ValueError, LookupError) as error:
-        raise pytest.Collector.CollectError(str(error)) from error
+        raise pytest.Collector.CollectError(printable(str(error))) from error
     found = [pytest.param(cell, id=cell.id, marks=pytest.mark.pb(**cell.mark)) for cell in cells]
     metafunc.parametrize("pb_cell", found or [pytest.param(None, id="none")])
 
@@ -120,7 +121,7 @@ def _select(config: pytest.Config, nodeids: Sequence[str]) -> None:
         if not hasattr(config, "workerinput") and not config.option.collectonly:
             bench.mark_begin()
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(printable(str(error))) from error
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -132,7 +133,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 
 def _notes(bench: BenchSession) -> list[str]:
-    notes = [f"parallelbench: {note}" for note in (*bench.unfinished, *bench.plan.notes)]
+    notes = [printable(f"parallelbench: {note}") for note in (*bench.unfinished, *bench.plan.notes)]
     if bench.plan.missing_tasks:
         notes.append(f"parallelbench: no spec in this version: {', '.join(bench.plan.missing_tasks)}")
     return notes
@@ -147,7 +148,7 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     try:
         session.bench.watch = watch_of(request.config)
     except ValueError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
+        raise pytest.fail.Exception(printable(str(error)), pytrace=False) from None
     yield session
     if request.session.exitstatus != pytest.ExitCode.INTERRUPTED:
         session.check_batches()
@@ -189,11 +190,12 @@ def _named_errors() -> Generator[None]:
     try:
         yield
     except NotApplicable as reason:
-        raise pytest.skip.Exception(f"unscored: {reason}") from None
+        raise pytest.skip.Exception(printable(f"unscored: {reason}")) from None
     except ModelUnavailable as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
+        raise pytest.fail.Exception(printable(str(error)), pytrace=False) from None
     except (ValueError, LookupError, OSError) as error:
-        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
+        said = printable(f"{type(error).__name__}: {error}")
+        raise pytest.fail.Exception(said, pytrace=False) from None
 
 
 @pytest.fixture
@@ -216,8 +218,9 @@ def pb_record(
                 pb_decode(cell)
             floor = pb_session.floors.get(cell.task, cell.spec.floor)
             outcome = outcome_of(bench, cell, reused=not bench.decoded_here(cell), floor=floor)
+            outcome = replace(outcome, message=printable(outcome.message))
         if outcome.unscored is not None:
-            pytest.skip(f"unscored: {outcome.unscored}")
+            pytest.skip(printable(f"unscored: {outcome.unscored}"))
         request.node.stash[OUTCOME] = outcome
         request.node.user_properties.extend(_plain(outcome.properties).items())
         return outcome
@@ -305,7 +308,7 @@ def pytest_configure_node(node: Any) -> None:
         try:
             node.workerinput["pb_grammar"] = asdict(session.tools.backend)
         except ValueError as error:
-            raise pytest.UsageError(str(error)) from error
+            raise pytest.UsageError(printable(str(error))) from error
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,10 +8,15 @@ from functools import cache
 from itertools import permutations
 from typing import Any
 
+from task_specs.document import shown
 from task_specs.sample import AnswerSet, Enumerated, Permutations
 
 ENUMERATED_SHUFFLE_LIMIT = 7
 """Longest list whose orders are enumerated (5,040 texts); longer ones are `Permutations`."""
+
+
+MOST_WEIGHT = 1e9
+"""Largest weight of an answer, so that weights can be added up."""
 
 
 def as_list_text(items: Sequence[str]) -> str:
@@ -33,12 +38,12 @@ def enumerated(weighted: Iterable[tuple[str, float]]) -> Enumerated:
     """
     total: dict[str, float] = {}
     for text, weight in weighted:
-        if not 0.0 < weight < float("inf"):
+        if not 0.0 < weight <= MOST_WEIGHT:
             raise ValueError(
-                f"weight must be a positive number, got {weight!r} for {text!r}; "
-                "leave it out for equal weights"
+                f"weight must be a positive number up to {MOST_WEIGHT:g}, got {shown(weight)} "
+                f"for {shown(text)}; leave it out for equal weights"
             )
-        total[text] = total.get(text, 0.0) + weight
+        total[text] = total.get(text, 0.0) + float(weight)
     if not total:
         raise ValueError(
             "answers must hold at least one text, got none; leave the key out if there is no reference"
@@ -109,8 +114,8 @@ def list_answers(facts: Mapping[str, Any], prefix: str = "") -> AnswerSet:
 def _permutations(items: list[str], prefix: str, *, exclude_input: bool) -> Permutations:
     if len(set(items)) < len(items):
         raise ValueError(
-            f"items must be distinct in a shuffle of more than {ENUMERATED_SHUFFLE_LIMIT}, got {items!r}; "
-            "rename the repeated one"
+            f"items must be distinct in a shuffle of more than {ENUMERATED_SHUFFLE_LIMIT}, "
+            f"got {shown(items)}; rename the repeated one"
         )
     written = tuple(as_list_text([item])[2:-2] for item in items)
     return Permutations(
@@ -127,21 +132,21 @@ def check_list_facts(facts: Mapping[str, Any]) -> None:
     operation, items, index = facts.get("operation"), facts.get("items"), facts.get("index")
     if not isinstance(operation, str) or operation not in OPERATIONS:
         raise ValueError(
-            f"operation must be one of {', '.join(OPERATIONS)}, got {operation!r}; correct the facts"
+            f"operation must be one of {', '.join(OPERATIONS)}, got {shown(operation)}; correct the facts"
         )
     if not isinstance(items, list | tuple) or not items or not all(isinstance(item, str) for item in items):
-        raise ValueError(f"items must be a non-empty list of texts, got {items!r}; correct the facts")
+        raise ValueError(f"items must be a non-empty list of texts, got {shown(items)}; correct the facts")
     if operation == "shuffle" and not isinstance(facts.get("exclude_input"), bool):
         raise ValueError(
-            f"exclude_input must be true or false, got {facts.get('exclude_input')!r}; "
+            f"exclude_input must be true or false, got {shown(facts.get('exclude_input'))}; "
             "say whether the input order is excluded"
         )
     if operation.startswith(("replace", "insert")) and not isinstance(facts.get("word"), str):
-        raise ValueError(f"word must be a text, got {facts.get('word')!r}; name the new item")
+        raise ValueError(f"word must be a text, got {shown(facts.get('word'))}; name the new item")
     places = len(items) + operation.startswith("insert")
     if operation.endswith("_index") and (type(index) is not int or not 0 <= index < places):
         raise ValueError(
-            f"index must be a whole number from 0 to {places - 1}, got {index!r}; positions count from 0"
+            f"index must be a whole number from 0 to {places - 1}, got {shown(index)}; positions count from 0"
         )
 
 
@@ -169,7 +174,7 @@ def latin_square_answers(facts: Mapping[str, Any], prefix: str = "") -> Enumerat
     symbols = facts.get("symbols")
     if not isinstance(symbols, list | tuple) or not 1 <= len(set(symbols)) == len(symbols) <= 4:
         raise ValueError(
-            f"symbols must be a list of 1 to 4 different texts, got {symbols!r}; correct the facts"
+            f"symbols must be a list of 1 to 4 different texts, got {shown(symbols)}; correct the facts"
         )
     return enumerated(
         (prefix + "\n".join(",".join(symbols[cell] for cell in row) for row in square), 1.0)
@@ -189,7 +194,9 @@ def sudoku_answers(facts: Mapping[str, Any], prefix: str = "") -> Enumerated:
         or not solution
         or not all(isinstance(row, str) for row in solution)
     ):
-        raise ValueError(f"solution must be a list of rows of digits, got {solution!r}; correct the facts")
+        raise ValueError(
+            f"solution must be a list of rows of digits, got {shown(solution)}; correct the facts"
+        )
     return enumerated([(prefix + "\n".join(solution), 1.0)])
 
 
@@ -206,6 +213,6 @@ def derived_answers(facts: Mapping[str, Any], prefix: str = "") -> AnswerSet:
     if "symbols" in facts:
         return latin_square_answers(facts, prefix)
     raise ValueError(
-        f"facts must hold operation, grid or symbols to derive answers, got {sorted(facts)!r}; "
+        f"facts must hold operation, grid or symbols to derive answers, got {shown(sorted(facts))}; "
         "or write 'answers: stored' in the task file and the answers in the data"
     )

@@ -149,13 +149,23 @@ def _parsed(name: str, content: bytes) -> Iterable[tuple[str, Any]]:
     for number, entry in enumerate(text.split("\n"), 1):
         if not entry.strip():
             continue
-        try:
-            yield f"{name}, line {number}", json.loads(entry)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{name}, line {number}: a line must be one JSON object, got {entry[:40]!r}; "
-                f"{error.msg} at column {error.colno}"
-            ) from error
+        yield f"{name}, line {number}", _json_of(name, number, entry)
+
+
+def _json_of(name: str, number: int, entry: str) -> Any:
+    try:
+        record = json.loads(entry)
+        json.dumps(record, ensure_ascii=False).encode()
+        return record
+    except json.JSONDecodeError as error:
+        said = f"{error.msg} at column {error.colno}"
+    except UnicodeEncodeError:
+        said = "it escapes half of a character (\\ud800 to \\udfff)"
+    except (RecursionError, ValueError) as error:
+        said = (
+            "it is nested too deeply" if isinstance(error, RecursionError) else str(error).partition(":")[0]
+        )
+    raise ValueError(f"{name}, line {number}: a line must be one JSON object, got {entry[:40]!r}; {said}")
 
 
 def _sample(spec: TaskSpec, where: str, record: Any) -> Sample:
@@ -223,7 +233,7 @@ def _answers(spec: TaskSpec, where: str, values: Mapping[str, Any]) -> AnswerSet
             return derived_answers(values["facts"], f"{spec.answer_marker} " if spec.answer_marker else "")
         if stored is None:
             return None
-        return enumerated((a, 1.0) if isinstance(a, str) else (a["text"], float(a["weight"])) for a in stored)
+        return enumerated((a, 1.0) if isinstance(a, str) else (a["text"], a["weight"]) for a in stored)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 

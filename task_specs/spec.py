@@ -212,7 +212,8 @@ def _check_parameters(document: Document, values: dict[str, Any]) -> None:
 def _count_lines(document: Document, file: Traversable) -> int:
     if not file.is_file():
         raise document.problem("data", "a file that exists", file.name, "put it beside the task file")
-    n_lines = sum(1 for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    text = file.read_bytes().decode("utf-8", errors="replace")
+    n_lines = sum(1 for line in text.split("\n") if line.strip())
     if n_lines == 0:
         raise document.problem(
             "data", "a file with at least one sample", file.name, "write one JSON object a line"

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from math import factorial
 
 import pytest
+from pb_plugin.gates.gate import parse_gate
 
 from decoders.text.frequencies import TokenCounts
 from pb_plugin.cli import main
 from pb_plugin.cli.browse import answer_count
-from pb_plugin.gates.gate import parse_gate
 from pb_plugin.pages import PAGES as MESSAGE_PAGES
 from pb_plugin.planning.methods import variants_of
 from pb_plugin.planning.option_grammar import parse_method
@@ -232,7 +232,7 @@ def test_the_counts_of_tasks_and_settings_are_those_of_the_default_run():
 def test_every_extra_is_explained_and_those_that_are_installed_exist():
     assert set(first_column(sections(README)["Install"])) == set(EXTRAS)
     asked = re.findall(r'pip install -e "\.\[([\w,]+)\]"', text())
-    assert {extra for names in asked for extra in names.split(",")} == {"all", "test"}
+    assert {extra for names in asked for extra in names.split(",")} == {"all", "text", "test"}
 
 
 def test_the_extra_all_holds_what_it_says():

@@ -40,6 +40,7 @@ def test_importing_the_plugin_loads_nothing_of_ours_but_the_options():
         "pb_plugin.planning.option_table",
         "pb_plugin.planning.options",
         "pb_plugin.plugin",
+        "pb_plugin.printable",
     ]
 
 

@@ -54,7 +54,7 @@ def build_row(
     sample = question.sample
     name = f"{spec.id}/{sample.id}"
     template = None
-    if sample.example is not None and not model.tokenizer.is_fallback:
+    if sample.example is not None and not model.tokenizer.is_fallback and context is None:
         _check_comes_back(model.tokenizer, sample.example, name)
     if spec.infilling:
         assert sample.template is not None, f"{name} is an infilling sample without a template"
@@ -89,14 +89,22 @@ def build_row(
     )
 
 
-def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
+def answer_context(question: Question, spec: TaskSpec, model: Denoiser, *, released: bool = False) -> Any:
     """Return the tokenised answer set of the question for a model that decodes from it, None for any other.
 
+    Args:
+        question: What is asked.
+        spec: Its task.
+        model: Who is asked.
+        released: Whether the answers are published ones, which nobody is to shorten.
+
     Raises:
-        NotApplicable: The sample has no reference answers.
+        NotApplicable: The sample has no reference answers, or they are published and the built-in tokenizer
+            needs more positions for one of them than there are.
         ValueError: They do not fit the canvas, do not come back from the tokenizer, or it cuts them in a way
             that has no closed form.
     """
+    from decoders.text.tokenizer import PieceTokenizer
     from decoders.theory.answer_sets import enumerated, permutations
 
     if not model_traits(model).uses_answers:
@@ -108,7 +116,14 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
         raise NotApplicable(f"model {model.name} needs reference answers, and the data hold none for {name}")
     whole = answers.texts if isinstance(answers, Enumerated) else [_given_order(answers)]
     for text in whole:
-        _check_comes_back(model.tokenizer, text, name)
+        if not isinstance(model.tokenizer, PieceTokenizer):  # that one gives back any text
+            _check_comes_back(model.tokenizer, text, name)
+        elif released and (needed := len(model.tokenizer.encode(text))) > spec.canvas:
+            raise NotApplicable(
+                f"the built-in tokenizer cannot hold it: {needed} positions needed of {spec.canvas} for "
+                f"{name}; take a published tokenizer (--model ideal=FOLDER) or a longer canvas "
+                f"(--task {spec.base_id}:canvas=256)"
+            )
     if isinstance(answers, Enumerated):
         return enumerated(model.tokenizer, answers.texts, answers.weights, sample=name, **where)
     return permutations(

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.cli.verb import Verb
+from pb_plugin.printable import printable
 
 HELP_WIDTH = 100
 """Columns of the help, whatever the terminal is."""
@@ -31,13 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = arguments.command
         text, code = (parser.format_help().rstrip(), 0) if name is None else verbs[name].run(arguments)
     except (ValueError, LookupError, OSError, ModelUnavailable) as error:
-        print(f"pb: {_message(error)}", file=sys.stderr)
+        print(printable(f"pb: {_message(error)}", sys.stderr.encoding), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\npb: stopped", file=sys.stderr)
         return 130
     try:
-        print(text, flush=True)
+        print(printable(text, sys.stdout.encoding), flush=True)
     except BrokenPipeError:  # the reader has seen enough; nothing is left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code

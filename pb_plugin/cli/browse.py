@@ -28,6 +28,11 @@ TEXT_RULES: Mapping[str, str] = MappingProxyType(
 )
 """What the text rules of a task mean."""
 
+ONE: Mapping[str, str] = MappingProxyType(
+    {"valid": "the only valid one", "in the data": "the only one in the data"}
+)
+"""What is said of a single answer: only where our rules derive the answers is no other one right."""
+
 LARGEST_COUNT = 10**7
 """Counts from here on are shown as powers of ten; JSON holds them in full."""
 
@@ -168,10 +173,9 @@ def sample_lines(data: Mapping[str, Any]) -> list[str]:
     if n_answers is None:
         lines.append("[answers] no reference in the data")
     else:
-        shown = count_text(range_of([n_answers]))
-        lines.append(
-            f"[answers] {shown} valid, for example" if n_answers > 1 else "[answer] the only valid one"
-        )
+        count = count_text(range_of([n_answers]))
+        what = "valid" if facts["answers_from"] == "derived" else "in the data"
+        lines.append(f"[answers] {count} {what}, for example" if n_answers > 1 else f"[answer] {ONE[what]}")
     return [*lines, *_indented(sample["example"] or "")]
 
 
@@ -201,6 +205,7 @@ def _facts(task: TaskData) -> dict[str, Any]:
         "lengths": sorted({question.sample.length for question in task.questions}),
         "data": task.source,
         "checksum": task.checksum,
+        "answers_from": spec.answers,
         "positions": spec.positions,
         "infilling": spec.infilling,
         "scorer": spec.scorer,

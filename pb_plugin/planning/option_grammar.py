@@ -15,6 +15,7 @@ Grid = tuple[tuple[str, tuple[str, ...]], ...]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_FOLDER = re.compile(r"=\s*(/|\.\.?/|~)")
 _KEY = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -58,7 +59,9 @@ def is_reference(text: str) -> bool:
 
 
 def split_values(values: Iterable[str], *, name: str) -> tuple[str, ...]:
-    """Return the items of a repeatable option: a value with a colon is one item, others split at commas.
+    """Return the items of a repeatable option: split at commas, but for a value with a colon or a folder.
+
+    A folder is what begins with ``/``, ``./``, ``../`` or ``~`` behind ``=``; it may hold a comma.
 
     Args:
         values: What was given, one entry per use of the option.
@@ -69,7 +72,7 @@ def split_values(values: Iterable[str], *, name: str) -> tuple[str, ...]:
     """
     items: list[str] = []
     for value in values:
-        for item in [value] if ":" in value else value.split(","):
+        for item in [value] if ":" in value or _FOLDER.search(value) else value.split(","):
             stripped = item.strip()
             if not stripped:
                 raise ValueError(

@@ -64,9 +64,9 @@ TABLE: tuple[OptionRow, ...] = (
         is_selector=True,
         kind="items",
         metavar="MODEL",
-        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute; repeatable, names may "
-        "be separated by commas. Default: ideal, the exact reference that needs no weights; ideal=DIR "
-        "takes the tokenizer in DIR.",
+        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute; repeatable, names and "
+        "hub ids may be separated by commas. Default: ideal, the exact reference that needs no weights; "
+        "ideal=DIR takes the tokenizer in DIR.",
     ),
     OptionRow(
         field="task",

@@ -110,7 +110,10 @@ class Resources:
             self._contexts_of = owner
         sample_id = planned.question.sample.id
         if sample_id not in self._contexts:
-            self._contexts[sample_id] = answer_context(planned.question, self.task(cell).spec, model)
+            data = self.task(cell)
+            self._contexts[sample_id] = answer_context(
+                planned.question, data.spec, model, released=data.source == "released"
+            )
         return self._contexts[sample_id]
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from task_specs.sample import Sample
+from task_specs.scoring.bertscore import LAYERS
 from task_specs.scoring.languagetool.backend import WAYS_OUT
 from task_specs.scoring.languagetool.checker import (
     Backend,
@@ -20,6 +21,7 @@ from task_specs.scoring.languagetool.checker import (
     launch,
     resolve,
 )
+from task_specs.scoring.languagetool.client import LANGUAGE
 
 if TYPE_CHECKING:
     from task_specs.scoring.bertscore import BertScorer
@@ -76,7 +78,13 @@ class Tools:
             if tool == GRAMMAR:
                 self._backend()
             elif tool == BERTSCORE:
-                self._encoder_and_layer()
+                encoder, layer = self._encoder_and_layer()
+                if encoder and layer is None and encoder.rpartition("/")[2] not in LAYERS:
+                    known = ", ".join(LAYERS)
+                    raise ValueError(
+                        f"--pb-bertscore must be ENCODER@LAYER for an encoder other than {known}, got "
+                        f"{encoder!r}; the layer that agrees best with human judgement differs by encoder"
+                    )
 
     @property
     def backend(self) -> Backend:
@@ -92,10 +100,18 @@ class Tools:
                     found, self._server = launch(found, directory=self._folder, env=self._env)
                     self._found = found
             except ServerStartError as error:
-                self._grammar_failure = f"--pb-grammar: LanguageTool did not start: {error}"
+                self._grammar_failure = f"--pb-grammar: {error}"
                 raise ValueError(self._grammar_failure) from error
             self._grammar = Grammar(found, cache=GrammarCache(self._folder))
         return found
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of a run should know of the tools that it used: a downloaded one's checksum."""
+        found = self._found
+        if found is None or found.sha256 is None:
+            return []
+        return [f"grammar by LanguageTool of {found.folder}, sha256 {found.sha256}"]
 
     @property
     def is_later(self) -> bool:
@@ -116,7 +132,9 @@ class Tools:
         return reason if backend.kind == "later" or WAYS_OUT in reason else f"{reason}; {WAYS_OUT}"
 
     def key(self, needs: Iterable[str]) -> str:
-        """Return what the tools in *needs* add to the key of a score: names and versions.
+        """Return what the tools in *needs* add to the key of a score: names, versions, the language checked.
+
+        LanguageTool is asked for its default rules; where it answers is no part of the key.
 
         Raises:
             ValueError: The grammar server does not start.
@@ -124,7 +142,9 @@ class Tools:
         names = []
         for tool in sorted(needs):
             if tool == GRAMMAR:
-                names.append(f"grammar={self.backend.name}:{self.backend.version or self.backend.kind}")
+                backend = self.backend
+                said = backend.kind if backend.version is None else f"{backend.version}:{LANGUAGE}"
+                names.append(f"grammar={backend.name}:{said}")
             elif tool == BERTSCORE:
                 names.append(f"bertscore={self._encoder or 'none'}")
         return "".join(f"/{name}" for name in names)

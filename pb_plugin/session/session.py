@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.asking.samples import TaskData
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.gates.judge import Verdict, judge
 from pb_plugin.planning.cell import Cell
@@ -75,8 +76,8 @@ class BenchSession:
 
         Raises:
             LookupError: A name is not known.
-            ValueError: A value breaks a rule, nothing is left to run, a folder is no folder, or a scoring
-                tool that was named cannot be used.
+            ValueError: A value breaks a rule, nothing is left to run, a folder is no folder, no task's data
+                can be read, or a scoring tool that was named cannot be used.
         """
         _ = self.plan, self.store
         self.check_tools(self.plan.specs)
@@ -85,6 +86,24 @@ class BenchSession:
             raise ValueError(
                 f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
             )
+        self.check_data()
+
+    def check_data(self) -> None:
+        """Read the tasks up to the first that can be asked; where none can, no item could say more.
+
+        Raises:
+            ValueError: No task can be asked; says what is wrong with the first.
+        """
+        problems: list[Exception] = []
+        for spec in self.plan.specs:
+            data = TaskData(planned=spec, directory=self.options.data, n_samples=None)
+            try:
+                if data.source == "own" or data.samples:
+                    return
+            except (ValueError, LookupError, OSError) as error:
+                problems.append(error)
+        if problems:
+            raise ValueError(str(problems[0])) from problems[0]
 
     def check_tools(self, specs: Iterable[TaskSpec]) -> None:
         """Look at what was named for the scores of *specs*.

@@ -75,7 +75,7 @@ def released_lines(path: Path) -> Iterator[tuple[str, Line]]:
         where = f"{path}, line {number}"
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise problem(where, "the line", f"JSON ({error})", line[:60], CURE) from error
         yield where, of_kind(where, "the line", record, Mapping)
 
@@ -204,7 +204,7 @@ def _context(where: str, fields: Mapping[str, Any]) -> Any:
     context = of_kind(where, "input.context", fields.get("context"), str)
     try:
         return json.loads(context)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise problem(where, "input.context", "a JSON list of texts", context, CURE) from error
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from task_specs.document import shown
 from task_specs.sample import Enumerated, Sample
 from task_specs.scoring.scored import Scored
 
@@ -47,17 +48,20 @@ def check_own_answers(
                 values = score(text, sample, CONTENT).values
             except Exception as error:  # the boundary to a scorer that may be anybody's
                 raise ValueError(
-                    f"answers of sample {sample.id!r} must be scored by scorer {scorer}, got {error} "
-                    f"for {text[:200]!r}; correct the facts or the scorer"
+                    f"answers of sample {shown(sample.id)} must be scored by scorer {scorer}, "
+                    f"got {type(error).__name__}: {shown(str(error))} for {shown(text)}; "
+                    "correct the facts or the scorer"
                 ) from error
             if main not in values:
                 raise ValueError(
-                    f"scorer {scorer} must give {main}, the score of the task, for sample {sample.id!r}, "
+                    f"scorer {scorer} must give {main}, the score of the task, "
+                    f"for sample {shown(sample.id)}, "
                     f"got {', '.join(values) or 'none'}; correct 'score' in the task file, or the scorer"
                 )
             for name in dict.fromkeys((main, *OF_RIGHT_ANSWERS)):
                 if values.get(name, 1.0) not in (1.0, None):
                     raise ValueError(
-                        f"answers of sample {sample.id!r} must score 1 under scorer {scorer}, got {name} "
-                        f"{values[name]:g} for {text[:200]!r}; correct the answer, the facts or the scorer"
+                        f"answers of sample {shown(sample.id)} must score 1 under scorer {scorer}, "
+                        f"got {name} {values[name]:g} for {shown(text)}; "
+                        "correct the answer, the facts or the scorer"
                     )

@@ -47,6 +47,73 @@ def task_file(suite):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            ("--task", "copy,sort"),
+            "released data of copy must be in the folder 'waiting_line' of '*; give *",
+        ),
+        (("--task", "copy:cot=true"), "variant of a released task must be n=15 *, got 'copy_cot'; leave *"),
+        (("--task", "list_copy"), "task must be one that was released, got 'list_copy'; released are *"),
+    ],
+    ids=["layout", "cot", "not-released"],
+)
+def test_what_holds_for_all_items_of_released_data_is_one_message_at_the_start(suite, options, message):
+    suite.pytester.mkdir("data")
+    result = suite.run(*options, "--pb-data=data")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_an_encoder_without_a_known_layer_is_one_message_at_the_start(suite):
+    result = suite.run("--task", "paraphrasing", "--pb-bertscore", "acme/bert", "--pb-grammar", "later")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --pb-bertscore must be ENCODER@LAYER for an encoder other than *, got 'acme/bert'; the *"]
+    )
+
+
+def test_a_task_of_the_users_whose_own_answers_are_wrong_is_one_message_at_the_start(suite):
+    suite.pytester.path.joinpath("say.yaml").write_text(
+        "id: say\ncategory: mine\nversion: 1\nprompt: 'Say {w}.'\ncanvas: 8\nscorer: list\nscore: accuracy\n"
+        "data: say.jsonl\n"
+    )
+    line = {"id": "a", "fields": {"w": "x"}, "answers": ["[b]"]}
+    line["facts"] = {"operation": "copy", "items": ["a"]}
+    suite.pytester.path.joinpath("say.jsonl").write_text(json.dumps(line))
+    result = suite.run("--task", "say.yaml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: answers of sample 'a' must score 1 under scorer list, got accuracy 0 for '[[]b[]]'; *"]
+    )
+
+
+def test_released_texts_that_the_built_in_tokenizer_cannot_hold_are_skipped(suite):
+    folder = suite.pytester.mkdir("data").joinpath("paraphrase_summarize")
+    folder.mkdir()
+    folder.joinpath("task_config.yaml").write_text(
+        "paraphrase_summarize/samsum:\n  prompt: 'Sum up: {text}'\n"
+    )
+    text = "Room 1" + "0" * 80
+    line = {
+        "input": {"text": "Al: Hi"},
+        "answer": {"text": "Al: Hi", "summary": text},
+        "metadata": {"length": 1},
+    }
+    folder.joinpath("samsum.jsonl").write_text(json.dumps(line))
+    options = ("--task", "summarization", "--unmasking", "random", "--k", "1,2", "--pb-data=data")
+    result = suite.run(*options, "--pb-grammar", "later")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(
+        [
+            "skipped, 2 items: unscored: the built-in tokenizer cannot hold it: 8? positions needed of 64 "
+            "for summarization/line-001; take a published tokenizer (--model ideal=FOLDER) or a longer *"
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
         (("--task", "shufle"), "--task must be *, got 'shufle'; did you mean 'shuffle'? Known: *"),
         (("--model", "lada"), "--model must be *, got 'lada'; did you mean 'llada'? Known: *"),
         (("--model", "openai:gpt"), "--model must be a model that runs here, got 'openai:gpt'; *"),
@@ -201,8 +268,8 @@ def test_a_checksum_that_does_not_fit_is_an_error_of_every_item(suite, task_file
 
 def test_a_scorer_that_cannot_be_imported_is_found_before_anything_is_decoded(suite, task_file):
     result = suite.run("--task", task_file(scorer="nowhere:scorer"), "--unmasking", "random", "--k", "1")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["failed, 1 item: LookupError: scorer must be *, got 'nowhere:scorer' *"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: scorer must be *, got 'nowhere:scorer' *"])
     assert not suite.records()
 
 

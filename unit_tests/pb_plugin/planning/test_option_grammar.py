@@ -21,11 +21,14 @@ def written(grid: dict[str, list[str]]) -> str:
         (["a,b", "c"], ("a", "b", "c")),
         ([" a , b "], ("a", "b")),
         (["threshold:gamma=0.8,0.9", "random"], ("threshold:gamma=0.8,0.9", "random")),
+        (["llada=/data/a,b", "ideal,tiny"], ("llada=/data/a,b", "ideal", "tiny")),
+        (["llada=../a,b/c@1"], ("llada=../a,b/c@1",)),
+        (["llada=org/a,dream"], ("llada=org/a", "dream")),
         ([], ()),
     ],
-    ids=["commas", "blanks", "colon keeps commas", "nothing"],
+    ids=["commas", "blanks", "colon keeps commas", "folder keeps commas", "parent", "hub id", "nothing"],
 )
-def test_a_value_without_a_colon_is_split_at_commas_and_one_with_a_colon_is_not(values, items):
+def test_a_value_is_split_at_commas_but_for_one_with_a_colon_or_a_folder(values, items):
     assert grammar.split_values(values, name="--x") == items
 
 

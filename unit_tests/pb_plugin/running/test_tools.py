@@ -88,7 +88,7 @@ def test_a_server_that_does_not_start_is_started_once(tools, monkeypatch):
     found = tools(Backend(kind="folder", name="languagetool", folder="lt", java="java"))
     found.check({GRAMMAR})
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"^--pb-grammar: LanguageTool did not start: no Java$"):
+        with pytest.raises(ValueError, match=r"^--pb-grammar: no Java$"):
             found.measure({GRAMMAR}, asked("a"))
     assert len(calls) == 1
 
@@ -111,8 +111,8 @@ def test_a_batch_is_judged_in_order_and_the_key_names_server_and_version(tools, 
         {GRAMMAR: {"reason": "the text is empty"}},
     ]
     assert sorted(server.asked) == sorted([FIRST_TEXT, "a", "xx"])
-    assert found.key({GRAMMAR}) == f"/grammar={server.url}:6.8"
-    assert found.key({GRAMMAR, BERTSCORE}) == f"/bertscore=none/grammar={server.url}:6.8"
+    assert found.key({GRAMMAR}) == "/grammar=languagetool:6.8:en-US"
+    assert found.key({GRAMMAR, BERTSCORE}) == "/bertscore=none/grammar=languagetool:6.8:en-US"
     assert found.unscored is None
 
 
@@ -216,7 +216,7 @@ def test_closing_ends_a_server_that_was_started_here(tools, monkeypatch):
         measure, "launch", lambda found, **_: (found.at("http://127.0.0.1:1/", "6.8"), server)
     )
     found = tools(backend)
-    assert found.key({GRAMMAR}) == "/grammar=languagetool:6.8"
+    assert found.key({GRAMMAR}) == "/grammar=languagetool:6.8:en-US"
     found.close()
     found.close()
     assert closed == [1]

@@ -93,7 +93,7 @@ def test_odd_items_are_answered_by_their_json_list():
             sample_of(example="[]"),
             "list",
             "accuracy",
-            "answers of sample 'n2-000' must be scored by scorer list, got 'items' for '[]'; correct",
+            "answers of sample 'n2-000' must be scored by scorer list, got KeyError: \"'items'\" for '[]'; ",
         ),
     ],
     ids=["wrong", "not-strict", "word-missing", "no-such-score", "no-list", "raises"],
