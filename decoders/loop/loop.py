@@ -34,8 +34,8 @@ BROKEN_RULES = (
     ("model_error", "the denoiser gave logits that are not finite; check the checkpoint and its dtype"),
     (
         "method_error",
-        "it unmasks positions that are not eligible; keep to view.eligible, or declare may_rewrite and keep "
-        "to view.evaluated",
+        "it unmasks positions that are not eligible; keep to view.eligible, or declare writes_evaluated and "
+        "keep to view.evaluated",
     ),
     ("method_error", "it commits MASK or an id outside the vocabulary; commit view.proposals"),
     (
@@ -100,7 +100,7 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
 def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _Wish:
     unmask = torch.zeros_like(whole.eligible)
     remask = torch.zeros_like(whole.eligible)
-    stay = torch.zeros_like(whole.step, dtype=torch.bool)
+    stay = slots.may_idle & (slots.step + 1 < slots.steps_per_block)
     tokens = whole.proposals.clone()
     memory: dict[UnmaskingMethod, Any] = {}
     failed: dict[int, DecodeError] = {}
@@ -168,7 +168,8 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
 
     may_remask = by_row([method.may_remask for method in methods])
     may_leave = by_row([own.may_leave_masks for own in traits])
-    may_write = view.eligible | asked_positions(slots, mask_id) & by_row([own.may_rewrite for own in traits])
+    is_wide = by_row([own.writes_evaluated for own in traits])
+    may_write = view.eligible | asked_positions(slots, mask_id) & slots.fillable & is_wide
     foreign = (wish.tokens == mask_id) & ~may_leave
     foreign = foreign | (wish.tokens < 0) | (wish.tokens >= denoiser.vocab_size)
     visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
@@ -211,10 +212,9 @@ def _settle(
 ) -> tuple[Slots, list[Decoded], list[Failed]]:
     masked = masked_positions(slots, denoiser.mask_id)
     left_in_block = eligible_positions(slots, denoiser.mask_id).sum(dim=1)
-    may_leave = (~slots.may_idle | (slots.step >= slots.steps_per_block)) & ~slots.stay
     fresh = slots.masks_at_entry == 0
-    done = ~masked.any(dim=1) & (may_leave | fresh)
-    entering = fresh | ((left_in_block == 0) & may_leave)
+    done = ~masked.any(dim=1) & (~slots.stay | fresh)
+    entering = fresh | ((left_in_block == 0) & ~slots.stay)
     first_masked = masked.byte().argmax(dim=1)
     length, offset = slots.block_length, slots.block_offset
     start = torch.where(entering, (first_masked + offset) // length * length - offset, slots.block_start)

@@ -12,8 +12,8 @@ from decoders.traits import method_traits, model_traits
 
 PROBABILITIES, SHADOW, ATTENTION = "probabilities", "shadow", "attention"
 
-BLOCK, GENERATED, WHOLE_BLOCK = "block", "generated", "whole_block"
-"""Scopes: which positions a method has evaluated, see `decoders.traits.MethodTraits`."""
+SCOPES = BLOCK, GENERATED, WHOLE_BLOCK, EVERYTHING = "block", "generated", "whole_block", "everything"
+"""Which positions a method has evaluated, see `decoders.traits.MethodTraits`."""
 
 CAPABILITIES = {SHADOW: HasShadow, ATTENTION: HasAttention}
 """Needs that a denoiser may lack; probabilities are made of plain logits."""

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from decoders.loop import draws, sampling
-from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW
+from decoders.loop.needs import (
+    ATTENTION,
+    EVERYTHING,
+    GENERATED,
+    PROBABILITIES,
+    SCOPES,
+    SHADOW,
+    WHOLE_BLOCK,
+)
 from decoders.loop.slots import Slots
 from decoders.state import StepView
 
@@ -66,8 +74,13 @@ def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
 def asked_positions(slots: Slots, mask_id: int) -> Tensor:
     """Return bool [B, G]: what the denoiser is asked for, the eligible positions and what the scope adds."""
     in_block, masked = block_positions(slots), masked_positions(slots, mask_id)
-    committed = slots.fillable & ~masked & slots.asks_committed.unsqueeze(1)
-    return masked & (in_block | slots.asks_all.unsqueeze(1)) | committed & in_block
+    scope = slots.scope.unsqueeze(1)
+    return (
+        masked & in_block
+        | masked & (scope == SCOPES.index(GENERATED))
+        | slots.fillable & in_block & (scope == SCOPES.index(WHOLE_BLOCK))
+        | (scope == SCOPES.index(EVERYTHING)).expand_as(masked)
+    )
 
 
 def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
@@ -248,9 +261,12 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
     lazy: dict[str, Callable[..., Any]] = {
         "margin_log_odds": partial(scattered, sampling.margin_log_odds),
         "neg_entropy": partial(scattered, sampling.neg_entropy),
+        "logit_gap": partial(scattered, sampling.logit_gap),
         "draws": order_draws,
         "permutation": one_order,
         "planned_steps": lambda: slots.steps[index],
+        "planned": lambda: slots.planned[index],
+        "forwards": lambda: slots.nfe[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": asked,
     }

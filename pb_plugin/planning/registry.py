@@ -56,6 +56,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "credit": "decoders.unmasking.credit:Credit",
             "hierarchy": "decoders.unmasking.hierarchy:Hierarchy",
             "hierarchy_remask": "decoders.unmasking.hierarchy_remask:HierarchyRemask",
+            "prophet": "decoders.unmasking.prophet:Prophet",
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },

@@ -60,7 +60,15 @@ class Recording:
         return self.inner.with_cache(canvas, attend, query, contexts, cache, rows, window)
 
 
-def decoded(models, cases, setting_of, *, grid_of=lambda case: None, template_of=lambda case: None):
+def generated_at_first(case, mask_id):
+    """Return the generated region before the first forward: masks, and what the case wrote into it."""
+    region = [mask_id] * case["params"]["gen_length"]
+    for offset, token in case["params"].get("constraints", {}).items():
+        region[int(offset)] = token
+    return region
+
+
+def decoded(models, cases, setting_of, *, grid_of=lambda case: None):
     """Decode *cases*, those of one model and grid in one sweep.
 
     Returns:
@@ -77,7 +85,7 @@ def decoded(models, cases, setting_of, *, grid_of=lambda case: None, template_of
                 prompt_ids=tuple(case["prompt"]),
                 gen_length=case["params"]["gen_length"],
                 setting=setting_of(case),
-                template_ids=template_of(case),
+                template_ids=tuple(generated_at_first(case, recording.mask_id)),
                 context=case["id"],
             )
             for case in members
@@ -90,7 +98,7 @@ def decoded(models, cases, setting_of, *, grid_of=lambda case: None, template_of
 
 def published_canvases(case, mask_id):
     """Return the canvas fed to every published forward, and the final row."""
-    canvas = case["prompt"] + [mask_id] * case["params"]["gen_length"]
+    canvas = case["prompt"] + generated_at_first(case, mask_id)
     canvases = []
     for step in case["steps"]:
         canvases.append(list(canvas))

@@ -56,6 +56,7 @@ FILES_OF = {
     "credit": {"dinfer_credit": everything},
     "hierarchy": {"dinfer_hierarchy": everything, "dinfer_hierarchy_fast": with_threshold},
     "hierarchy_remask": {"dinfer_hierarchy_remask": everything},
+    "prophet": {"prophet": everything},
     "factor": {"fastdllm_factor": everything, "pb_dream_factor": everything},
     "dus": {"dus": everything},
     "slowfast": {"slowfast": without_truncation},

@@ -1,0 +1,81 @@
+"""Decode traces of methods published by several groups on LLaDA, stored as numbers, against our methods."""
+
+import pytest
+import torch
+
+from decoders.rows import Setting
+from decoders.unmasking.prophet import Prophet
+from unit_tests.golden.replay import (
+    TRACES,
+    cases_of,
+    decoded,
+    flags_of,
+    models_of,
+    our_canvases,
+    published_canvases,
+)
+
+torch.set_num_threads(1)
+
+MASK = 310
+
+pytestmark = pytest.mark.skipif(
+    not (TRACES / "prophet.json").is_file(), reason="the golden traces are development data not present here"
+)
+
+
+def prophet(given):
+    bounds = given.get("early_exit_thresholds", {"early": 7.5, "mid": 5.0, "late": 2.5})
+    return Prophet(
+        early=bounds["early"],
+        middle=bounds["mid"],
+        late=bounds["late"],
+        answer_start=given["answer_start"],
+        answer_length=5,
+        upstream_exact=True,
+    )
+
+
+METHOD_OF = {"prophet": prophet}
+N_CASES = {"prophet": 48}
+
+
+@pytest.fixture(scope="module")
+def models():
+    return models_of("llada")
+
+
+def setting_of(name):
+    def setting(case):
+        given = case["params"]
+        method = METHOD_OF[name](given)
+        max_steps = given["steps"] if method.takes_k else None
+        return Setting(method=method, max_steps=max_steps, block_length=given["block_length"])
+
+    return setting
+
+
+def assert_same_trace(case, outcome, canvases):
+    assert our_canvases(case, outcome, canvases) == published_canvases(case, MASK)
+    assert outcome.nfe == case["nfe"]
+
+
+@pytest.mark.parametrize("name", METHOD_OF)
+def test_some_cases_of_every_file_are_decoded_as_published_alone_and_together(models, name):
+    cases = cases_of(name)
+    some = [cases[0], cases[-1], next(case for case in reversed(cases) if flags_of(case))]
+    found = decoded(models, some, setting_of(name))
+    for case in some:
+        assert_same_trace(case, *found[case["id"]])
+        assert decoded(models, [case], setting_of(name)) == {case["id"]: found[case["id"]]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHOD_OF)
+def test_every_case_is_decoded_as_published(models, name):
+    """All cases of a file share batches: prompts, lengths, blocks and parameters are mixed."""
+    cases = cases_of(name)
+    assert len(cases) == N_CASES[name]
+    found = decoded(models, cases, setting_of(name))
+    for case in cases:
+        assert_same_trace(case, *found[case["id"]])
