@@ -108,6 +108,11 @@ class StepView:
         return self.lazy["planned_steps"]()  # type: ignore[no-any-return]
 
     @cached_property
+    def block_begin(self) -> Tensor:
+        """Where the current block begins, [R]; before the generated region where the prompt takes a part."""
+        return self.lazy["block_begin"]()  # type: ignore[no-any-return]
+
+    @cached_property
     def planned(self) -> Tensor:
         """How many steps the schedule of k or max_steps gives all blocks, [R]; 0 without one."""
         return self.lazy["planned"]()  # type: ignore[no-any-return]

@@ -266,6 +266,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "permutation": one_order,
         "planned_steps": lambda: slots.steps[index],
         "planned": lambda: slots.planned[index],
+        "block_begin": lambda: slots.block_start[index],
         "forwards": lambda: slots.nfe[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": asked,

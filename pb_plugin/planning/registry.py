@@ -57,6 +57,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "hierarchy": "decoders.unmasking.hierarchy:Hierarchy",
             "hierarchy_remask": "decoders.unmasking.hierarchy_remask:HierarchyRemask",
             "prophet": "decoders.unmasking.prophet:Prophet",
+            "sub_blocks": "decoders.unmasking.sub_blocks:SubBlocks",
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },
