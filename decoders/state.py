@@ -107,6 +107,10 @@ class StepView:
         """How many steps the schedule of k or max_steps gives the current block, [R]; 0 without one."""
         return self.lazy["planned_steps"]()  # type: ignore[no-any-return]
 
+    def token_ids(self, text: str) -> tuple[int, ...]:
+        """Return the ids of *text* in the model's tokenizer."""
+        return self.lazy["token_ids"](text)  # type: ignore[no-any-return]
+
     @cached_property
     def block_begin(self) -> Tensor:
         """Where the current block begins, [R]; before the generated region where the prompt takes a part."""
@@ -212,13 +216,16 @@ class StepUpdate:
     theirs stay for the steps of max_steps without it. A method that
     declares ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good. One
     that declares ``writes_evaluated`` may unmask all that is ``evaluated`` and not fixed by a template: masks
-    outside the block, and what is committed, which gets another token.
+    outside the block, and what is committed, which gets another token. One that declares ``moves_block_end``
+    may give ``block_end`` [R], where the current block ends from now on: behind its start and not behind its
+    end so far. What it unmasks lies before it, and the next block begins with the first mask that is left.
     """
 
     unmask: Tensor
     tokens: Tensor
     remask: Tensor | None = None
     stay: Tensor | None = None
+    block_end: Tensor | None = None
 
 
 class UnmaskingMethod(Protocol):

@@ -26,6 +26,7 @@ class MethodTraits:
             positions of the generated region.
         writes_evaluated: Whether an update may unmask all that is evaluated: masks outside the block, and
             what is committed, which gets another token.
+        moves_block_end: Whether an update may set where the current block ends.
         may_leave_masks: Whether an update may leave positions masked for good.
         takes_max_steps: Whether a step budget says something to it; every method with k takes one.
         blocks: Block lengths it sweeps, for a method whose knob is the block.
@@ -34,6 +35,7 @@ class MethodTraits:
 
     scope: str = "block"
     writes_evaluated: bool = False
+    moves_block_end: bool = False
     may_leave_masks: bool = False
     takes_max_steps: bool = False
     blocks: tuple[int, ...] = ()

@@ -42,6 +42,11 @@ BROKEN_RULES = (
         "method_error",
         "it masks positions again that it may not; declare may_remask and keep to committed positions",
     ),
+    (
+        "method_error",
+        "it ends the block before its start or behind its end, or unmasks positions behind that; keep "
+        "block_end above view.block_start and up to view.block_end",
+    ),
     ("method_error", "it commits nothing; commit at least one eligible position or declare may_idle"),
     (
         "method_error",
@@ -59,6 +64,7 @@ class _Wish:
     tokens: Tensor  # int64 [B, G]
     remask: Tensor  # bool [B, G]
     stay: Tensor  # bool [B]
+    block_end: Tensor  # int64 [B]
     memory: dict[UnmaskingMethod, Any]
     failed: dict[int, DecodeError]
 
@@ -101,6 +107,7 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
     unmask = torch.zeros_like(whole.eligible)
     remask = torch.zeros_like(whole.eligible)
     stay = slots.may_idle & (slots.step + 1 < slots.steps_per_block)
+    block_end = whole.block_end.clone()
     tokens = whole.proposals.clone()
     memory: dict[UnmaskingMethod, Any] = {}
     failed: dict[int, DecodeError] = {}
@@ -127,7 +134,17 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
             remask[index] = update.remask
         if update.stay is not None:
             stay[index] = update.stay
-    return _Wish(unmask=unmask, tokens=tokens, remask=remask, stay=stay, memory=memory, failed=failed)
+        if update.block_end is not None:
+            block_end[index] = update.block_end
+    return _Wish(
+        unmask=unmask,
+        tokens=tokens,
+        remask=remask,
+        stay=stay,
+        block_end=block_end,
+        memory=memory,
+        failed=failed,
+    )
 
 
 def _complete_memory(method: UnmaskingMethod, memory: Any, view: StepView, n_rows: int) -> Any:
@@ -149,6 +166,12 @@ def _check_update(method: UnmaskingMethod, update: StepUpdate, memory: Any, view
         raise ValueError(
             f"stay must be one truth value per row of a method that declares may_idle, got the shape "
             f"{tuple(update.stay.shape)} and may_idle={method.may_idle}; leave it out"
+        )
+    moves = method_traits(method).moves_block_end
+    if update.block_end is not None and (not moves or update.block_end.shape != view.step.shape):
+        raise ValueError(
+            f"block_end must be one position per row of a method that declares moves_block_end, got the "
+            f"shape {tuple(update.block_end.shape)} and moves_block_end={moves}; leave it out"
         )
     if memory is not None and memory_rows(memory) != len(view.eligible):
         raise ValueError(
@@ -174,12 +197,16 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
     foreign = foreign | (wish.tokens < 0) | (wish.tokens >= denoiser.vocab_size)
     visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
     idle = ~wish.unmask.any(dim=1) & ~slots.may_idle
+    position = torch.arange(slots.gen_length, device=usable.device)
+    behind = wish.unmask & view.eligible & (position >= wish.block_end.unsqueeze(1))
+    moved_away = (wish.block_end <= view.block_start) | (wish.block_end > view.block_end)
     broken = torch.stack(
         [
             ~usable,
             (wish.unmask & ~may_write).any(dim=1),
             (wish.unmask & foreign).any(dim=1),
             (wish.remask & ~(visible & may_remask)).any(dim=1),
+            moved_away | behind.any(dim=1),
             idle,
             slots.nfe + 1 > 2 * slots.gen_length,
         ]
@@ -203,6 +230,7 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
         nfe=slots.nfe + 1,
         step=slots.step + 1,
         stay=wish.stay,
+        block_limit=wish.block_end.where(slots.moves_block_end, slots.block_limit),
         memory={method: memory for method, memory in wish.memory.items() if memory is not None},
     )
 
@@ -217,9 +245,13 @@ def _settle(
     entering = fresh | ((left_in_block == 0) & ~slots.stay)
     first_masked = masked.byte().argmax(dim=1)
     length, offset = slots.block_length, slots.block_offset
-    start = torch.where(entering, (first_masked + offset) // length * length - offset, slots.block_start)
+    on_grid = (first_masked + offset) // length * length - offset
+    entered = first_masked.where(slots.moves_block_end, on_grid)
     moved = replace(
-        slots, block_start=start, step=torch.where(entering, torch.zeros_like(slots.step), slots.step)
+        slots,
+        block_start=entered.where(entering, slots.block_start),
+        block_limit=slots.block_limit.masked_fill(entering, slots.gen_length),
+        step=slots.step.masked_fill(entering, 0),
     )
     left = eligible_positions(moved, denoiser.mask_id).sum(dim=1)
     masks = torch.where(entering, left, slots.masks_at_entry)

@@ -96,6 +96,11 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
             f"model must have block-causal attention for cache=block, got {denoiser.name!r} with full "
             "attention; use cache=none, prefix or dual"
         )
+    if setting.cache == "block" and method_traits(method).moves_block_end:
+        raise NotSupported(
+            f"cache must not be block for method {method.name}, whose blocks end inside those of the model; "
+            "use cache=none, prefix or dual"
+        )
     wide = {SHADOW, ATTENTION} & needs or method_traits(method).scope != BLOCK or method.may_remask
     if wide:
         raise NotSupported(

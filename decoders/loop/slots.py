@@ -16,7 +16,7 @@ from torch import Tensor
 from decoders.loop import draws
 from decoders.loop.block_grid import grid_of, planned_steps
 from decoders.loop.needs import SCOPES
-from decoders.protocols import Denoiser, HasSupport
+from decoders.protocols import Denoiser, HasSupport, Tokenizer
 from decoders.rows import Row
 from decoders.state import UnmaskingMethod
 from decoders.traits import method_traits, model_traits
@@ -48,10 +48,13 @@ class Slots:
     stay: Tensor  # bool [B], held in its block by the last update
     block_offset: Tensor  # int64 [B], positions of the first block that the prompt takes
     block_start: Tensor  # int64 [B], negative where the prompt takes a part of the block
+    block_limit: Tensor  # int64 [B], where a method ends the current block; G where none did
+    moves_block_end: Tensor  # bool [B], a block begins with its first mask
     step: Tensor  # int64 [B]
     steps: Tensor  # int64 [B], scheduled steps of this block, 0 for adaptive methods
     masks_at_entry: Tensor  # int64 [B]
     support: Tensor | None  # int64 [B, C]
+    tokenizer: Tokenizer
     rows: tuple[Row, ...]
     eligible_count: tuple[int, ...]
     query_count: tuple[int, ...]
@@ -162,6 +165,7 @@ def join(first: Slots, second: Slots) -> Slots:
     return Slots(
         **per_row | {name: getattr(first, name) + getattr(second, name) for name in ON_HOST},
         support=support,
+        tokenizer=first.tokenizer,
         cache=join_memory(first.cache, second.cache),
         memory={m: state for m, state in memory.items() if state is not None},
     )
@@ -222,10 +226,15 @@ def admit(
         ),
         stay=torch.zeros_like(zeros, dtype=torch.bool),
         block_start=zeros,
+        block_limit=zeros + gen_length,
+        moves_block_end=torch.tensor(
+            [method_traits(s.method).moves_block_end for s in settings], device=device
+        ),
         step=zeros,
         steps=zeros,
         masks_at_entry=zeros,
         support=support,
+        tokenizer=denoiser.tokenizer,
         rows=tuple(rows),
         eligible_count=(0,) * len(rows),
         query_count=(0,) * len(rows),

@@ -55,8 +55,9 @@ def masked_positions(slots: Slots, mask_id: int) -> Tensor:
 
 def block_bounds(slots: Slots) -> tuple[Tensor, Tensor]:
     """Return int64 [B] twice: the first generated position of each current block, one after the last."""
-    start = slots.block_start
-    return start.clamp(min=0), (start + slots.block_length).clamp(max=slots.gen_length)
+    start, offset, length = slots.block_start, slots.block_offset, slots.block_length
+    on_grid = ((start + offset) // length + 1) * length - offset
+    return start.clamp(min=0), on_grid.minimum(slots.block_limit).clamp(max=slots.gen_length)
 
 
 def block_positions(slots: Slots) -> Tensor:
@@ -267,6 +268,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "planned_steps": lambda: slots.steps[index],
         "planned": lambda: slots.planned[index],
         "block_begin": lambda: slots.block_start[index],
+        "token_ids": lambda text: tuple(slots.tokenizer.encode(text)),
         "forwards": lambda: slots.nfe[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": asked,

@@ -58,6 +58,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "hierarchy_remask": "decoders.unmasking.hierarchy_remask:HierarchyRemask",
             "prophet": "decoders.unmasking.prophet:Prophet",
             "sub_blocks": "decoders.unmasking.sub_blocks:SubBlocks",
+            "adablock": "decoders.unmasking.adablock:AdaBlock",
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",
         },

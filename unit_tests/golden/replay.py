@@ -29,6 +29,13 @@ def models_of(family, checkpoint=None):
     return {"as_is": plain, "neg_inf": suppressed}
 
 
+class IdsAsText:
+    """A tokenizer for methods that name tokens by their text: here the text is a list of ids."""
+
+    def encode(self, text):
+        return [int(token) for token in text.split()]
+
+
 class Recording:
     """A denoiser that keeps the canvases it is called on, under the row's context.
 
@@ -36,7 +43,7 @@ class Recording:
     """
 
     def __init__(self, inner, grid=None):
-        self.inner, self.canvases = inner, {}
+        self.inner, self.canvases, self.tokenizer = inner, {}, IdsAsText()
         if grid is not None:
             self.block_length = grid
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from decoders.rows import Setting
+from decoders.unmasking.adablock import AdaBlock
 from decoders.unmasking.prophet import Prophet
 from unit_tests.golden.replay import (
     TRACES,
@@ -36,8 +37,22 @@ def prophet(given):
     )
 
 
-METHOD_OF = {"prophet": prophet}
-N_CASES = {"prophet": 48}
+def adablock(given):
+    return AdaBlock(
+        gamma=given["threshold"],
+        length=given["init_block_length"],
+        delimiter_gamma=given.get("delimiter_threshold", 1.0),  # absent: never, and none is certain here
+        delimiters=" ".join(map(str, given["delimiter_ids"])),
+    )
+
+
+METHOD_OF = {
+    "prophet": prophet,
+    "adablock": adablock,
+    "adablock_prefix": adablock,
+    "adablock_dual": adablock,
+}
+N_CASES = {"prophet": 48, "adablock": 48, "adablock_prefix": 36, "adablock_dual": 36}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +65,10 @@ def setting_of(name):
         given = case["params"]
         method = METHOD_OF[name](given)
         max_steps = given["steps"] if method.takes_k else None
-        return Setting(method=method, max_steps=max_steps, block_length=given["block_length"])
+        cache = next((cache for cache in ("prefix", "dual") if name.endswith(cache)), "none")
+        return Setting(
+            method=method, max_steps=max_steps, block_length=given.get("block_length"), cache=cache
+        )
 
     return setting
 
@@ -58,12 +76,14 @@ def setting_of(name):
 def assert_same_trace(case, outcome, canvases):
     assert our_canvases(case, outcome, canvases) == published_canvases(case, MASK)
     assert outcome.nfe == case["nfe"]
+    if "windows" in case:
+        assert outcome.evaluated_positions == sum(end - start for start, end in case["windows"])
 
 
 @pytest.mark.parametrize("name", METHOD_OF)
 def test_some_cases_of_every_file_are_decoded_as_published_alone_and_together(models, name):
     cases = cases_of(name)
-    some = [cases[0], cases[-1], next(case for case in reversed(cases) if flags_of(case))]
+    some = [cases[0], cases[-1], *[case for case in cases if flags_of(case)][-1:]]
     found = decoded(models, some, setting_of(name))
     for case in some:
         assert_same_trace(case, *found[case["id"]])

@@ -59,6 +59,7 @@ FILES_OF = {
     "hierarchy": {"dinfer_hierarchy": everything, "dinfer_hierarchy_fast": with_threshold},
     "hierarchy_remask": {"dinfer_hierarchy_remask": everything},
     "prophet": {"prophet": everything},
+    "adablock": {"adablock": everything, "adablock_prefix": everything, "adablock_dual": everything},
     "sub_blocks": {"fast_dllm_v2": everything},
     "factor": {"fastdllm_factor": everything, "pb_dream_factor": everything},
     "dus": {"dus": everything},
