@@ -5,6 +5,7 @@ import torch
 
 from decoders.rows import Setting
 from decoders.unmasking.adablock import AdaBlock
+from decoders.unmasking.pc_sampler import PCSampler
 from decoders.unmasking.prophet import Prophet
 from unit_tests.golden.replay import (
     TRACES,
@@ -46,13 +47,27 @@ def adablock(given):
     )
 
 
+def linear_position(given):
+    table = str(TRACES / "token_frequency.json")
+    return PCSampler(
+        table=table, decay=given["lambd"], alpha=given["alpha"], position="linear", upstream_exact=True
+    )
+
+
 METHOD_OF = {
+    "pc_linear_position": linear_position,
     "prophet": prophet,
     "adablock": adablock,
     "adablock_prefix": adablock,
     "adablock_dual": adablock,
 }
-N_CASES = {"prophet": 48, "adablock": 48, "adablock_prefix": 36, "adablock_dual": 36}
+N_CASES = {
+    "pc_linear_position": 18,
+    "prophet": 48,
+    "adablock": 48,
+    "adablock_prefix": 36,
+    "adablock_dual": 36,
+}
 
 
 @pytest.fixture(scope="module")

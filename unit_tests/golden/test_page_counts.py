@@ -65,7 +65,7 @@ FILES_OF = {
     "dus": {"dus": everything},
     "slowfast": {"slowfast": without_truncation},
     "eb": {"eb_bits_blocks": everything, "eb_nats": everything},
-    "pc_sampler": {"pc_sampler": everything},
+    "pc_sampler": {"pc_sampler": everything, "pc_linear_position": everything},
     "rcr": {"rcr": everything},
     "remdm": {"remdm": everything},
     "klass": {"klass": everything, "klass_dream": everything},
