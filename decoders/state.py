@@ -88,6 +88,11 @@ class StepView:
         return self.lazy["neg_entropy"]()  # type: ignore[no-any-return]
 
     @cached_property
+    def logit_gap(self) -> Tensor:
+        """By how much the best token's logit exceeds the second best's, from 0 to infinity; float64."""
+        return self.lazy["logit_gap"]()  # type: ignore[no-any-return]
+
+    @cached_property
     def permutation(self) -> Tensor:
         """Uniform float64 draws in (0, 1), the same at every step: one order for each (seed, sample id)."""
         return self.lazy["permutation"]()  # type: ignore[no-any-return]
@@ -101,6 +106,25 @@ class StepView:
     def planned_steps(self) -> Tensor:
         """How many steps the schedule of k or max_steps gives the current block, [R]; 0 without one."""
         return self.lazy["planned_steps"]()  # type: ignore[no-any-return]
+
+    def token_ids(self, text: str) -> tuple[int, ...]:
+        """Return the ids of *text* in the model's tokenizer."""
+        return self.lazy["token_ids"](text)  # type: ignore[no-any-return]
+
+    @cached_property
+    def block_begin(self) -> Tensor:
+        """Where the current block begins, [R]; before the generated region where the prompt takes a part."""
+        return self.lazy["block_begin"]()  # type: ignore[no-any-return]
+
+    @cached_property
+    def planned(self) -> Tensor:
+        """How many steps the schedule of k or max_steps gives all blocks, [R]; 0 without one."""
+        return self.lazy["planned"]()  # type: ignore[no-any-return]
+
+    @cached_property
+    def forwards(self) -> Tensor:
+        """How many forwards the row had before this one, in all blocks, [R]."""
+        return self.lazy["forwards"]()  # type: ignore[no-any-return]
 
     @cached_property
     def masked(self) -> Tensor:
@@ -187,16 +211,21 @@ class StepUpdate:
     """What a method wants: ``unmask`` is a subset of ``eligible``; ``tokens`` is read only there.
 
     ``remask`` names generated positions to mask again, visible ones or ones unmasked by this very update;
-    only methods that declare ``may_remask`` give it. ``stay`` [R] holds a row in its block for another
-    forward though the block is complete; only methods that declare ``may_idle`` give it. A method that
+    only methods that declare ``may_remask`` give it. ``stay`` [R] says whether a row stays in its block
+    for another forward though the block is complete; only methods that declare ``may_idle`` give it, and
+    theirs stay for the steps of max_steps without it. A method that
     declares ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good. One
-    that declares ``may_rewrite`` may unmask what is committed and ``evaluated``: it gets another token.
+    that declares ``writes_evaluated`` may unmask all that is ``evaluated`` and not fixed by a template: masks
+    outside the block, and what is committed, which gets another token. One that declares ``moves_block_end``
+    may give ``block_end`` [R], where the current block ends from now on: behind its start and not behind its
+    end so far. What it unmasks lies before it, and the next block begins with the first mask that is left.
     """
 
     unmask: Tensor
     tokens: Tensor
     remask: Tensor | None = None
     stay: Tensor | None = None
+    block_end: Tensor | None = None
 
 
 class UnmaskingMethod(Protocol):
@@ -209,7 +238,8 @@ class UnmaskingMethod(Protocol):
     ``shadow``, ``attention`` (see `decoders.protocols`); the loop refuses what it does not know.
 
     A method may declare a ``scope`` wider than the masked positions of the block: ``generated`` evaluates all
-    masked positions of the generated region, ``whole_block`` also what is committed in the block.
+    masked positions of the generated region, ``whole_block`` also what was committed in the block,
+    ``everything`` the whole generated region.
     """
 
     family: ClassVar[str]

@@ -22,8 +22,11 @@ class MethodTraits:
 
     Args:
         scope: ``block`` evaluates the masked positions of the block, ``generated`` those of the generated
-            region, ``whole_block`` those of the block and what stands committed in it.
-        may_rewrite: Whether an update may unmask a position that is committed and evaluated: another token.
+            region, ``whole_block`` those of the block and what was committed in it, ``everything`` all
+            positions of the generated region.
+        writes_evaluated: Whether an update may unmask all that is evaluated: masks outside the block, and
+            what is committed, which gets another token.
+        moves_block_end: Whether an update may set where the current block ends.
         may_leave_masks: Whether an update may leave positions masked for good.
         takes_max_steps: Whether a step budget says something to it; every method with k takes one.
         blocks: Block lengths it sweeps, for a method whose knob is the block.
@@ -31,7 +34,8 @@ class MethodTraits:
     """
 
     scope: str = "block"
-    may_rewrite: bool = False
+    writes_evaluated: bool = False
+    moves_block_end: bool = False
     may_leave_masks: bool = False
     takes_max_steps: bool = False
     blocks: tuple[int, ...] = ()

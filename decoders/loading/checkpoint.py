@@ -28,6 +28,8 @@ MODEL_OF = MappingProxyType(
         "LLaDAMoEModelLM": "llada-moe",
         "LLaDA2MoeModelLM": "llada2",
         "SDARForCausalLM": "sdar",
+        "Fast_dLLM_QwenForCausalLM": "fast-dllm-v2",
+        "StableDiffcoderForCausalLM": "stable-diffcoder",
         "LlamaForCausalLM": "ar-llama",
         "Qwen2ForCausalLM": "ar",
         "Qwen3ForCausalLM": "ar-qwen3",
@@ -40,6 +42,7 @@ OTHER_CONVENTION = MappingProxyType(
         "Dream": "its row i - 1 predicts token i",
         "Fast_dLLM": "its row i - 1 predicts token i, in blocks",
         "SDAR": "its attention is in blocks",
+        "StableDiffcoder": "its attention is in blocks",
         "LLaDA2": "its attention is in blocks",
     }
 )

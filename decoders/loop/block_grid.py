@@ -46,6 +46,16 @@ def grid_of(denoiser: Denoiser, row: Row) -> BlockGrid:
     return BlockGrid(length=length, offset=offset, n_blocks=n_blocks)
 
 
+def planned_steps(row: Row, grid: BlockGrid, mask_id: int) -> int:
+    """Return how many steps the schedule of k or max_steps gives all blocks of *row*; 0 without one."""
+    if row.setting.k is None:
+        return row.setting.max_steps or 0
+    template = row.template_ids or (mask_id,) * row.gen_length
+    ends = range(grid.length - grid.offset, row.gen_length + grid.length, grid.length)
+    masks = [template[max(0, end - grid.length) : end].count(mask_id) for end in ends]
+    return sum(-(-count // row.setting.k) for count in masks)
+
+
 def check_block_length(denoiser: Denoiser, block_length: int | None) -> None:
     """Check that blocks asked for end where blocks of the model end.
 

@@ -34,13 +34,18 @@ BROKEN_RULES = (
     ("model_error", "the denoiser gave logits that are not finite; check the checkpoint and its dtype"),
     (
         "method_error",
-        "it unmasks positions that are not eligible; keep to view.eligible, or declare may_rewrite and keep "
-        "to view.evaluated",
+        "it unmasks positions that are not eligible; keep to view.eligible, or declare writes_evaluated and "
+        "keep to view.evaluated",
     ),
     ("method_error", "it commits MASK or an id outside the vocabulary; commit view.proposals"),
     (
         "method_error",
         "it masks positions again that it may not; declare may_remask and keep to committed positions",
+    ),
+    (
+        "method_error",
+        "it ends the block before its start or behind its end, or unmasks positions behind that; keep "
+        "block_end above view.block_start and up to view.block_end",
     ),
     ("method_error", "it commits nothing; commit at least one eligible position or declare may_idle"),
     (
@@ -59,6 +64,7 @@ class _Wish:
     tokens: Tensor  # int64 [B, G]
     remask: Tensor  # bool [B, G]
     stay: Tensor  # bool [B]
+    block_end: Tensor  # int64 [B]
     memory: dict[UnmaskingMethod, Any]
     failed: dict[int, DecodeError]
 
@@ -100,7 +106,8 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
 def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _Wish:
     unmask = torch.zeros_like(whole.eligible)
     remask = torch.zeros_like(whole.eligible)
-    stay = torch.zeros_like(whole.step, dtype=torch.bool)
+    stay = slots.may_idle & (slots.step + 1 < slots.steps_per_block)
+    block_end = whole.block_end.clone()
     tokens = whole.proposals.clone()
     memory: dict[UnmaskingMethod, Any] = {}
     failed: dict[int, DecodeError] = {}
@@ -127,7 +134,17 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
             remask[index] = update.remask
         if update.stay is not None:
             stay[index] = update.stay
-    return _Wish(unmask=unmask, tokens=tokens, remask=remask, stay=stay, memory=memory, failed=failed)
+        if update.block_end is not None:
+            block_end[index] = update.block_end
+    return _Wish(
+        unmask=unmask,
+        tokens=tokens,
+        remask=remask,
+        stay=stay,
+        block_end=block_end,
+        memory=memory,
+        failed=failed,
+    )
 
 
 def _complete_memory(method: UnmaskingMethod, memory: Any, view: StepView, n_rows: int) -> Any:
@@ -150,6 +167,12 @@ def _check_update(method: UnmaskingMethod, update: StepUpdate, memory: Any, view
             f"stay must be one truth value per row of a method that declares may_idle, got the shape "
             f"{tuple(update.stay.shape)} and may_idle={method.may_idle}; leave it out"
         )
+    moves = method_traits(method).moves_block_end
+    if update.block_end is not None and (not moves or update.block_end.shape != view.step.shape):
+        raise ValueError(
+            f"block_end must be one position per row of a method that declares moves_block_end, got the "
+            f"shape {tuple(update.block_end.shape)} and moves_block_end={moves}; leave it out"
+        )
     if memory is not None and memory_rows(memory) != len(view.eligible):
         raise ValueError(
             f"memory must hold the {len(view.eligible)} rows of the view, got {memory_rows(memory)}; "
@@ -168,17 +191,22 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
 
     may_remask = by_row([method.may_remask for method in methods])
     may_leave = by_row([own.may_leave_masks for own in traits])
-    may_write = view.eligible | asked_positions(slots, mask_id) & by_row([own.may_rewrite for own in traits])
+    is_wide = by_row([own.writes_evaluated for own in traits])
+    may_write = view.eligible | asked_positions(slots, mask_id) & slots.fillable & is_wide
     foreign = (wish.tokens == mask_id) & ~may_leave
     foreign = foreign | (wish.tokens < 0) | (wish.tokens >= denoiser.vocab_size)
     visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
     idle = ~wish.unmask.any(dim=1) & ~slots.may_idle
+    position = torch.arange(slots.gen_length, device=usable.device)
+    behind = wish.unmask & view.eligible & (position >= wish.block_end.unsqueeze(1))
+    moved_away = (wish.block_end <= view.block_start) | (wish.block_end > view.block_end)
     broken = torch.stack(
         [
             ~usable,
             (wish.unmask & ~may_write).any(dim=1),
             (wish.unmask & foreign).any(dim=1),
             (wish.remask & ~(visible & may_remask)).any(dim=1),
+            moved_away | behind.any(dim=1),
             idle,
             slots.nfe + 1 > 2 * slots.gen_length,
         ]
@@ -202,6 +230,7 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
         nfe=slots.nfe + 1,
         step=slots.step + 1,
         stay=wish.stay,
+        block_limit=wish.block_end.where(slots.moves_block_end, slots.block_limit),
         memory={method: memory for method, memory in wish.memory.items() if memory is not None},
     )
 
@@ -211,15 +240,18 @@ def _settle(
 ) -> tuple[Slots, list[Decoded], list[Failed]]:
     masked = masked_positions(slots, denoiser.mask_id)
     left_in_block = eligible_positions(slots, denoiser.mask_id).sum(dim=1)
-    may_leave = (~slots.may_idle | (slots.step >= slots.steps_per_block)) & ~slots.stay
     fresh = slots.masks_at_entry == 0
-    done = ~masked.any(dim=1) & (may_leave | fresh)
-    entering = fresh | ((left_in_block == 0) & may_leave)
+    done = ~masked.any(dim=1) & (~slots.stay | fresh)
+    entering = fresh | ((left_in_block == 0) & ~slots.stay)
     first_masked = masked.byte().argmax(dim=1)
     length, offset = slots.block_length, slots.block_offset
-    start = torch.where(entering, (first_masked + offset) // length * length - offset, slots.block_start)
+    on_grid = (first_masked + offset) // length * length - offset
+    entered = first_masked.where(slots.moves_block_end, on_grid)
     moved = replace(
-        slots, block_start=start, step=torch.where(entering, torch.zeros_like(slots.step), slots.step)
+        slots,
+        block_start=entered.where(entering, slots.block_start),
+        block_limit=slots.block_limit.masked_fill(entering, slots.gen_length),
+        step=slots.step.masked_fill(entering, 0),
     )
     left = eligible_positions(moved, denoiser.mask_id).sum(dim=1)
     masks = torch.where(entering, left, slots.masks_at_entry)

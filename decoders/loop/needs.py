@@ -12,8 +12,8 @@ from decoders.traits import method_traits, model_traits
 
 PROBABILITIES, SHADOW, ATTENTION = "probabilities", "shadow", "attention"
 
-BLOCK, GENERATED, WHOLE_BLOCK = "block", "generated", "whole_block"
-"""Scopes: which positions a method has evaluated, see `decoders.traits.MethodTraits`."""
+SCOPES = BLOCK, GENERATED, WHOLE_BLOCK, EVERYTHING = "block", "generated", "whole_block", "everything"
+"""Which positions a method has evaluated, see `decoders.traits.MethodTraits`."""
 
 CAPABILITIES = {SHADOW: HasShadow, ATTENTION: HasAttention}
 """Needs that a denoiser may lack; probabilities are made of plain logits."""
@@ -95,6 +95,11 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
         raise NotSupported(
             f"model must have block-causal attention for cache=block, got {denoiser.name!r} with full "
             "attention; use cache=none, prefix or dual"
+        )
+    if setting.cache == "block" and method_traits(method).moves_block_end:
+        raise NotSupported(
+            f"cache must not be block for method {method.name}, whose blocks end inside those of the model; "
+            "use cache=none, prefix or dual"
         )
     wide = {SHADOW, ATTENTION} & needs or method_traits(method).scope != BLOCK or method.may_remask
     if wide:

@@ -95,6 +95,18 @@ def margin_log_odds(logits: Tensor) -> Tensor:
     return _in_parts(of_part, logits)
 
 
+def logit_gap(logits: Tensor) -> Tensor:
+    """Return by how much the largest logit exceeds the second, float64 [N]; infinite without a second."""
+    if logits.shape[1] == 1:
+        return logits[:, 0].double() * 0.0 + float("inf")
+
+    def of_part(part: Tensor) -> Tensor:
+        best, second = part.topk(2, dim=1).values.double().unbind(dim=1)
+        return best - second
+
+    return _in_parts(of_part, logits)
+
+
 def neg_entropy(logits: Tensor) -> Tensor:
     """Return the negative Shannon entropy in nats, float64 [N]; impossible tokens add nothing.
 

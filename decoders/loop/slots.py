@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from decoders.loop import draws
-from decoders.loop.block_grid import grid_of
-from decoders.loop.needs import GENERATED, WHOLE_BLOCK
-from decoders.protocols import Denoiser, HasSupport
+from decoders.loop.block_grid import grid_of, planned_steps
+from decoders.loop.needs import SCOPES
+from decoders.protocols import Denoiser, HasSupport, Tokenizer
 from decoders.rows import Row
 from decoders.state import UnmaskingMethod
 from decoders.traits import method_traits, model_traits
@@ -43,15 +43,18 @@ class Slots:
     block_length: Tensor  # int64 [B]
     steps_per_block: Tensor  # int64 [B]
     may_idle: Tensor  # bool [B]
-    asks_all: Tensor  # bool [B], all masked positions are evaluated, not only those of the block
-    asks_committed: Tensor  # bool [B], what is committed in the block is evaluated as well
+    scope: Tensor  # int64 [B], which positions are evaluated: an index of `SCOPES`
+    planned: Tensor  # int64 [B], steps of the schedule for all blocks, 0 for adaptive methods
     stay: Tensor  # bool [B], held in its block by the last update
     block_offset: Tensor  # int64 [B], positions of the first block that the prompt takes
     block_start: Tensor  # int64 [B], negative where the prompt takes a part of the block
+    block_limit: Tensor  # int64 [B], where a method ends the current block; G where none did
+    moves_block_end: Tensor  # bool [B], a block begins with its first mask
     step: Tensor  # int64 [B]
     steps: Tensor  # int64 [B], scheduled steps of this block, 0 for adaptive methods
     masks_at_entry: Tensor  # int64 [B]
     support: Tensor | None  # int64 [B, C]
+    tokenizer: Tokenizer
     rows: tuple[Row, ...]
     eligible_count: tuple[int, ...]
     query_count: tuple[int, ...]
@@ -162,6 +165,7 @@ def join(first: Slots, second: Slots) -> Slots:
     return Slots(
         **per_row | {name: getattr(first, name) + getattr(second, name) for name in ON_HOST},
         support=support,
+        tokenizer=first.tokenizer,
         cache=join_memory(first.cache, second.cache),
         memory={m: state for m, state in memory.items() if state is not None},
     )
@@ -194,7 +198,6 @@ def admit(
         return torch.tensor(values, dtype=torch.long, device=device)
 
     settings = [row.setting for row in rows]
-    scopes = [method_traits(setting.method).scope for setting in settings]
     grids = [grid_of(denoiser, row) for row in rows]
     zeros = per_row([0] * len(rows))
     support = None
@@ -217,14 +220,21 @@ def admit(
             [(s.max_steps or 0) // grid.n_blocks for s, grid in zip(settings, grids, strict=True)]
         ),
         may_idle=torch.tensor([s.method.may_idle for s in settings], device=device),
-        asks_all=torch.tensor([scope == GENERATED for scope in scopes], device=device),
-        asks_committed=torch.tensor([scope == WHOLE_BLOCK for scope in scopes], device=device),
+        scope=per_row([SCOPES.index(method_traits(s.method).scope) for s in settings]),
+        planned=per_row(
+            [planned_steps(row, grid, denoiser.mask_id) for row, grid in zip(rows, grids, strict=True)]
+        ),
         stay=torch.zeros_like(zeros, dtype=torch.bool),
         block_start=zeros,
+        block_limit=zeros + gen_length,
+        moves_block_end=torch.tensor(
+            [method_traits(s.method).moves_block_end for s in settings], device=device
+        ),
         step=zeros,
         steps=zeros,
         masks_at_entry=zeros,
         support=support,
+        tokenizer=denoiser.tokenizer,
         rows=tuple(rows),
         eligible_count=(0,) * len(rows),
         query_count=(0,) * len(rows),

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from decoders.loop import draws, sampling
-from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW
+from decoders.loop.needs import (
+    ATTENTION,
+    EVERYTHING,
+    GENERATED,
+    PROBABILITIES,
+    SCOPES,
+    SHADOW,
+    WHOLE_BLOCK,
+)
 from decoders.loop.slots import Slots
 from decoders.state import StepView
 
@@ -47,8 +55,9 @@ def masked_positions(slots: Slots, mask_id: int) -> Tensor:
 
 def block_bounds(slots: Slots) -> tuple[Tensor, Tensor]:
     """Return int64 [B] twice: the first generated position of each current block, one after the last."""
-    start = slots.block_start
-    return start.clamp(min=0), (start + slots.block_length).clamp(max=slots.gen_length)
+    start, offset, length = slots.block_start, slots.block_offset, slots.block_length
+    on_grid = ((start + offset) // length + 1) * length - offset
+    return start.clamp(min=0), on_grid.minimum(slots.block_limit).clamp(max=slots.gen_length)
 
 
 def block_positions(slots: Slots) -> Tensor:
@@ -66,8 +75,13 @@ def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
 def asked_positions(slots: Slots, mask_id: int) -> Tensor:
     """Return bool [B, G]: what the denoiser is asked for, the eligible positions and what the scope adds."""
     in_block, masked = block_positions(slots), masked_positions(slots, mask_id)
-    committed = slots.fillable & ~masked & slots.asks_committed.unsqueeze(1)
-    return masked & (in_block | slots.asks_all.unsqueeze(1)) | committed & in_block
+    scope = slots.scope.unsqueeze(1)
+    return (
+        masked & in_block
+        | masked & (scope == SCOPES.index(GENERATED))
+        | slots.fillable & in_block & (scope == SCOPES.index(WHOLE_BLOCK))
+        | (scope == SCOPES.index(EVERYTHING)).expand_as(masked)
+    )
 
 
 def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
@@ -248,9 +262,14 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
     lazy: dict[str, Callable[..., Any]] = {
         "margin_log_odds": partial(scattered, sampling.margin_log_odds),
         "neg_entropy": partial(scattered, sampling.neg_entropy),
+        "logit_gap": partial(scattered, sampling.logit_gap),
         "draws": order_draws,
         "permutation": one_order,
         "planned_steps": lambda: slots.steps[index],
+        "planned": lambda: slots.planned[index],
+        "block_begin": lambda: slots.block_start[index],
+        "token_ids": lambda text: tuple(slots.tokenizer.encode(text)),
+        "forwards": lambda: slots.nfe[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": asked,
     }

@@ -172,7 +172,6 @@ class Llada21Generator:
         masked = here & (state.canvas == self.denoiser.mask_id)
         no_masks = ~masked.any(dim=1)
         post_steps = state.post_steps + no_masks.long()
-        running = post_steps <= chosen["max_post_steps"]
         query = here.nonzero()
         logits = self.denoiser(state.canvas, state.attend, query, [None] * len(here))
         best, token = logits.softmax(dim=1).max(dim=1)
@@ -180,15 +179,16 @@ class Llada21Generator:
         proposal = state.canvas.clone()
         confidence[here], proposal[here] = best, token
         edits = here & ~masked & (confidence > chosen["editing_threshold"]) & (proposal != state.canvas)
-        writes = (_commits(confidence, masked, chosen) | edits) & running[:, None]
+        writes = _commits(confidence, masked, chosen) | edits
         stepped = replace(
             state,
             canvas=torch.where(writes, proposal, state.canvas),
             written=torch.where(writes, state.nfe[:, None], state.written),
             post_steps=post_steps,
-            nfe=state.nfe + running.long(),
+            nfe=state.nfe + 1,
         )
-        return stepped, ~running | (no_masks & ~edits.any(dim=1))
+        spent = ~(masked & ~writes).any(dim=1) & (post_steps >= chosen["max_post_steps"])
+        return stepped, spent | (no_masks & ~edits.any(dim=1))
 
 
 def _commits(confidence: Tensor, masked: Tensor, chosen: Mapping[str, Any]) -> Tensor:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from decoders.loading.checkpoint import Config, Preset
 from decoders.network.family import Family, same_key
-from decoders.network.fields import plan_of
+from decoders.network.fields import LONGEST_BLOCK, plan_of
 from decoders.network.plan import Plan
 from decoders.text.chat import CHATML_MARKERS, QWEN_ENDS, ChatFormat, chatml
 from decoders.text.qwen2_tokenizer import qwen2_backend
@@ -31,9 +31,6 @@ PRESETS = MappingProxyType(
     }
 )
 
-LONGEST_BLOCK = 1024
-"""More than any published block; the self-tests run on two of them."""
-
 
 def plan(config: Config) -> Plan:
     """Return the Qwen3 that computes what the published SDAR class computes under *config*.
@@ -55,7 +52,7 @@ def plan(config: Config) -> Plan:
             "intermediate_size": config.integer("intermediate_size"),
             "head_dim": config.integer("head_dim"),
         },
-        block_length=config.integer("block_size", minimum=2, below=LONGEST_BLOCK + 1),
+        block_length=config.integer("block_size", minimum=2, below=LONGEST_BLOCK),
     )
 
 

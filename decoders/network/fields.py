@@ -29,6 +29,9 @@ INERT = frozenset(
 """Keys of config.json that change no logit at inference in any family: names, training, outputs, and windows,
 which count only where ``use_sliding_window`` is true."""
 
+LONGEST_BLOCK = 1025
+"""Trained blocks are below this, more than any published one; the self-tests run on two of them."""
+
 
 def plan_of(
     config: Config,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from decoders.loop.batching import Budget, sweep
-from decoders.loop.needs import ATTENTION, BLOCK, GENERATED, PROBABILITIES, SHADOW, WHOLE_BLOCK
+from decoders.loop.needs import ATTENTION, PROBABILITIES, SCOPES, SHADOW
 from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.state import StepUpdate, StepView, UnmaskingMethod
 from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
@@ -77,8 +77,7 @@ def _check_declaration(method: UnmaskingMethod) -> None:
     known = frozenset({PROBABILITIES, SHADOW, ATTENTION})
     assert method.needs <= known, f"needs must be among {sorted(known)}, got {sorted(method.needs)}"
     scope = method_traits(method).scope
-    scopes = (BLOCK, GENERATED, WHOLE_BLOCK)
-    assert scope in scopes, f"scope must be one of {', '.join(scopes)}, got {scope!r}"
+    assert scope in SCOPES, f"scope must be one of {', '.join(SCOPES)}, got {scope!r}"
     assert method.sweep, "sweep must hold at least one parameter set"
     assert all(isinstance(params, Mapping) for params in method.sweep), (
         "sweep must hold mappings of parameters"
@@ -147,7 +146,7 @@ def _check_update(method: UnmaskingMethod, view: StepView, update: StepUpdate) -
     assert update.unmask.shape == update.tokens.shape == view.eligible.shape, (
         "an update has the shape of the view"
     )
-    may_write = view.evaluated if method_traits(method).may_rewrite else view.eligible
+    may_write = view.evaluated if method_traits(method).writes_evaluated else view.eligible
     assert not (update.unmask & ~may_write).any(), "a step unmasks only eligible positions"
     if not method.may_idle:
         assert update.unmask.any(dim=1).all(), "a step commits at least one position of every row"
@@ -192,7 +191,7 @@ def _check_whole_decode(method: UnmaskingMethod, block_length: int | None) -> No
         assert outcome.nfe is not None, "the loop counts its forwards"
         assert outcome.nfe <= 2 * length, "a decode takes at most twice its length in steps"
         assert outcome == alone[key], "a row's result does not depend on its batch mates"
-        if method.takes_k and not method.may_remask and block_length is None:
+        if method.takes_k and method.family == "static" and not method.may_remask and block_length is None:
             assert outcome.nfe == -(-length // key[0]), (
                 f"k={key[0]} takes ceil({length} / k) steps, got {outcome.nfe}"
             )

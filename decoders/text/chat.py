@@ -130,6 +130,34 @@ def render_ling(messages: Sequence[Message]) -> str:
     return opening + "".join(written) + "<role>ASSISTANT</role>"
 
 
+SEED_CODER_SYSTEM = (
+    "You are an AI programming assistant, utilizing the Seed-Coder model, developed by ByteDance Seed, "
+    "and you only answer questions related to computer science. For politically sensitive questions, "
+    "security and privacy issues, and other non-computer science questions, you will refuse to answer."
+)
+"""What the published template says where a chat has no system message."""
+
+
+def render_seed_coder(messages: Sequence[Message]) -> str:
+    """Return the Seed-Coder chat of *messages*, ending in an open assistant turn.
+
+    Source: chat template of ByteDance-Seed/Seed-Coder-8B-Instruct, whose tokenizer Stable-DiffCoder has: the
+    system turn is always there and ends with a blank line.
+    """
+    check_messages(messages)
+    turns = list(messages)
+    system = turns.pop(0)["content"] if turns[0]["role"] == "system" else SEED_CODER_SYSTEM
+    turns = [{"role": "system", "content": f"{system}\n\n"}, *turns]
+    written = [f"{SEED_BEGIN}{turn['role']}\n{turn['content']}{SEED_END}" for turn in turns]
+    return "".join(written) + f"{SEED_BEGIN}assistant\n"
+
+
+SEED_BEGIN, SEED_END = "<[begin▁of▁sentence]>", "<[end▁of▁sentence]>"
+
+SEED_CODER_CHAT = ChatFormat(
+    render=render_seed_coder, markers=(SEED_BEGIN, SEED_END), end_of_turn=(SEED_END,)
+)
+
 LLADA_CHAT = ChatFormat(
     render=render_llada,
     markers=("<|startoftext|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),

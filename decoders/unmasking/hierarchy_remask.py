@@ -47,7 +47,7 @@ class HierarchyRemask:
     may_remask: ClassVar[bool] = True
     may_idle: ClassVar[bool] = False
     scope: ClassVar[str] = "whole_block"
-    may_rewrite: ClassVar[bool] = True
+    writes_evaluated: ClassVar[bool] = True
 
     gamma: float = 0.9
     low: float = 0.4

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RCRMemory:
-    """``log_odds`` [R, G] when last filled, ``filled`` [R, G] in this block, ``masks`` [R] at its entry."""
+    """``log_odds`` [R, G] when last filled, ``filled`` [R, G] so far, ``masks`` [R] when the block began.
+
+    ``before`` [R] counts what was filled in earlier blocks and competes with this one.
+    """
 
     log_odds: Tensor
     filled: Tensor
     masks: Tensor
+    before: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +37,11 @@ class RCR:
 
     Source: Running Confidence Remasking, MDPO (arXiv:2508.13148); ParallelBench
         model/remasking/llada/mdpo_rcr.py, generate_dlm, linear schedule.
-    Differs: positions compete within their block (the published code compares the whole row, so with several
-    blocks it can mask an earlier one again); a stored confidence of exactly 0 is one, where the published
-    code takes it for "never filled"; the schedule is in whole numbers, where the published ratios are float64
-    and slip by one here and there (24 masks in 12 steps: 2, 2, 2, 2, 3, 1 ...); a budget above the masks is
-    not spent. `upstream_exact` has the published schedule with its slips and spends the budget. The
+    Differs: positions compete within their block; a stored confidence of exactly 0 is one, where the
+    published code takes it for "never filled"; the schedule is in whole numbers, where the published ratios
+    are float64 and slip by one here and there (24 masks in 12 steps: 2, 2, 2, 2, 3, 1 ...); a budget above
+    the masks is not spent. Under `upstream_exact` positions of earlier blocks compete on, so that one can be
+    masked again and is filled with the current block; the schedule slips and the budget is spent. The
     published forward counter stays 0; ours counts. The paper's text speaks of a running maximum, the code
     stores the latest confidence, and so does this.
 
@@ -45,7 +49,7 @@ class RCR:
     (cosine, powers, log, exp) are left out.
 
     Args:
-        upstream_exact: Round the schedule as the published code does.
+        upstream_exact: Compare the whole row and round the schedule, as the published code does.
     """
 
     name: ClassVar[str] = "rcr"
@@ -58,6 +62,16 @@ class RCR:
     upstream_exact: bool = False
 
     @property
+    def scope(self) -> str:
+        """Masks of earlier blocks are filled by the published code."""
+        return "generated" if self.upstream_exact else "block"
+
+    @property
+    def writes_evaluated(self) -> bool:
+        """As `scope`."""
+        return self.upstream_exact
+
+    @property
     def may_idle(self) -> bool:
         """Only a slip of the published schedule can keep nothing new."""
         return self.upstream_exact
@@ -68,20 +82,31 @@ class RCR:
             log_odds=view.log_odds.new_zeros(view.log_odds.shape),
             filled=view.eligible.new_zeros(view.eligible.shape),
             masks=view.remaining,
+            before=view.remaining * 0,
         )
 
     def step(self, view: StepView, memory: RCRMemory) -> tuple[StepUpdate, RCRMemory]:
         """Fill all, keep the scheduled number."""
         entered = view.step == 0
+        filled, before = memory.filled, memory.before
+        if self.upstream_exact:
+            position = view.tokens.new_ones(view.tokens.shape).cumsum(dim=1) - 1
+            open_ = view.masked & (position < view.block_end.unsqueeze(1))
+            before = filled.sum(dim=1).where(entered, before)
+        else:
+            open_, filled = view.eligible, filled & ~entered.unsqueeze(1)
         masks = view.remaining.where(entered, memory.masks)
-        log_odds = view.log_odds.where(view.eligible, memory.log_odds)
-        filled = view.eligible | (memory.filled & ~entered.unsqueeze(1))
-        visible = self._visible(masks, view.planned_steps, view.step + 1)
+        log_odds = view.log_odds.where(open_, memory.log_odds)
+        filled = open_ | filled
+        visible = before + self._visible(masks, view.planned_steps, view.step + 1)
         kept = replace(view, eligible=filled).rank(log_odds) < visible.unsqueeze(1)
         update = StepUpdate(
-            unmask=view.eligible & kept, tokens=view.proposals, remask=filled & ~view.eligible & ~kept
+            unmask=open_ & kept,
+            tokens=view.proposals,
+            remask=filled & ~open_ & ~kept,
+            stay=view.step + 1 < view.planned_steps if self.upstream_exact else None,
         )
-        return update, RCRMemory(log_odds=log_odds, filled=filled, masks=masks)
+        return update, RCRMemory(log_odds=log_odds, filled=filled, masks=masks, before=before)
 
     def _visible(self, masks: Tensor, steps: Tensor, turn: Tensor) -> Tensor:
         """Return how many of *masks* [R] are visible after step *turn* (from 1) of *steps*."""

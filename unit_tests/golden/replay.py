@@ -29,6 +29,13 @@ def models_of(family, checkpoint=None):
     return {"as_is": plain, "neg_inf": suppressed}
 
 
+class IdsAsText:
+    """A tokenizer for methods that name tokens by their text: here the text is a list of ids."""
+
+    def encode(self, text):
+        return [int(token) for token in text.split()]
+
+
 class Recording:
     """A denoiser that keeps the canvases it is called on, under the row's context.
 
@@ -36,7 +43,7 @@ class Recording:
     """
 
     def __init__(self, inner, grid=None):
-        self.inner, self.canvases = inner, {}
+        self.inner, self.canvases, self.tokenizer = inner, {}, IdsAsText()
         if grid is not None:
             self.block_length = grid
 
@@ -60,7 +67,22 @@ class Recording:
         return self.inner.with_cache(canvas, attend, query, contexts, cache, rows, window)
 
 
-def decoded(models, cases, setting_of, *, grid_of=lambda case: None, template_of=lambda case: None):
+def gen_length(case):
+    """Return the generated positions, those behind a cut at an end of text too."""
+    if "canvas_length" in case:
+        return case["canvas_length"] - case["prompt_len"]
+    return case["params"]["gen_length"]
+
+
+def generated_at_first(case, mask_id):
+    """Return the generated region before the first forward: masks, and what the case wrote into it."""
+    region = [mask_id] * gen_length(case)
+    for offset, token in case["params"].get("constraints", {}).items():
+        region[int(offset)] = token
+    return region
+
+
+def decoded(models, cases, setting_of, *, grid_of=lambda case: None):
     """Decode *cases*, those of one model and grid in one sweep.
 
     Returns:
@@ -75,9 +97,9 @@ def decoded(models, cases, setting_of, *, grid_of=lambda case: None, template_of
             Row(
                 key=case["id"],
                 prompt_ids=tuple(case["prompt"]),
-                gen_length=case["params"]["gen_length"],
+                gen_length=gen_length(case),
                 setting=setting_of(case),
-                template_ids=template_of(case),
+                template_ids=tuple(generated_at_first(case, recording.mask_id)),
                 context=case["id"],
             )
             for case in members
@@ -90,7 +112,7 @@ def decoded(models, cases, setting_of, *, grid_of=lambda case: None, template_of
 
 def published_canvases(case, mask_id):
     """Return the canvas fed to every published forward, and the final row."""
-    canvas = case["prompt"] + [mask_id] * case["params"]["gen_length"]
+    canvas = case["prompt"] + generated_at_first(case, mask_id)
     canvases = []
     for step in case["steps"]:
         canvases.append(list(canvas))
@@ -102,7 +124,7 @@ def published_canvases(case, mask_id):
             canvas[position] = mask_id
         for position, token in step.get("rewrite", []):
             canvas[position] = token
-    assert canvas == case["final_ids"]
+    assert canvas[: len(case["final_ids"])] == case["final_ids"] or flags_of(case)
     return [*canvases, canvas]
 
 

@@ -14,7 +14,7 @@ from decoders.protocols import ModelRequest
 torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden"
-FAMILIES = ("dream", "sdar", "llada_moe", "llada2")
+FAMILIES = ("dream", "sdar", "llada_moe", "llada2", "fast_dllm_v2", "stable_diffcoder")
 GRAPHS = ("absorb", "uniform")
 TRAINED_BLOCK = 4
 """Of the golden block models; the config of llada2 does not name it."""
@@ -23,7 +23,12 @@ CASES = {
     "llada_moe": ("plain0", "pad_left", "plain1", "plain2", "pad_right"),
     "sdar": ("plain0", "pad_left", "plain1", "plain2", "pad_right", "fullattn"),
     "llada2": ("plain0", "pad_left", "plain1", "plain2", "pad_right", "fullattn"),
+    "fast_dllm_v2": ("plain1", "block8", "plain0", "plain2", "block16_masks"),
+    "stable_diffcoder": ("plain1", "plain2_masks", "plain0"),
 }
+OTHER_BLOCK = {"fullattn": None, "block8": 8, "block16_masks": 16}
+"""Case to the block it was made with, where that is not the trained one."""
+SHIFTED = ("dream", "fast_dllm_v2")
 
 pytestmark = pytest.mark.skipif(
     not (GOLDEN / "logits" / "dream.safetensors").is_file(),
@@ -76,8 +81,8 @@ PAIRS = [pair for family in FAMILIES for pair in two_by_default([(family, case) 
 @pytest.mark.parametrize(("family", "case"), PAIRS)
 def test_raw_logits_equal_those_of_the_published_code(models, stored, family, case, monkeypatch):
     model, tensors = models[family], stored[family]
-    if case == "fullattn":
-        monkeypatch.setattr(model, "block_length", None)
+    if case in OTHER_BLOCK:
+        monkeypatch.setattr(model, "block_length", OTHER_BLOCK[case])
     canvas = tensors[f"{case}.input_ids"]
     attend = tensors.get(f"{case}.valid", torch.ones_like(canvas)).bool()
     query = attend.nonzero()
@@ -93,7 +98,7 @@ def test_a_call_gives_the_row_that_predicts_each_token_and_suppresses_the_mask(m
     attend = torch.ones_like(canvas, dtype=torch.bool)
     logits = model(canvas, attend, attend.nonzero()[1:], (None,))
     rows = stored[family]["plain1.logits"][0]
-    expected = (rows[:-1] if family == "dream" else rows[1:]).clone()
+    expected = (rows[:-1] if family in SHIFTED else rows[1:]).clone()
     expected[:, model.mask_id] = float("-inf")
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0.0)
 

@@ -18,6 +18,8 @@ DENOISERS = {
     "llada-moe": "llada_moe",
     "llada2": "llada2",
     "sdar": "sdar",
+    "fast-dllm-v2": "fast_dllm_v2",
+    "stable-diffcoder": "stable_diffcoder",
     "sedd": "sedd_absorb",
 }
 OWNERS = {

@@ -31,6 +31,10 @@ class Faulty:
     fault: str
     may_remask: bool = False
 
+    @property
+    def moves_block_end(self):
+        return self.fault.startswith("block")
+
     def init(self, view):
         return None
 
@@ -60,7 +64,15 @@ class Faulty:
             unmask, remask = best & ~bad, bad & visible
         elif self.fault == "no progress":
             remask = bad & visible
-        return StepUpdate(unmask=unmask, tokens=tokens, remask=remask), None
+        row, end = bad.squeeze(1), None
+        if self.fault == "block without positions":
+            end = view.block_start.where(row, view.block_end)
+        elif self.fault == "block behind its end":
+            end = view.block_end + row.long()
+        elif self.fault == "block behind what is unmasked":
+            unmask = best | bad & view.eligible
+            end = (view.block_start + 1).where(row, view.block_end)
+        return StepUpdate(unmask=unmask, tokens=tokens, remask=remask, block_end=end), None
 
 
 def rows_of(method, n=4, **row):
@@ -97,6 +109,9 @@ FAULTS = {
         2,
         "it commits nothing; commit at least one eligible position or declare",
     ),
+    "block without positions": (False, 0, "it ends the block before its start or behind its end, or unmasks"),
+    "block behind its end": (False, 0, "it ends the block before its start or behind its end, or unmasks"),
+    "block behind what is unmasked": (False, 0, "it ends the block before its start or behind its end, or"),
     "no progress": (
         True,
         12,

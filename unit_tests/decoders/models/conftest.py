@@ -84,6 +84,30 @@ CONFIGS = {
         "topk_group": 2,
         "first_k_dense_replace": 1,
     },
+    "fast_dllm_v2": {
+        "architectures": ["Fast_dLLM_QwenForCausalLM"],
+        "model_type": "Fast_dLLM_Qwen",
+        **SIZES,
+        **IDS,
+        "intermediate_size": 96,
+        "hidden_act": "silu",
+        "rope_theta": 1000000.0,
+        "use_sliding_window": False,
+        "bd_size": 4,
+        "conplemenrary_mask": True,
+    },
+    "stable_diffcoder": {
+        "architectures": ["StableDiffcoderForCausalLM"],
+        "model_type": "llama",
+        **SIZES,
+        **IDS,
+        "intermediate_size": 96,
+        "head_dim": 16,
+        "hidden_act": "silu",
+        "rope_theta": 500000.0,
+        "attention_bias": False,
+        "mlp_bias": False,
+    },
 }
 
 
@@ -130,6 +154,12 @@ def native_networks():
                 use_qk_norm=True,
                 rope_parameters=rope(600000.0, 0.5),
             )
+        ),
+        "fast_dllm_v2": lambda: hf.Qwen2ForCausalLM(
+            hf.Qwen2Config(**SIZES, intermediate_size=96, rope_parameters=rope(1e6))
+        ),
+        "stable_diffcoder": lambda: hf.LlamaForCausalLM(
+            hf.LlamaConfig(**SIZES, intermediate_size=96, head_dim=16, rope_parameters=rope(500000.0))
         ),
     }
 
@@ -190,7 +220,8 @@ def published_llada2(weights):
     return found
 
 
-PUBLISHED = {"dream": dict, "sdar": dict, "llada_moe": unpacked, "llada2": published_llada2}
+PUBLISHED = {"llada_moe": unpacked, "llada2": published_llada2}
+"""How the published names come from those of transformers, where they differ."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +250,7 @@ def tiny(tmp_path_factory):
     for seed, (family, make) in enumerate(native_networks().items()):
         network = randomize(make(), seed)
         folder = tmp_path_factory.mktemp(family)
-        write(folder, CONFIGS[family], PUBLISHED[family](network.state_dict()))
+        write(folder, CONFIGS[family], PUBLISHED.get(family, dict)(network.state_dict()))
         found[family] = Tiny(folder=folder, network=network)
     return found
 

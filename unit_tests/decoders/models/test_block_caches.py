@@ -15,11 +15,13 @@ from decoders.unmasking.top_k import confidence
 
 torch.set_num_threads(1)
 
+BLOCKED = ("sdar", "llada2", "fast_dllm_v2", "stable_diffcoder")
+
 
 @pytest.fixture(scope="module")
 def models(tiny):
     loaded = {}
-    for family in ("dream", "sdar", "llada_moe", "llada2"):
+    for family in ("dream", "sdar", "llada_moe", "llada2", "fast_dllm_v2", "stable_diffcoder"):
         name = family.replace("_", "-")
         request = ModelRequest(name=name, source=str(tiny[family].folder), device="cpu")
         loaded[family] = import_module(f"decoders.models.{family}").load(request)
@@ -27,7 +29,7 @@ def models(tiny):
     return loaded
 
 
-@pytest.mark.parametrize("family", ["sdar", "llada2"])
+@pytest.mark.parametrize("family", BLOCKED)
 def test_a_block_cache_has_the_logits_of_every_forward_without_one(models, family, monkeypatch):
     """Rows of all lengths join a batch of two, and some skip a block; every forward is run without too."""
     model, calls = models[family], []
@@ -64,7 +66,7 @@ def test_a_block_cache_has_the_logits_of_every_forward_without_one(models, famil
 
 def test_only_block_causal_families_have_a_block_cache(models):
     setting = Setting(method=confidence(), k=1, cache="block")
-    for family in ("sdar", "llada2"):
+    for family in BLOCKED:
         check_offered(models[family], setting)
     for family in ("dream", "llada_moe"):
         with pytest.raises(NotSupported, match="model must have block-causal attention for cache=block, got"):

@@ -21,7 +21,8 @@ from decoders.unmasking.wino import WINO
 
 torch.set_num_threads(1)
 
-FAMILIES = ("llada", "dream", "sdar", "llada_moe", "llada2")
+FAMILIES = ("llada", "dream", "sdar", "llada_moe", "llada2", "fast_dllm_v2", "stable_diffcoder")
+SHIFTED = ("dream", "fast_dllm_v2")
 PADS = (0, 3, 1)
 LENGTH, FIRST = 14, 6
 
@@ -134,7 +135,7 @@ def twins_by_hand(model, canvas, attend, blocks, judged):
     return torch.stack(found)
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "dream"])
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in SHIFTED])
 @pytest.mark.parametrize("blocks", [[(6, 14)] * 3, [(6, 10), (6, 14), (10, 14)]], ids=["equal", "mixed"])
 def test_a_twin_sees_the_canvas_but_its_original_and_the_other_twins(models, batch, family, blocks):
     model, (canvas, attend) = models[family], batch

@@ -19,6 +19,7 @@ FORMS = {
     "llama3": chat.LLAMA3_CHAT,
     "qwen2": chat.QWEN2_CHAT,
     "qwen3": chat.QWEN3_CHAT,
+    "seed_coder": chat.SEED_CODER_CHAT,
 }
 
 
@@ -50,6 +51,17 @@ def test_diffucoder_ends_the_line_before_the_end_of_a_users_turn():
     assert dream.CODER_CHAT.render(CHAT) == dream.CHAT.render(CHAT).replace(
         " Copy: a <|im_end|>", " Copy: a \n<|im_end|>"
     ).replace("Again<|im_end|>", "Again\n<|im_end|>")
+
+
+def test_a_seed_coder_chat_always_has_a_system_turn_that_ends_with_a_blank_line():
+    begin, end = "<[begin▁of▁sentence]>", "<[end▁of▁sentence]>"
+    rest = f"{begin}user\nAgain{end}{begin}assistant\n"
+    written = chat.SEED_CODER_CHAT.render(CHAT)
+    assert written.startswith(
+        f"{begin}system\nBe brief.\n\n{end}{begin}user\n Copy: a {end}{begin}assistant\na{end}"
+    )
+    assert written.endswith(rest)
+    assert chat.SEED_CODER_CHAT.render(CHAT[3:]) == f"{begin}system\n{chat.SEED_CODER_SYSTEM}\n\n{end}{rest}"
 
 
 def test_qwen3_answers_after_an_empty_thought():

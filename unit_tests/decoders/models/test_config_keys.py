@@ -14,7 +14,7 @@ from decoders.protocols import ModelRequest
 torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).resolve().parents[3] / ".." / "shared" / "golden" / "checkpoints"
-LENGTH = {"sdar": 4}
+LENGTH = {"sdar": 4, "fast_dllm_v2": 4, "stable_diffcoder": 4}
 """Of a canvas that attends to all of itself: one block."""
 
 
@@ -46,6 +46,8 @@ def logits(model):
 NATIVE = {
     "dream": ("Qwen2", {}, {}),
     "sdar": ("Qwen3", {}, {}),
+    "fast_dllm_v2": ("Qwen2", {}, {}),
+    "stable_diffcoder": ("Llama", {}, {}),
     "llada_moe": (
         "Qwen3Moe",
         {"expert_intermediate_size": "moe_intermediate_size"},
@@ -254,6 +256,11 @@ PUBLISHED = {
     },
     "dream": {"auto_map": {"AutoModel": "modeling_dream.DreamModel"}, "transformers_version": "4.46.2"},
     "sdar": {"auto_map": {"AutoModel": "modeling_sdar.SDARForCausalLM"}, "transformers_version": "4.52.3"},
+    "fast_dllm_v2": {"auto_map": {"AutoModel": "modeling.Fast_dLLM_QwenForCausalLM"}},
+    "stable_diffcoder": {
+        "auto_map": {"AutoModel": "modeling.StableDiffcoderForCausalLM"},
+        "pretraining_tp": 1,
+    },
     "llada_moe": {
         "attention_bias": False,
         "attention_dropout": 0.0,

@@ -7,7 +7,17 @@ from importlib import import_module
 import pytest
 
 from decoders.loading.checkpoint import LoadError, read_config
-from decoders.models import autoregressive, dream, llada, llada2, llada21, llada_moe, sdar
+from decoders.models import (
+    autoregressive,
+    dream,
+    fast_dllm_v2,
+    llada,
+    llada2,
+    llada21,
+    llada_moe,
+    sdar,
+    stable_diffcoder,
+)
 from decoders.models.sedd import absorb as sedd
 from decoders.models.sedd import sampler as sedd_sampler
 from decoders.protocols import ModelRequest
@@ -87,7 +97,7 @@ def test_what_the_native_class_cannot_express_is_refused_with_file_and_key(
         ("sdar", {}, r"'SDARForCausalLM', got \['DreamModel'\]; choose the model name of that architecture"),
         (
             "dream",
-            {"architectures": ["Fast_dLLM_QwenForCausalLM"], "auto_map": {"AutoModel": "x.Y"}},
+            {"architectures": ["Fast_dLLM_OtherForCausalLM"], "auto_map": {"AutoModel": "x.Y"}},
             r"'DreamModel', got .*; its own code \(auto_map\) is not run here \(its row i - 1 predicts "
             r"token i, in blocks\); choose a checkpoint of a supported architecture: LLaDAModelLM, .*SDAR",
         ),
@@ -117,6 +127,18 @@ def test_another_architecture_is_refused_and_the_right_name_given(folder, family
         load(family, folder)
 
 
+def test_what_published_configs_of_block_models_leave_out_is_as_published(tiny, tmp_path):
+    found = {}
+    for family in ("fast_dllm_v2", "stable_diffcoder"):
+        config = json.loads((tiny[family].folder / "config.json").read_text(encoding="utf-8"))
+        for key in ("mask_token_id", "bd_size"):
+            config.pop(key, None)
+        with_config(tmp_path, config | {"vocab_size": 155136})
+        plan = module(family).plan(read_config(tmp_path))
+        found[family] = (plan.mask_id, plan.block_length)
+    assert found == {"fast_dllm_v2": (151665, 32), "stable_diffcoder": (5, 4)}
+
+
 @pytest.mark.parametrize("family", ["llada_moe", "llada2"])
 def test_ids_that_published_configs_leave_out_are_the_published_ones(tiny, tmp_path, family):
     config = json.loads((tiny[family].folder / "config.json").read_text(encoding="utf-8"))
@@ -138,11 +160,14 @@ def test_shift_and_blocks_are_as_the_families_were_trained(tiny):
         "sdar": (False, 4),
         "llada_moe": (False, None),
         "llada2": (False, 32),
+        "fast_dllm_v2": (True, 4),
+        "stable_diffcoder": (False, 4),
     }
 
 
 def test_presets_name_published_checkpoints_with_their_licence():
-    modules = (autoregressive, dream, llada, llada2, llada21, llada_moe, sdar, sedd, sedd_sampler)
+    blocks = (fast_dllm_v2, llada2, llada21, sdar, stable_diffcoder)
+    modules = (autoregressive, dream, llada, llada_moe, *blocks, sedd, sedd_sampler)
     named = [(name, preset) for module in modules for name, preset in module.PRESETS.items()]
     assert len({name for name, _ in named}) == len(named)
     assert all(preset.licence and preset.revision for _, preset in named)

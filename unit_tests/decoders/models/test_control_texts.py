@@ -6,7 +6,17 @@ from importlib import import_module
 import pytest
 
 from decoders.loading.chat_template import writer
-from decoders.models import autoregressive, dream, llada, llada2, llada_moe, sdar, tiny
+from decoders.models import (
+    autoregressive,
+    dream,
+    fast_dllm_v2,
+    llada,
+    llada2,
+    llada_moe,
+    sdar,
+    stable_diffcoder,
+    tiny,
+)
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer
@@ -19,6 +29,8 @@ FORMS = {
     "dream-base": dream.BASE_CHAT,
     "diffucoder": dream.CODER_CHAT,
     "sdar": sdar.FAMILY.chat,
+    "fast_dllm_v2": fast_dllm_v2.FAMILY.chat,
+    "stable_diffcoder": stable_diffcoder.FAMILY.chat,
     "llada_moe": llada_moe.FAMILY.chat,
     "llada2": llada2.FAMILY.chat,
     **autoregressive.CHATS,

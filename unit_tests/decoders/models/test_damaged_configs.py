@@ -10,7 +10,16 @@ from decoders.loading.checkpoint import LoadError
 from decoders.protocols import ModelRequest
 from unit_tests.json_mutations import damaged
 
-FAMILIES = ("dream", "sdar", "llada_moe", "llada2", "llada", "autoregressive")
+FAMILIES = (
+    "dream",
+    "sdar",
+    "llada_moe",
+    "llada2",
+    "fast_dllm_v2",
+    "stable_diffcoder",
+    "llada",
+    "autoregressive",
+)
 
 SLOWEST = 10.0
 

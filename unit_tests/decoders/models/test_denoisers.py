@@ -22,8 +22,8 @@ from decoders.unmasking.top_k import confidence
 
 torch.set_num_threads(1)
 
-FAMILIES = ("dream", "sdar", "llada_moe", "llada2")
-BLOCKS = {"sdar": 4, "llada2": 32}
+FAMILIES = ("dream", "sdar", "llada_moe", "llada2", "fast_dllm_v2", "stable_diffcoder")
+BLOCKS = {"sdar": 4, "llada2": 32, "fast_dllm_v2": 4, "stable_diffcoder": 4}
 
 
 def module(family):
@@ -75,7 +75,7 @@ def test_logits_are_those_of_the_network_under_the_familys_mask_and_alignment(mo
         network = tiny[family].network
         rows = network(canvas, attention_mask=sees(family, 11)[None, None].expand(2, 1, 11, 11)).logits
         causal = network(canvas, use_cache=False).logits
-    expected = torch.cat([rows[:, :1], rows[:, :-1]], dim=1) if family == "dream" else rows
+    expected = torch.cat([rows[:, :1], rows[:, :-1]], dim=1) if models[family].shift else rows
     torch.testing.assert_close(whole(models[family], canvas), expected, atol=1e-4, rtol=0.0)
     assert (rows - causal).abs().max() > 1.0
 

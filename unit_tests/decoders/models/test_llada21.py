@@ -110,6 +110,17 @@ def test_the_conformance_kit_finds_nothing(model):
     check_generator(model, PARAMS)
 
 
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_no_forward_is_run_whose_result_is_dropped(model, make_row, monkeypatch, most):
+    """A block that has had its forwards without masks ends at once; every forward is in nfe."""
+    calls, call = [], model.denoiser.raw_logits
+    monkeypatch.setattr(
+        model.denoiser, "raw_logits", lambda *given, **more: calls.append(1) or call(*given, **more)
+    )
+    [result] = model.generate([make_row(0, [1, 2, 3], 8)], EAGER | {"max_post_steps": most})
+    assert len(calls) == result.nfe
+
+
 def test_all_positions_are_counted(model, make_row):
     [result] = model.generate([make_row(0, [1, 2, 3], 8)], {})
     assert result.evaluated_positions == result.nfe * 11

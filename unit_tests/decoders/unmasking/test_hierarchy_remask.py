@@ -93,7 +93,7 @@ class Rewriter(TopK):
 
     score: str = "confidence"
     scope: ClassVar[str] = "whole_block"
-    may_rewrite: ClassVar[bool] = True
+    writes_evaluated: ClassVar[bool] = True
 
     def step(self, view, memory):
         update, _ = super().step(view, memory)
@@ -103,7 +103,7 @@ class Rewriter(TopK):
 
 @dataclass(frozen=True, kw_only=True)
 class Undeclared(Rewriter):
-    may_rewrite: ClassVar[bool] = False
+    writes_evaluated: ClassVar[bool] = False
 
 
 def outcomes_of(method):
@@ -132,7 +132,7 @@ def test_a_method_that_rewrites_must_say_so():
         assert isinstance(outcome, Failed)
         assert outcome.error.kind == "method_error"
         assert (
-            "not eligible; keep to view.eligible, or declare may_rewrite and keep to view.evaluated"
+            "not eligible; keep to view.eligible, or declare writes_evaluated and keep to view.evaluated"
             in str(outcome.error)
         )
 

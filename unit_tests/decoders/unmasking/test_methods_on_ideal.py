@@ -19,9 +19,11 @@ from decoders.unmasking.dus import DUS
 from decoders.unmasking.eb import EB
 from decoders.unmasking.hierarchy import Hierarchy
 from decoders.unmasking.hierarchy_remask import HierarchyRemask
+from decoders.unmasking.prophet import Prophet
 from decoders.unmasking.rcr import RCR
 from decoders.unmasking.remdm import ReMDM
 from decoders.unmasking.slowfast import SlowFast
+from decoders.unmasking.sub_blocks import SubBlocks
 from decoders.unmasking.threshold import Threshold
 
 TOKENIZER = PieceTokenizer()
@@ -50,6 +52,9 @@ CASES = {
     "hierarchy, no best of a run is sure": (Hierarchy(gamma=1.0, low=0.6), {}, 1.0, 6),
     "hierarchy, blocks of 2 have one run": (Hierarchy(gamma=1.0, low=0.0), {"block_length": 2}, 1.0, 6),
     "hierarchy_remask, nothing is sure": (HierarchyRemask(gamma=1.0, low=0.6), {}, 1.0, 6),
+    "prophet, the first token settles the answer": (Prophet(), {"k": 1}, 6 / 6 * 120 / 5**5, 2),
+    "prophet, never settled": (Prophet(early=1e9, answer_start=5), {"k": 6}, 720 / 6**6, 1),
+    "sub_blocks of 2": (SubBlocks(gamma=0.01, size=2), {}, 30 / 36 * 12 / 16 * 2 / 4, 3),
     "rcr, all at once": (RCR(), {"k": 6}, 720 / 6**6, 1),
     "remdm, without revisions": (ReMDM(revisions=0), {"k": 2}, 30 / 36 * 12 / 16 * 2 / 4, 3),
     "remdm, one by one": (ReMDM(), {"k": 1}, 1.0, 7),

@@ -23,7 +23,14 @@ def table(tmp_path):
 
 
 def test_the_rules_are_obeyed(table):
-    for given in ({}, {"decay": 0.0}, {"decay": 1.0, "alpha": 0.1}):
+    linear = {"position": "linear", "decay": 0.5}
+    for given in (
+        {},
+        {"decay": 0.0},
+        {"decay": 1.0, "alpha": 0.1},
+        linear,
+        linear | {"upstream_exact": True},
+    ):
         check_method(PCSampler(table=table, **given))
 
 
@@ -43,6 +50,34 @@ def test_rare_and_sure_comes_first(make_view, table):
     assert first(make_view, method, *given) == [1]
     assert first(make_view, method, *given, quota=2) == [1, 3]
     assert first(make_view, method, *given, quota=3) == [1, 2, 3]
+
+
+def test_the_linear_score_is_a_share_of_place_and_a_share_of_scaled_worth(make_view, table):
+    """Worths 0.379, 0.201, 0.322 are 1, 0, 0.68 of their span; places 1, 2/3, 1/3."""
+    given = ([6, 5, 7], [0.2, 0.9, 0.1])
+    linear = {"table": table, "position": "linear"}
+    assert first(make_view, PCSampler(decay=0.0, **linear), *given, quota=2) == [0, 2]
+    assert first(make_view, PCSampler(decay=1.0, **linear), *given, quota=2) == [0, 1]
+    assert first(make_view, PCSampler(decay=0.67, **linear), *given, quota=2) == [0, 2], "0.447, 0.445"
+    assert first(make_view, PCSampler(decay=0.68, **linear), *given, quota=2) == [0, 1], "0.453, 0.444"
+
+
+def test_the_published_linear_score_is_scaled_over_what_is_committed_too(make_view, table):
+    """Worths 0.201 (committed), 0.322, 0.379: 0.322 is 0.68 of the span, and without the first one 0."""
+    view = make_view([[0.9, 0.1, 0.2]], quota=1, evaluated=[[True, True, True]])
+    view = replace(
+        view,
+        proposals=torch.tensor([[7, 7, 6]]),
+        tokens=torch.tensor([[5, 0, 0]]),
+        eligible=torch.tensor([[False, True, True]]),
+    )
+    published = PCSampler(table=table, decay=0.6, position="linear", upstream_exact=True)
+    assert published.scope == "whole_block"
+    assert published.step(view, None)[0].unmask.tolist() == [[False, True, False]], "0.672 and 0.6"
+    ours = PCSampler(table=table, decay=0.6, position="linear")
+    assert ours.scope == "block"
+    alone = replace(view, lazy={})
+    assert ours.step(alone, None)[0].unmask.tolist() == [[False, False, True]], "0.4 and 0.6"
 
 
 def test_every_unseen_token_counts_as_one_occurrence(make_view, table):
@@ -95,6 +130,8 @@ def test_another_table_is_another_method(table, tmp_path):
         "table": table,
         "decay": 0.25,
         "alpha": 10.0,
+        "position": "exponential",
+        "upstream_exact": False,
         "table_checksum": COUNTS.checksum,
     }
     TokenCounts(total=101, counts=COUNTS.counts).write(table)
@@ -113,6 +150,11 @@ def test_a_table_that_is_missing_or_broken_is_named(tmp_path):
 
 REFUSED = {
     "decay": ({"decay": -1.0}, r"decay must be 0 or more and finite, got -1\.0; 0\.25 is published"),
+    "linear decay": (
+        {"decay": 1.5, "position": "linear"},
+        r"decay must be at most 1 for position=linear, got 1\.5; it is a share of the score",
+    ),
+    "position": ({"position": "log"}, "position must be one of exponential, linear, got 'log'; choose one"),
     "alpha": ({"alpha": 0.0}, r"alpha must be above 0 and finite, got 0\.0; 10\.0 is published"),
 }
 

@@ -3,8 +3,9 @@
 from itertools import pairwise
 
 import pytest
+import torch
 
-from decoders.loop.batching import sweep
+from decoders.loop.batching import decode, sweep
 from decoders.rows import Row, Setting
 from decoders.testing import HashDenoiser, check_method
 from decoders.unmasking.rcr import RCR
@@ -92,6 +93,51 @@ def test_positions_compete_within_their_block_only(play):
     outcome, _ = play(RCR(), script, k=1, block_length=2)
     assert outcome.ids == (11, 10, 12, 13)
     assert outcome.remasks == 0
+
+
+def test_in_the_published_code_a_later_block_masks_an_earlier_one_again(play):
+    """Position 1 was kept with 0.2; block two is surer, so 1 is masked and filled with its last step."""
+    script = [[0.9, 0.1, 0.5, 0.5], [0.9, 0.2, 0.5, 0.5], [0.1, 0.1, 0.9, 0.8], [0.1, 0.7, 0.9, 0.9]]
+    outcome, canvases = play(RCR(upstream_exact=True), script, max_steps=4, block_length=2)
+    assert canvases[2:] == [[10, 11, None, None], [10, None, 12, 12]]
+    assert outcome.ids == (10, 13, 12, 12)
+    assert (outcome.nfe, outcome.remasks) == (4, 1)
+
+
+def published(model, prompt, length, block, steps):
+    """The published loop for a row of several blocks, one list at a time: ids, forwards, re-masks."""
+    start, mask = len(prompt), model.mask_id
+    row, last = [*prompt, *[mask] * length], {}
+    forwards = remasks = 0
+    for first in range(start, start + length, block):
+        masks = row[first : first + block].count(mask)
+        still = [int(masks * (1.0 - (t + 1) / steps)) for t in range(steps)]
+        for t in range(steps):
+            where = [i for i in range(start, first + block) if row[i] == mask]
+            canvas = torch.tensor([row])
+            query = torch.tensor([[0, i] for i in where]) if where else torch.zeros(0, 2, dtype=torch.long)
+            probs = model(canvas, torch.ones_like(canvas).bool(), query, [None]).double().softmax(dim=1)
+            forwards += 1
+            for i, p in zip(where, probs, strict=True):
+                row[i], last[i] = int(p.argmax()), float(p.max())
+            again = sorted(last, key=lambda i: (last[i], -i))[: still[t]]
+            remasks += sum(i not in where for i in again)
+            for i in again:
+                row[i] = mask
+    return tuple(row[start:]), forwards, remasks
+
+
+@pytest.mark.parametrize("sharpness", [2.0, 6.0, 20.0])
+@pytest.mark.parametrize(("block", "steps"), [(4, 4), (4, 2), (6, 4), (6, 6), (12, 5)])
+def test_several_blocks_are_decoded_as_the_published_loop_does(block, steps, sharpness):
+    model, method = HashDenoiser(sharpness=sharpness), RCR(upstream_exact=True)
+    prompts = [(3,), (4, 5), (6, 7, 8), (9,), (10, 11)]
+    found = decode(model, prompts, method, gen_length=12, block_length=block, max_steps=steps * (12 // block))
+    expected = [published(model, prompt, 12, block, steps) for prompt in prompts]
+    assert [(row.ids, row.nfe, row.remasks) for row in found] == expected
+    if (block, steps) == (6, 6):
+        own = decode(model, prompts, RCR(), gen_length=12, block_length=block, max_steps=12)
+        assert [row.ids for row in own] != [row.ids for row in found]
 
 
 def test_a_template_is_never_masked(play):

@@ -1,0 +1,116 @@
+"""Decode traces of methods published by several groups on LLaDA, stored as numbers, against our methods."""
+
+import pytest
+import torch
+
+from decoders.rows import Setting
+from decoders.unmasking.adablock import AdaBlock
+from decoders.unmasking.pc_sampler import PCSampler
+from decoders.unmasking.prophet import Prophet
+from unit_tests.golden.replay import (
+    TRACES,
+    cases_of,
+    decoded,
+    flags_of,
+    models_of,
+    our_canvases,
+    published_canvases,
+)
+
+torch.set_num_threads(1)
+
+MASK = 310
+
+pytestmark = pytest.mark.skipif(
+    not (TRACES / "prophet.json").is_file(), reason="the golden traces are development data not present here"
+)
+
+
+def prophet(given):
+    bounds = given.get("early_exit_thresholds", {"early": 7.5, "mid": 5.0, "late": 2.5})
+    return Prophet(
+        early=bounds["early"],
+        middle=bounds["mid"],
+        late=bounds["late"],
+        answer_start=given["answer_start"],
+        answer_length=5,
+        upstream_exact=True,
+    )
+
+
+def adablock(given):
+    return AdaBlock(
+        gamma=given["threshold"],
+        length=given["init_block_length"],
+        delimiter_gamma=given.get("delimiter_threshold", 1.0),  # absent: never, and none is certain here
+        delimiters=" ".join(map(str, given["delimiter_ids"])),
+    )
+
+
+def linear_position(given):
+    table = str(TRACES / "token_frequency.json")
+    return PCSampler(
+        table=table, decay=given["lambd"], alpha=given["alpha"], position="linear", upstream_exact=True
+    )
+
+
+METHOD_OF = {
+    "pc_linear_position": linear_position,
+    "prophet": prophet,
+    "adablock": adablock,
+    "adablock_prefix": adablock,
+    "adablock_dual": adablock,
+}
+N_CASES = {
+    "pc_linear_position": 18,
+    "prophet": 48,
+    "adablock": 48,
+    "adablock_prefix": 36,
+    "adablock_dual": 36,
+}
+
+
+@pytest.fixture(scope="module")
+def models():
+    return models_of("llada")
+
+
+def setting_of(name):
+    def setting(case):
+        given = case["params"]
+        method = METHOD_OF[name](given)
+        max_steps = given["steps"] if method.takes_k else None
+        cache = next((cache for cache in ("prefix", "dual") if name.endswith(cache)), "none")
+        return Setting(
+            method=method, max_steps=max_steps, block_length=given.get("block_length"), cache=cache
+        )
+
+    return setting
+
+
+def assert_same_trace(case, outcome, canvases):
+    assert our_canvases(case, outcome, canvases) == published_canvases(case, MASK)
+    assert outcome.nfe == case["nfe"]
+    if "windows" in case:
+        assert outcome.evaluated_positions == sum(end - start for start, end in case["windows"])
+
+
+@pytest.mark.parametrize("name", METHOD_OF)
+def test_some_cases_of_every_file_are_decoded_as_published_alone_and_together(models, name):
+    cases = cases_of(name)
+    some = [cases[0], cases[-1], *[case for case in cases if flags_of(case)][-1:]]
+    found = decoded(models, some, setting_of(name))
+    for case in some:
+        assert_same_trace(case, *found[case["id"]])
+        assert decoded(models, [case], setting_of(name)) == {case["id"]: found[case["id"]]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHOD_OF)
+def test_every_case_is_decoded_as_published(models, name):
+    """All cases of a file share batches: prompts, lengths, blocks and parameters are mixed."""
+    cases = cases_of(name)
+    assert len(cases) == N_CASES[name]
+    found = decoded(models, cases, setting_of(name))
+    for case in cases:
+        assert_same_trace(case, *found[case["id"]])
