@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from pb_plugin.records.canonical import canonical_json, digest
+from pb_plugin.records.canonical import canonical_json, digest, read_json
+from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.record import RESULT, Record
 
 SUFFIX = ".resolved"
@@ -87,13 +88,13 @@ def read_resolutions(store: Path) -> frozenset[tuple[str, str, str]]:
     """Return every decision in *store*.
 
     Raises:
-        ValueError: A line is no resolution; names file, line, problem and cure.
+        ValueError: A line is no resolution, or a file is none; names file, line, problem and cure.
     """
     found = set()
-    for file in sorted(path for path in store.glob(f"*{SUFFIX}") if path.is_file()):
+    for file in plain_files(store, f"*{SUFFIX}"):
         for number, line in enumerate(file.read_bytes().splitlines(), start=1):
             try:
-                found.add(_LINE.decode(line).decision)
+                found.add(read_json(line, _LINE).decision)
             except (ValueError, RecursionError) as error:
                 raise ValueError(
                     f"{file}, line {number}: not a resolution ({error}); delete this file and run "

@@ -7,22 +7,24 @@ file.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
 
 from decoders.traits import method_traits
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.planning.cell import Cell, value_text
 from pb_plugin.planning.native import params_of
 from pb_plugin.records.begun import begun_runs
-from pb_plugin.records.canonical import canonical_json, digest
+from pb_plugin.records.canonical import canonical_json, digest, read_json
+from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.record import Record
 from pb_plugin.results.aggregate import aggregate
-from pb_plugin.results.cell_result import CellResult
+from pb_plugin.results.cell_result import FAMILIES, CellResult
 from pb_plugin.results.choices import RandomTasks
 from pb_plugin.results.summary import Summary
 from pb_plugin.running.bench import Bench
@@ -91,34 +93,74 @@ class Run:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Run:
-        """Return the run that `to_json` described.
+    def from_json(cls, text: str | bytes) -> Run:
+        """Return the run whose `to_json` *text* is.
 
         Raises:
-            ValueError: It is of another schema.
-            LookupError: Something is missing.
+            ValueError: It is no JSON, of another schema, or a value is of another type; names the key.
+            RecursionError: It is nested too deeply.
         """
-        schema = values.get("schema") if isinstance(values, Mapping) else values
+        schema = read_json(text, _SCHEMA_OF).schema
         if schema != RUN_SCHEMA:
             raise ValueError(f"schema must be {RUN_SCHEMA}, got {schema!r}; run the suite again")
+        found = read_json(text, _FILE)
         cells = [
             RunCell(
-                result={**cell["result"], "knobs": tuple(cell["result"]["knobs"])},
-                keys=tuple(cell["keys"]),
-                score_key=cell["score_key"],
-                unavailable=cell["unavailable"],
-                unscored=cell["unscored"],
+                result=msgspec.structs.asdict(cell.result),
+                keys=cell.keys,
+                score_key=cell.score_key,
+                unavailable=cell.unavailable,
+                unscored=cell.unscored,
             )
-            for cell in values["cells"]
+            for cell in found.cells
         ]
-        asked = values["asked"]
         return cls(
-            asked=Asked(task=tuple(asked["task"]), data=asked["data"], samples=asked["samples"]),
+            asked=found.asked,
             cells=tuple(cells),
-            missing_tasks=tuple(values["missing_tasks"]),
-            notes=tuple(values["notes"]),
-            remote_code=tuple((code, model) for code, model in values.get("remote_code", ())),
+            missing_tasks=found.missing_tasks,
+            notes=found.notes,
+            remote_code=found.remote_code,
         )
+
+
+def _file_type() -> Any:
+    """Return the type of a run file: what `Run.to_json` gives, with the values that a `CellResult` takes."""
+    hints = get_type_hints(CellResult)
+    added = {"records", "unscored", "choices"}
+    narrow = {"family": Literal[FAMILIES], "n_planned": Annotated[int, msgspec.Meta(ge=1)]}
+    names = [item.name for item in fields(CellResult) if item.name not in added]
+    result = msgspec.defstruct(
+        "Result",
+        [(name, narrow.get(name, hints[name])) for name in names],
+        forbid_unknown_fields=True,
+        kw_only=True,
+    )
+    cell: Any = msgspec.defstruct(
+        "Cell",
+        [*(get_type_hints(RunCell) | {"result": result}).items()],
+        forbid_unknown_fields=True,
+        kw_only=True,
+    )
+    return msgspec.defstruct(
+        "File",
+        [
+            ("schema", int),
+            ("asked", Asked),
+            ("cells", tuple[cell, ...]),
+            ("missing_tasks", tuple[str, ...]),
+            ("notes", tuple[str, ...]),
+            ("remote_code", tuple[tuple[str, str], ...], ()),
+        ],
+        forbid_unknown_fields=True,
+    )
+
+
+class _Schema(msgspec.Struct):
+    schema: Any = None
+
+
+_FILE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_file_type())
+_SCHEMA_OF = msgspec.json.Decoder(_Schema)
 
 
 def describe(
@@ -191,8 +233,8 @@ def save(run: Run, store: Path) -> Path:
     folder = store / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     text = canonical_json(run.to_json()) + "\n"
-    known = sorted(folder.glob("*.json"))
-    if known and known[-1].read_text(encoding="ascii") == text:
+    known = plain_files(folder, "*.json")
+    if known and known[-1].read_bytes() == text.encode("ascii"):
         return known[-1]
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     path = folder / f"{moment}-{digest(text)[:12]}.json"
@@ -212,7 +254,7 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
         raise ValueError(
             f"store must be a directory, got {str(store)!r}; name one that a run has written (--pb-store)"
         )
-    known = sorted((store / FOLDER).glob("*.json"))
+    known = plain_files(store / FOLDER, "*.json")
     chosen = [path for path in known if name in (None, path.name, path.stem)]
     if not chosen:
         have = ", ".join(path.name for path in known) or "none"
@@ -223,8 +265,8 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
         )
     path = chosen[-1]
     try:
-        return Run.from_json(json.loads(path.read_text(encoding="ascii"))), path
-    except (ValueError, LookupError, TypeError) as error:
+        return Run.from_json(path.read_bytes()), path
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path}: not a run file ({error}); move it away and run the command again: no record is lost"
         ) from error

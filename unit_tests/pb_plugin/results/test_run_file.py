@@ -1,6 +1,9 @@
 """The run file: what was planned, nothing that was measured, and the summary of both."""
 
 import json
+import os
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -59,7 +62,7 @@ def test_what_varies_along_a_curve_and_what_names_it(described, method, knobs, v
 def test_there_and_back_again(described, tmp_path):
     run, _ = described(k=(1, 64), unmasking=("random", "threshold"), block_length=(32, 16))
     assert run.notes
-    assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
+    assert Run.from_json(json.dumps(run.to_json())) == run
     path = save(run, tmp_path / "other")
     assert load(tmp_path / "other") == (run, path)
     assert path.read_text().endswith("\n")
@@ -120,13 +123,17 @@ def test_a_result_in_conflict_is_missing_in_the_summary(described, tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{", "Expecting property name"),
-        ("[]", r"schema must be \d+, got \[\]; run the suite again"),
+        ("", "Input data was truncated"),
+        ("{", "Input data was truncated"),
+        ("[]", r"Expected `object`, got `array`"),
         ('{"schema": 99}', r"schema must be \d+, got 99; run the suite again"),
-        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "'cells'"),
-        (f'{{"schema": {runfile.RUN_SCHEMA}, "cells": [{{}}]}}', "'result'"),
+        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "Object missing required field `asked`"),
+        ("[" * 100_000, "Expected `object`, got `array`"),
+        ('{"schema":' + "[" * 100_000, "maximum recursion depth exceeded"),
+        ("9" * 10_000, "Number out of range"),
+        ('{"schema": "\\ud800"}', "schema must be"),
     ],
-    ids=["cut", "list", "schema", "empty", "cell"],
+    ids=["empty", "cut", "list", "schema", "keys", "deep", "deep key", "long number", "surrogate"],
 )
 def test_a_damaged_file_is_named_with_the_cure(tmp_path, text, why):
     path = tmp_path / "runs" / "20260101T000000Z-x.json"
@@ -134,6 +141,64 @@ def test_a_damaged_file_is_named_with_the_cure(tmp_path, text, why):
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"{path}: not a run file \({why}.*\); move it away and run"):
         load(tmp_path)
+
+
+def put(values, path, value):
+    *outer, last = path
+    for key in outer:
+        values = values[key]
+    if value is ...:
+        del values[last]
+    else:
+        values[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        (("cells", 0, "result", "n_planned"), None, r"`int`, got `null` - at `$.cells[0].result.n_planned`"),
+        (("cells", 1, "result", "n_planned"), 0, "`int` >= 1 - at `$.cells[1].result.n_planned`"),
+        (
+            ("cells", 0, "result", "family"),
+            "mixed",
+            "Invalid enum value 'mixed' - at `$.cells[0].result.family`",
+        ),
+        (("cells", 0, "result", "k"), "1", "`int | null`, got `str` - at `$.cells[0].result.k`"),
+        (("cells", 0, "result", "records"), [], "unknown field `records` - at `$.cells[0].result`"),
+        (("cells", 0, "result"), ..., "missing required field `result` - at `$.cells[0]`"),
+        (("cells", 0, "keys"), "abc", "`array`, got `str` - at `$.cells[0].keys`"),
+        (("asked", "samples"), [1], "`int | null`, got `array` - at `$.asked.samples`"),
+        (("notes",), {}, "`array`, got `object` - at `$.notes`"),
+        (("remote_code",), [["one"]], "`array` of length 2 - at `$.remote_code[0]`"),
+    ],
+    ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_a_value_of_a_wrong_type_is_named_by_its_key(described, tmp_path, path, value, why):
+    run, _ = described(unmasking=("random",), k=(1, 2))
+    file = save(run, tmp_path)
+    values = json.loads(file.read_text(encoding="ascii"))
+    put(values, path, value)
+    file.write_text(json.dumps(values), encoding="ascii")
+    with pytest.raises(ValueError, match=re.escape(why)) as error:
+        load(tmp_path)
+    assert str(error.value).startswith(f"{file}: not a run file (")
+    assert str(error.value).endswith("); move it away and run the command again: no record is lost")
+
+
+def test_a_path_that_is_no_unicode_comes_back(described):
+    run, _ = described(unmasking=("random",), k=(1,))
+    odd = replace(run, asked=replace(run.asked, data="/data/\udcff"))
+    assert Run.from_json(canonical_json(odd.to_json())) == odd
+
+
+@pytest.mark.parametrize("name", ["20990101T000000Z-x.json", "a.json"])
+def test_what_has_the_name_of_a_run_file_and_is_none_is_refused(described, tmp_path, name):
+    run, _ = described(unmasking=("random",), k=(1,))
+    save(run, tmp_path)
+    os.mkfifo(tmp_path / "runs" / name)
+    for action in (lambda: load(tmp_path), lambda: save(run, tmp_path)):
+        with pytest.raises(ValueError, match=rf"{name} must be a file that can be read, .* got a pipe; move"):
+            action()
 
 
 def test_a_store_without_a_run_says_what_to_do(tmp_path):
