@@ -133,7 +133,7 @@ def run_seconds(grammar: str, samples: int | None) -> tuple[float, float, int]:
         finally:
             bench.close()
             tools.close()
-        return wall_s, WatchedScoring.waited_s, sum(len(bench.planned(cell)) for cell in cells)
+        return wall_s, WatchedScoring.waited_s, sum(len(bench.resources.planned(cell)) for cell in cells)
 
 
 def main() -> None:

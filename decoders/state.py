@@ -38,7 +38,7 @@ def logit(probability: float) -> float:
 class StepView:
     """What a method sees before one step. The tensors belong to the loop: read, do not write.
 
-    Everything is [R, G] over the generated region unless said otherwise; values where ``eligible`` is False
+    Everything is [R, G] over the generated region unless said otherwise; values where ``evaluated`` is False
     mean nothing. ``log_odds`` is the logit of the proposal's probability under the untempered softmax
     (float64): it tells sure positions apart where a probability is rounded to 1, so order and compare by it.
     ``step`` counts forwards in the current block, ``quota`` is what the schedule of k or max_steps asks for
@@ -57,12 +57,14 @@ class StepView:
     remaining: Tensor
     tie_order: Tensor
     tie_tolerance: float
-    lazy: Mapping[str, Callable[[], Any]] = field(repr=False)
+    lazy: Mapping[str, Callable[..., Any]] = field(repr=False)
 
     def rows(self, index: slice) -> StepView:
         """Return the view of some of the rows only."""
         tensors = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.type == "Tensor"}
-        lazy = {name: (lambda name=name: getattr(self, name)[index]) for name in self.lazy}
+        lazy = {
+            name: (lambda name=name: getattr(self, name)[index]) for name in self.lazy if name != "raised"
+        }
         return StepView(**tensors, tie_tolerance=self.tie_tolerance, lazy=lazy)
 
     @cached_property
@@ -116,7 +118,22 @@ class StepView:
 
         Zero where not ``evaluated``; C never changes for a row.
         """
-        return self._needed("probs", "probabilities")
+        return self._needed("probs", "probabilities")  # type: ignore[no-any-return]
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """The column of ``probs`` that belongs to the proposal, int64 [R, G]; needs ``probabilities``."""
+        return self._needed("columns", "probabilities")  # type: ignore[no-any-return]
+
+    def raised(self, bonus: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the tokens and the log odds [R, G] of what would be proposed with *bonus* on the logits.
+
+        Ties and noise are decided as for ``proposals``. Needs ``probabilities``; not in a view of some rows.
+
+        Args:
+            bonus: float32 [R, G, C], added to the logits of the columns of ``probs``.
+        """
+        return self._needed("raised", "probabilities", bonus)  # type: ignore[no-any-return]
 
     @cached_property
     def verified_log_odds(self) -> Tensor:
@@ -124,19 +141,19 @@ class StepView:
 
         -inf where masked.
         """
-        return self._needed("verified_log_odds", "shadow")
+        return self._needed("verified_log_odds", "shadow")  # type: ignore[no-any-return]
 
     @cached_property
     def attention(self) -> Tensor:
         """Attention [R, G, G] from row to column position, float32, see `HasAttention`."""
-        return self._needed("attention", "attention")
+        return self._needed("attention", "attention")  # type: ignore[no-any-return]
 
-    def _needed(self, name: str, need: str) -> Tensor:
+    def _needed(self, name: str, need: str, *given: Tensor) -> Any:
         if name not in self.lazy:
             raise LookupError(
                 f"view.{name} must be declared by the method that reads it; add {need!r} to its needs"
             )
-        return self.lazy[name]()  # type: ignore[no-any-return]
+        return self.lazy[name](*given)
 
     @cached_property
     def by_confidence(self) -> Tensor:
@@ -172,7 +189,8 @@ class StepUpdate:
     ``remask`` names generated positions to mask again, visible ones or ones unmasked by this very update;
     only methods that declare ``may_remask`` give it. ``stay`` [R] holds a row in its block for another
     forward though the block is complete; only methods that declare ``may_idle`` give it. A method that
-    declares ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good.
+    declares ``may_leave_masks`` may unmask a position with the MASK it holds: it stays masked for good. One
+    that declares ``may_rewrite`` may unmask what is committed and ``evaluated``: it gets another token.
     """
 
     unmask: Tensor
@@ -190,8 +208,8 @@ class UnmaskingMethod(Protocol):
     ``StepUpdate.remask``. ``needs`` names what the view shall offer beyond the usual: ``probabilities``,
     ``shadow``, ``attention`` (see `decoders.protocols`); the loop refuses what it does not know.
 
-    A method may declare ``scope = "generated"``: all masked positions of the generated region are evaluated
-    then, not only those of the block.
+    A method may declare a ``scope`` wider than the masked positions of the block: ``generated`` evaluates all
+    masked positions of the generated region, ``whole_block`` also what is committed in the block.
     """
 
     family: ClassVar[str]

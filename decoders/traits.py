@@ -21,8 +21,9 @@ class MethodTraits:
     """What an unmasking method may declare.
 
     Args:
-        scope: ``generated`` evaluates all masked positions of the generated region, ``block`` those of the
-            block.
+        scope: ``block`` evaluates the masked positions of the block, ``generated`` those of the generated
+            region, ``whole_block`` those of the block and what stands committed in it.
+        may_rewrite: Whether an update may unmask a position that is committed and evaluated: another token.
         may_leave_masks: Whether an update may leave positions masked for good.
         takes_max_steps: Whether a step budget says something to it; every method with k takes one.
         blocks: Block lengths it sweeps, for a method whose knob is the block.
@@ -30,6 +31,7 @@ class MethodTraits:
     """
 
     scope: str = "block"
+    may_rewrite: bool = False
     may_leave_masks: bool = False
     takes_max_steps: bool = False
     blocks: tuple[int, ...] = ()

@@ -16,7 +16,7 @@ CRASHED = "worker_crash: the worker that ran it ended without a word; what it ha
 
 GATE_FILE = "pb-gate"
 STORE_ITEM = "store"
-"""The report by which a run fails whose store, or the summary of it, is not whole."""
+"""The report by which a run fails whose store or summary is not whole, where no item or gate says so."""
 
 
 class Controller:
@@ -65,7 +65,7 @@ class Controller:
             return result
         self._conclude(judge_gates=True)
         verdicts = self._verdicts()
-        if self._problem is not None:
+        if self._problem is not None and not self._is_told(verdicts):
             verdicts.append((STORE_ITEM, False, self._problem))
         session.testscollected += len(verdicts)
         for gate, passed, message in verdicts:
@@ -81,7 +81,7 @@ class Controller:
         found = output.get("pb_batch_check")
         if found is not None:
             self._session.batch_outcome += BatchOutcome(**found)
-        self._session.bench.lost += output.get("pb_lost", [])
+        self._session.bench.known.lost += output.get("pb_lost", [])
 
     def _conclude(self, *, judge_gates: bool) -> None:
         from pb_plugin.running.batch_check import save
@@ -98,6 +98,11 @@ class Controller:
         if found is None or found.summary is None:
             return [(gate.text, False, f"not judged: {self._problem}") for gate in self._session.gates]
         return [(_gate_id(verdict), verdict.passed, verdict.message) for verdict in found.verdicts]
+
+    def _is_told(self, verdicts: list[tuple[str, bool, str]]) -> bool:
+        """Whether an item or a gate failed by the very problem, so that the run is red and says why."""
+        told = [*self._reasons, *(message for _, passed, message in verdicts if not passed)]
+        return any(str(self._problem) in reason for reason in told)
 
     def _publish(self, gate: str, passed: bool, message: str) -> None:
         hook = self._config.hook

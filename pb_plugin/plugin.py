@@ -153,8 +153,8 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
         session.check_batches()
         if hasattr(request.config, "workeroutput"):
             request.config.workeroutput["pb_batch_check"] = asdict(session.batch_outcome)
-            session.bench.check_store()
-            request.config.workeroutput["pb_lost"] = session.bench.lost
+            session.bench.known.check_store()
+            request.config.workeroutput["pb_lost"] = session.bench.known.lost
     session.bench.close()
 
 
@@ -162,7 +162,7 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
 def pb_model(pb_cell: Cell, pb_session: BenchSession) -> ModelHandle:
     """The model of the item, loaded when something has to be decoded and not before."""
     with _named_errors():
-        return pb_session.bench.model(pb_cell)
+        return pb_session.bench.resources.model(pb_cell)
 
 
 @pytest.fixture
@@ -172,10 +172,10 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
 
     pb_session.begin(pb_cell)
     with _named_errors(), pb_session.shared_time(pb_cell):
-        unscorable = pb_session.bench.unscorable(pb_cell)
+        unscorable = pb_session.bench.resources.unscorable(pb_cell)
         if unscorable is not None:
             raise NotApplicable(unscorable)
-        if pb_session.options.timing or pb_session.bench.missing(pb_cell):
+        if pb_session.options.timing or not pb_session.bench.is_done(pb_cell):
             pb_session.bench.loaded(pb_model)
     return pb_session.decode
 
@@ -212,7 +212,7 @@ def pb_record(
                 from pb_plugin.running.timing import decode_timed
 
                 decode_timed(bench, cell, benchmark)
-            elif bench.missing(cell) or bench.unscored(cell):
+            elif not (bench.is_done(cell) and bench.is_scored(cell)):
                 pb_decode(cell)
             floor = pb_session.floors.get(cell.task, cell.spec.floor)
             outcome = outcome_of(bench, cell, reused=not bench.decoded_here(cell), floor=floor)

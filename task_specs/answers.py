@@ -112,8 +112,9 @@ def _permutations(items: list[str], prefix: str, *, exclude_input: bool) -> Perm
             f"items must be distinct in a shuffle of more than {ENUMERATED_SHUFFLE_LIMIT}, got {items!r}; "
             "rename the repeated one"
         )
+    written = tuple(as_list_text([item])[2:-2] for item in items)
     return Permutations(
-        items=tuple(items), opening=f'{prefix}["', separator='", "', closing='"]', exclude_input=exclude_input
+        items=written, opening=f'{prefix}["', separator='", "', closing='"]', exclude_input=exclude_input
     )
 
 

@@ -47,7 +47,7 @@ def stored_run(folder, tools, **options):
     bench = Bench(asked, Store(folder), tools)
     for task in asked.task:
         bench.decode([cell for cell in planned.cells if cell.task == task])
-    run = describe(bench, planned.cells, missing_tasks=(), notes=())
+    run = describe(bench.resources, planned.cells, missing_tasks=(), notes=())
     save(run, folder)
     bench.close()
     return run, bench
@@ -90,7 +90,7 @@ def test_the_scores_that_need_no_tool_are_what_decoding_gives(tmp_path, task):
     asked = {"task": (task,), "k": (FASTEST,), "unmasking": ("random",)}
     run, bench = stored_run(tmp_path, tools, **asked)
     (cell,) = run.cells
-    found = [bench.find(key, cell.score_key).scores[score] for key in cell.keys]
+    found = [bench.known.find(key, cell.score_key).scores[score] for key in cell.keys]
     assert 100 * sum(found) / len(found) == pytest.approx(MEANS[task, score, "random"][-1], abs=1e-3)
 
 

@@ -55,7 +55,7 @@ def test_the_committed_score_of_the_fastest_setting_is_what_the_shipped_model_gi
     bench = Bench(asked, Store(tmp_path), checked_rows=0)
     (cell,) = plan(asked).cells
     bench.decode([cell])
-    found = [bench.record_of(cell, planned).scores["accuracy"] for planned in bench.planned(cell)]
+    found = [record.scores["accuracy"] for record in bench.records(cell)]
     bench.close()
     fastest = CARD["settings"]["confidence"].index("k=32")
     assert 100 * sum(found) / len(found) == pytest.approx(
@@ -106,7 +106,7 @@ def test_a_run_of_one_model_makes_no_card(tmp_path):
     bench.decode(cells)
     from pb_plugin.results.run_file import describe, save
 
-    save(describe(bench, cells, missing_tasks=(), notes=()), tmp_path)
+    save(describe(bench.resources, cells, missing_tasks=(), notes=()), tmp_path)
     bench.close()
     with pytest.raises(ValueError, match=r"the run must have tiny-confidence, tiny-left_to_right, .*both"):
         tiny_card.numbers(tmp_path)

@@ -69,7 +69,7 @@ def _percent(cell: CellSummary, score: str) -> float:
 
 
 def _version(report: StoredReport) -> str:
-    keys = {cell.score_key for cell in report.run.cells if cell.result["task"] in TASKS}
+    keys = {cell.score_key for cell in report.run.cells if cell.asked.task in TASKS}
     versions = {match[1] for key in keys for match in re.finditer(r"/grammar=languagetool:([\w.]+)", key)}
     if len(versions) != 1:
         raise ValueError(

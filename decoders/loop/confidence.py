@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from decoders.state import StepView
 
+NEAR = 1e-5
+"""How far a probability may fall short of the best one and count as equally good in dInfer."""
+
 
 def reaches(log_odds: Tensor, bound: float | Tensor) -> Tensor:
     """Return where a probability, given by its *log_odds*, is at least *bound*, within `ODDS_TOLERANCE`.
@@ -22,6 +25,15 @@ def reaches(log_odds: Tensor, bound: float | Tensor) -> Tensor:
     """
     limit = logit(bound) if isinstance(bound, float | int) else bound.clamp(0.0, 1.0).logit()
     return log_odds >= limit - ODDS_TOLERANCE
+
+
+def near_best(eligible: Tensor, log_odds: Tensor) -> Tensor:
+    """Return where a probability, given by its *log_odds*, is within `NEAR` of its row's best *eligible* one.
+
+    The differences are those of float64 probabilities, whose rounding (1e-16) is nothing beside `NEAR`.
+    """
+    p = log_odds.sigmoid().masked_fill(~eligible, 0.0)
+    return eligible & (p >= p.amax(dim=1, keepdim=True) - NEAR)
 
 
 def confidence(view: StepView) -> Tensor:

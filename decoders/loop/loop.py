@@ -32,7 +32,11 @@ from decoders.traits import method_traits, model_traits
 
 BROKEN_RULES = (
     ("model_error", "the denoiser gave logits that are not finite; check the checkpoint and its dtype"),
-    ("method_error", "it unmasks positions that are not eligible; unmask must be a subset of view.eligible"),
+    (
+        "method_error",
+        "it unmasks positions that are not eligible; keep to view.eligible, or declare may_rewrite and keep "
+        "to view.evaluated",
+    ),
     ("method_error", "it commits MASK or an id outside the vocabulary; commit view.proposals"),
     (
         "method_error",
@@ -86,7 +90,7 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
     found = interpret(slots, heard, unbiased=unbiased)
     view = batch_view(slots, found, eligible, unbiased=unbiased)
     wish = _ask_methods(slots, view, [method_view(view, slots, found, m) for m in slots.groups().values()])
-    broken = _check(slots, wish, view, found.usable, denoiser.vocab_size, denoiser.mask_id)
+    broken = _check(slots, wish, view, found.usable, denoiser)
     evaluated = tuple(sum(pair) for pair in zip(slots.evaluated, heard.evaluated, strict=True))
     stepped = replace(_write(slots, wish, denoiser.mask_id), cache=heard.cache, evaluated=evaluated)
     unfinished, finished, failed = _settle(stepped, denoiser, broken, wish.failed)
@@ -153,21 +157,26 @@ def _check_update(method: UnmaskingMethod, update: StepUpdate, memory: Any, view
         )
 
 
-def _check(
-    slots: Slots, wish: _Wish, view: StepView, usable: Tensor, vocab_size: int, mask_id: int
-) -> Tensor:
+def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: Denoiser) -> Tensor:
     """Return int64 [B]: 0, or 1 + the index in `BROKEN_RULES` of the first rule a row broke."""
     methods = [row.setting.method for row in slots.rows]
-    may_remask = torch.tensor([m.may_remask for m in methods], device=usable.device).unsqueeze(1)
-    leaves = [method_traits(m).may_leave_masks for m in methods]
-    may_leave = torch.tensor(leaves, device=usable.device).unsqueeze(1)
-    foreign = (wish.tokens == mask_id) & ~may_leave | (wish.tokens < 0) | (wish.tokens >= vocab_size)
+    traits = [method_traits(method) for method in methods]
+    mask_id = denoiser.mask_id
+
+    def by_row(values: Sequence[bool]) -> Tensor:
+        return torch.tensor(values, device=usable.device).unsqueeze(1)
+
+    may_remask = by_row([method.may_remask for method in methods])
+    may_leave = by_row([own.may_leave_masks for own in traits])
+    may_write = view.eligible | asked_positions(slots, mask_id) & by_row([own.may_rewrite for own in traits])
+    foreign = (wish.tokens == mask_id) & ~may_leave
+    foreign = foreign | (wish.tokens < 0) | (wish.tokens >= denoiser.vocab_size)
     visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
     idle = ~wish.unmask.any(dim=1) & ~slots.may_idle
     broken = torch.stack(
         [
             ~usable,
-            (wish.unmask & ~view.eligible).any(dim=1),
+            (wish.unmask & ~may_write).any(dim=1),
             (wish.unmask & foreign).any(dim=1),
             (wish.remask & ~(visible & may_remask)).any(dim=1),
             idle,

@@ -12,6 +12,9 @@ from decoders.traits import method_traits, model_traits
 
 PROBABILITIES, SHADOW, ATTENTION = "probabilities", "shadow", "attention"
 
+BLOCK, GENERATED, WHOLE_BLOCK = "block", "generated", "whole_block"
+"""Scopes: which positions a method has evaluated, see `decoders.traits.MethodTraits`."""
+
 CAPABILITIES = {SHADOW: HasShadow, ATTENTION: HasAttention}
 """Needs that a denoiser may lack; probabilities are made of plain logits."""
 
@@ -51,11 +54,6 @@ def needs_of(setting: Setting) -> Needs:
         attention=ATTENTION in needs,
         cache=setting.cache,
     )
-
-
-def evaluates_everything(setting: Setting) -> bool:
-    """Whether every masked position of the generated region is evaluated, not only those of the block."""
-    return method_traits(setting.method).scope == "generated"
 
 
 def check_offered(denoiser: Denoiser, setting: Setting) -> None:
@@ -98,7 +96,7 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
             f"model must have block-causal attention for cache=block, got {denoiser.name!r} with full "
             "attention; use cache=none, prefix or dual"
         )
-    wide = {SHADOW, ATTENTION} & needs or evaluates_everything(setting) or method.may_remask
+    wide = {SHADOW, ATTENTION} & needs or method_traits(method).scope != BLOCK or method.may_remask
     if wide:
         raise NotSupported(
             f"cache must be none for method {method.name}, got {setting.cache!r}; it masks again, or looks "

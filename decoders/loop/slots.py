@@ -15,11 +15,11 @@ from torch import Tensor
 
 from decoders.loop import draws
 from decoders.loop.block_grid import grid_of
-from decoders.loop.needs import evaluates_everything
+from decoders.loop.needs import GENERATED, WHOLE_BLOCK
 from decoders.protocols import Denoiser, HasSupport
 from decoders.rows import Row
 from decoders.state import UnmaskingMethod
-from decoders.traits import model_traits
+from decoders.traits import method_traits, model_traits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +44,7 @@ class Slots:
     steps_per_block: Tensor  # int64 [B]
     may_idle: Tensor  # bool [B]
     asks_all: Tensor  # bool [B], all masked positions are evaluated, not only those of the block
+    asks_committed: Tensor  # bool [B], what is committed in the block is evaluated as well
     stay: Tensor  # bool [B], held in its block by the last update
     block_offset: Tensor  # int64 [B], positions of the first block that the prompt takes
     block_start: Tensor  # int64 [B], negative where the prompt takes a part of the block
@@ -193,6 +194,7 @@ def admit(
         return torch.tensor(values, dtype=torch.long, device=device)
 
     settings = [row.setting for row in rows]
+    scopes = [method_traits(setting.method).scope for setting in settings]
     grids = [grid_of(denoiser, row) for row in rows]
     zeros = per_row([0] * len(rows))
     support = None
@@ -215,7 +217,8 @@ def admit(
             [(s.max_steps or 0) // grid.n_blocks for s, grid in zip(settings, grids, strict=True)]
         ),
         may_idle=torch.tensor([s.method.may_idle for s in settings], device=device),
-        asks_all=torch.tensor([evaluates_everything(s) for s in settings], device=device),
+        asks_all=torch.tensor([scope == GENERATED for scope in scopes], device=device),
+        asks_committed=torch.tensor([scope == WHOLE_BLOCK for scope in scopes], device=device),
         stay=torch.zeros_like(zeros, dtype=torch.bool),
         block_start=zeros,
         step=zeros,

@@ -24,13 +24,15 @@ from decoders.state import StepView
 class Proposals:
     """What one forward says about the eligible positions of every row.
 
-    ``logits`` [N, C] stay flat, in the order of ``query`` [N, 2] (row, generated position); ``tokens`` and
-    ``log_odds`` (of the tokens, float64) are scattered to [B, G]; ``usable`` [B] is False where logits are
-    not finite. ``verified`` [B, G] are the log odds of visible tokens, where a method judges them.
+    ``logits`` [N, C] and ``columns`` [N] of the proposals stay flat, in the order of ``query`` [N, 2] (row,
+    generated position); ``tokens`` and ``log_odds`` (of the tokens, float64) are scattered to [B, G];
+    ``usable`` [B] is False where logits are not finite. ``verified`` [B, G] are the log odds of visible
+    tokens, where a method judges them.
     """
 
     logits: Tensor
     query: Tensor
+    columns: Tensor
     tokens: Tensor
     log_odds: Tensor
     usable: Tensor
@@ -62,9 +64,10 @@ def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
 
 
 def asked_positions(slots: Slots, mask_id: int) -> Tensor:
-    """Return bool [B, G]: what the denoiser is asked for; the eligible positions, or all masked ones."""
-    in_scope = block_positions(slots) | slots.asks_all.unsqueeze(1)
-    return masked_positions(slots, mask_id) & in_scope
+    """Return bool [B, G]: what the denoiser is asked for, the eligible positions and what the scope adds."""
+    in_block, masked = block_positions(slots), masked_positions(slots, mask_id)
+    committed = slots.fillable & ~masked & slots.asks_committed.unsqueeze(1)
+    return masked & (in_block | slots.asks_all.unsqueeze(1)) | committed & in_block
 
 
 def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
@@ -84,6 +87,22 @@ def query_spans(slots: Slots, members: Sequence[int]) -> Tensor:
 def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> Proposals:
     """Return a token proposal and its probability for every queried position."""
     logits = logits.float()
+    columns, token = _choose(slots, logits, query, unbiased=unbiased)
+    odds = sampling.log_odds(logits, columns)
+    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
+    broken.index_add_(0, query[:, 0], odds.isnan().long())
+    return Proposals(
+        logits=logits,
+        query=query,
+        columns=columns,
+        tokens=_scattered(slots, query, token),
+        log_odds=_scattered(slots, query, odds),
+        usable=broken == 0,
+    )
+
+
+def _choose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> tuple[Tensor, Tensor]:
+    """Return the column and the token [N] proposed at every queried position."""
     row, position = query.unbind(dim=1)
     keys = slots.row_key[row]
     canvas_keys = draws.canvas_key(slots.generated)[row]
@@ -95,16 +114,14 @@ def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> P
         divisor = torch.where(warm > 0.0, warm, torch.ones_like(warm))
         noisy = sampling.sampled(logits, divisor, keys, slots.nfe[row], position, ids)
         column = torch.where(warm > 0.0, noisy, column)
-    odds = sampling.log_odds(logits, column)
-    token = column if support is None else support.gather(1, column.unsqueeze(1)).squeeze(1)
-    shape = (len(slots), slots.gen_length)
-    tokens = torch.zeros(shape, dtype=torch.long, device=logits.device)
-    log_odds = torch.zeros(shape, dtype=torch.float64, device=logits.device)
-    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
-    tokens[row, position] = token
-    log_odds[row, position] = odds
-    broken.index_add_(0, row, odds.isnan().long())
-    return Proposals(logits=logits, query=query, tokens=tokens, log_odds=log_odds, usable=broken == 0)
+    return column, column if support is None else support.gather(1, column.unsqueeze(1)).squeeze(1)
+
+
+def _scattered(slots: Slots, query: Tensor, values: Tensor) -> Tensor:
+    """Return *values* [N] as [B, G], 0 where nothing was asked."""
+    dense = values.new_zeros((len(slots), slots.gen_length))
+    dense[query[:, 0], query[:, 1]] = values
+    return dense
 
 
 def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Proposals:
@@ -176,18 +193,32 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         if f.type == "Tensor"
     }
 
-    def queried() -> tuple[Tensor, Tensor]:
+    def queried() -> tuple[Tensor, Tensor, Tensor]:
         if everyone:  # without a copy of the logits
-            return found.query, found.logits
+            return found.query, found.logits, found.columns
         flat = query_spans(slots, members)
-        return found.query[flat], found.logits[flat]
+        return found.query[flat], found.logits[flat], found.columns[flat]
 
     def scattered(score: Any) -> Tensor:
-        query, logits = queried()
+        query, logits, _ = queried()
+        return _scattered(slots, query, score(logits))[index]
+
+    def columns() -> Tensor:
+        query, _, proposed = queried()
+        return _scattered(slots, query, proposed)[index]
+
+    def local() -> Tensor:
+        places = torch.zeros(len(slots), dtype=torch.long, device=device)
+        places[index] = torch.arange(len(members), device=device)
+        return places
+
+    def raised(bonus: Tensor) -> tuple[Tensor, Tensor]:
+        query, logits, _ = queried()
         row, position = query.unbind(dim=1)
-        dense = torch.zeros(whole.eligible.shape, dtype=torch.float64, device=device)
-        dense[row, position] = score(logits)
-        return dense[index]
+        more = logits + bonus[local()[row], position, : logits.shape[1]]
+        column, token = _choose(slots, more, query, unbiased=whole.tie_tolerance > 0.0)
+        odds = sampling.log_odds(more, column)
+        return _scattered(slots, query, token)[index], _scattered(slots, query, odds)[index]
 
     def asked() -> Tensor:
         where = torch.zeros_like(whole.eligible)
@@ -195,15 +226,13 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         return where[index]
 
     def dense() -> Tensor:
-        query, logits = queried()
+        query, logits, _ = queried()
         row, position = query.unbind(dim=1)
-        local = torch.zeros(len(slots), dtype=torch.long, device=device)
-        local[index] = torch.arange(len(members), device=device)
-        width = logits.shape[1]
-        columns = width if slots.support is None else slots.support.shape[1]
-        probs = torch.zeros(len(members), slots.gen_length, columns, device=device)
+        at, width = local()[row], logits.shape[1]
+        n_columns = width if slots.support is None else slots.support.shape[1]
+        probs = torch.zeros(len(members), slots.gen_length, n_columns, device=device)
         for part in sampling.parts(logits):
-            probs[local[row[part]], position[part], :width] = torch.softmax(logits[part], dim=1)
+            probs[at[part], position[part], :width] = torch.softmax(logits[part], dim=1)
         return probs
 
     def order_draws() -> Tensor:
@@ -216,7 +245,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         keys = slots.row_key[index].unsqueeze(1)
         return draws.uniform(draws.combine(keys, position, draws.PERMUTATION))
 
-    lazy: dict[str, Callable[[], Tensor]] = {
+    lazy: dict[str, Callable[..., Any]] = {
         "margin_log_odds": partial(scattered, sampling.margin_log_odds),
         "neg_entropy": partial(scattered, sampling.neg_entropy),
         "draws": order_draws,
@@ -227,7 +256,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
     }
     method = slots.rows[members[0]].setting.method
     if PROBABILITIES in method.needs:
-        lazy["probs"] = dense
+        lazy |= {"probs": dense, "columns": columns, "raised": raised}
     if SHADOW in method.needs and found.verified is not None:
         lazy["verified_log_odds"] = partial(found.verified.__getitem__, index)
     if ATTENTION in method.needs and found.attention is not None:

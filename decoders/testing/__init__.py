@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from decoders.loop.batching import Budget, sweep
-from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW
+from decoders.loop.needs import ATTENTION, BLOCK, GENERATED, PROBABILITIES, SHADOW, WHOLE_BLOCK
 from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.state import StepUpdate, StepView, UnmaskingMethod
 from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
@@ -77,7 +77,8 @@ def _check_declaration(method: UnmaskingMethod) -> None:
     known = frozenset({PROBABILITIES, SHADOW, ATTENTION})
     assert method.needs <= known, f"needs must be among {sorted(known)}, got {sorted(method.needs)}"
     scope = method_traits(method).scope
-    assert scope in ("block", "generated"), f"scope must be block or generated, got {scope!r}"
+    scopes = (BLOCK, GENERATED, WHOLE_BLOCK)
+    assert scope in scopes, f"scope must be one of {', '.join(scopes)}, got {scope!r}"
     assert method.sweep, "sweep must hold at least one parameter set"
     assert all(isinstance(params, Mapping) for params in method.sweep), (
         "sweep must hold mappings of parameters"
@@ -146,7 +147,8 @@ def _check_update(method: UnmaskingMethod, view: StepView, update: StepUpdate) -
     assert update.unmask.shape == update.tokens.shape == view.eligible.shape, (
         "an update has the shape of the view"
     )
-    assert not (update.unmask & ~view.eligible).any(), "a step unmasks only eligible positions"
+    may_write = view.evaluated if method_traits(method).may_rewrite else view.eligible
+    assert not (update.unmask & ~may_write).any(), "a step unmasks only eligible positions"
     if not method.may_idle:
         assert update.unmask.any(dim=1).all(), "a step commits at least one position of every row"
     if update.remask is not None:

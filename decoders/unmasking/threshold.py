@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import SCORES, reaches
+from decoders.loop.confidence import SCORES, near_best, reaches
 from decoders.state import ODDS_TOLERANCE, StepUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from decoders.state import StepView
+
+RULES = ("fast_dllm", "dinfer")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +35,8 @@ class Threshold:
             entropy, so gamma is a bound on it in nats, at most 0.
         confidence: The score compared with gamma: confidence, margin, entropy or random.
         at_least: Positions per step if fewer reach gamma, at least 1; the rest of a block may be fewer.
+        rule: ``fast_dllm``, or ``dinfer``: what comes within 1e-5 of the best is as good as the best (dInfer,
+            parallel_strategy.py, ThresholdParallelDecoder: p >= min(gamma, best - 1e-5)).
         upstream_exact: Round confidence or margin to float32 before it is compared.
     """
 
@@ -49,6 +53,7 @@ class Threshold:
     gamma: float
     confidence: str = "confidence"
     at_least: int = 1
+    rule: str = "fast_dllm"
     upstream_exact: bool = False
 
     def __post_init__(self) -> None:
@@ -72,6 +77,13 @@ class Threshold:
                 f"at_least must be a whole number of at least 1, got {self.at_least!r}; "
                 "1 takes the single best"
             )
+        if self.rule not in RULES:
+            raise ValueError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}; choose one")
+        if self.rule == "dinfer" and self.confidence not in ("confidence", "margin"):
+            raise ValueError(
+                f"rule=dinfer must compare probabilities, got confidence={self.confidence!r}; "
+                "use confidence or margin"
+            )
 
     def init(self, view: StepView) -> None:
         """Nothing is remembered."""
@@ -84,6 +96,8 @@ class Threshold:
         else:
             score = SCORES[self.confidence](view)
             passes = self._passes(score)
+        if self.rule == "dinfer":
+            passes = passes | near_best(view.eligible, score)
         chosen = passes | (view.rank(score) < self.at_least)
         return StepUpdate(unmask=chosen & view.eligible, tokens=view.proposals), None
 

@@ -10,7 +10,6 @@ from decoders.fingerprint import import_closure_hash
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.samples import Question, TaskData
 from pb_plugin.planning.cell import Cell
-from pb_plugin.planning.native import params_of
 from pb_plugin.records.record import Parts, cell_digest, sample_key
 
 
@@ -32,23 +31,13 @@ def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Plann
         ValueError: The task's data cannot be read.
     """
     fixed = {
-        "data_source": data.source,
+        **cell.asked.parts(),
         "data_checksum": data.checksum,
-        "task": data.spec.id,
         "spec_version": data.spec.version,
-        "model": handle.name,
         "model_fingerprint": handle.fingerprint,
         "prompt_style": handle.prompt_style,
         "dtype": handle.dtype,
-        "method": cell.method.name,
-        "method_params": params_of(cell.method),
         "method_code": import_closure_hash(type(cell.method).__module__),
-        "k": cell.k,
-        "block_length": None if cell.block_length == data.spec.canvas else cell.block_length,
-        "canvas": data.spec.canvas,
-        "temperature": cell.temperature,
-        "seed": cell.seed,
-        "cache": cell.cache,
         "decode_code": handle.code,
     }
     shared = cell_digest(fixed)

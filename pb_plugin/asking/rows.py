@@ -9,11 +9,11 @@ from decoders.traits import model_traits
 from pb_plugin.asking.samples import NotApplicable, Question
 from pb_plugin.planning.cell import Cell
 from pb_plugin.records.record import Parts, Record, token_counts
-from task_specs.sample import Enumerated
+from task_specs.sample import Enumerated, Permutations
 from task_specs.spec import TaskSpec
 
 if TYPE_CHECKING:
-    from decoders.protocols import Denoiser
+    from decoders.protocols import Denoiser, Tokenizer
     from decoders.rows import Decoded, Failed, Row, Setting
 
 
@@ -21,13 +21,8 @@ def setting_of(cell: Cell) -> Setting:
     """Return how the rows of *cell* are decoded."""
     from decoders.rows import Setting
 
-    return Setting(
-        method=cell.method,
-        k=cell.k,
-        block_length=cell.block_length,
-        temperature=cell.temperature,
-        cache=cell.cache,
-    )
+    asked = cell.asked
+    return Setting(method=cell.method, k=asked.k, block_length=asked.block_length, **asked.tagged)
 
 
 def lacking(model: Any, setting: Setting) -> str | None:
@@ -50,8 +45,8 @@ def build_row(
     """Return the row that asks *model* the question.
 
     Raises:
-        ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer, or the
-            model refuses the prompt; the message names the sample.
+        ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer, an
+            answer does not come back from it, or the model refuses the prompt; the message names the sample.
     """
     from decoders.rows import Row
     from decoders.theory.answer_sets import template_ids
@@ -59,6 +54,8 @@ def build_row(
     sample = question.sample
     name = f"{spec.id}/{sample.id}"
     template = None
+    if sample.example is not None and not model.tokenizer.is_fallback:
+        _check_comes_back(model.tokenizer, sample.example, name)
     if spec.infilling:
         assert sample.template is not None, f"{name} is an infilling sample without a template"
         template = template_ids(
@@ -97,7 +94,8 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
 
     Raises:
         NotApplicable: The sample has no reference answers.
-        ValueError: They do not fit the canvas, or the tokenizer cuts them in a way that has no closed form.
+        ValueError: They do not fit the canvas, do not come back from the tokenizer, or it cuts them in a way
+            that has no closed form.
     """
     from decoders.theory.answer_sets import enumerated, permutations
 
@@ -108,6 +106,9 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
     where = {"gen_length": spec.canvas, "eos_id": min(model.eos_ids)}
     if answers is None:
         raise NotApplicable(f"model {model.name} needs reference answers, and the data hold none for {name}")
+    whole = answers.texts if isinstance(answers, Enumerated) else [_given_order(answers)]
+    for text in whole:
+        _check_comes_back(model.tokenizer, text, name)
     if isinstance(answers, Enumerated):
         return enumerated(model.tokenizer, answers.texts, answers.weights, sample=name, **where)
     return permutations(
@@ -120,6 +121,22 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser) -> Any:
         sample=name,
         **where,
     )
+
+
+def _given_order(answers: Permutations) -> str:
+    return answers.opening + answers.separator.join(answers.items) + answers.closing
+
+
+def _check_comes_back(tokenizer: Tokenizer, text: str, sample: str) -> None:
+    """Refuse a tokenizer that loses part of an answer: every output would score 0."""
+    back = tokenizer.decode(tokenizer.encode(text))
+    if back != text:
+        at = next((i for i, (a, b) in enumerate(zip(text, back, strict=False)) if a != b), len(back))
+        start = max(0, at - 20)
+        raise ValueError(
+            f"tokenizer {tokenizer.name} must give back every answer, got {back[start : at + 40]!r} for "
+            f"{text[start : at + 40]!r} of {sample}; use the tokenizer the model was trained with"
+        )
 
 
 def record_of_row(parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:

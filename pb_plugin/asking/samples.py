@@ -16,8 +16,9 @@ from task_specs.load import data_checksum, load_samples
 from task_specs.prompt import PromptStyle, messages
 from task_specs.released import files as released
 from task_specs.sample import Sample
-from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer
-from task_specs.spec import OWN_IDS, TaskSpec
+from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer, unfenced
+from task_specs.scoring.own_answers import check_own_answers
+from task_specs.spec import TaskSpec, source_of
 from task_specs.vocabulary import vocabulary
 
 CHOICE_SEED = 0
@@ -85,9 +86,7 @@ class TaskData:
     @property
     def source(self) -> str:
         """``own``, ``released`` or ``user``."""
-        if self.directory is not None:
-            return "released"
-        return "own" if self.planned.base_id in OWN_IDS else "user"
+        return source_of(self.planned, self.directory)
 
     @cached_property
     def checksum(self) -> str:
@@ -98,11 +97,21 @@ class TaskData:
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
-        """The samples, in file order or, for a subset, in the fixed stratified order."""
+        """The samples, in file order or, for a subset, in the fixed stratified order.
+
+        Those that others wrote are refused where their own answers are not right; of ours a test says it.
+
+        Raises:
+            LookupError: The scorer cannot be found.
+            ValueError: The data cannot be read, or an answer does not score 1.
+        """
         if self.directory is not None:
             found = released.load_released(self.planned, self.directory)
         else:
             found = load_samples(self.planned)
+        if self.source != "own":
+            _ = self.scorer
+            check_own_answers(found, self.scored, scorer=self.spec.scorer, main=self.spec.score)
         return tuple(choose(found, self.n_samples, CHOICE_SEED))
 
     @cached_property
@@ -162,13 +171,17 @@ class TaskData:
         """Return the part of an output that is scored."""
         return answer_text(text, self.spec.answer_marker)
 
+    def judged(self, text: str) -> str:
+        """Return the part of an output that tools judge: without a code fence, which released data keep."""
+        return self.answer(text) if self.directory is not None else unfenced(self.answer(text))
+
     def scored(self, text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
         """Return the scores of the output *text*, as plain numbers.
 
         Args:
             text: The whole output.
             sample: What was asked.
-            measured: What the tools in ``spec.needs`` returned for `answer` of the text.
+            measured: What the tools in ``spec.needs`` returned for what is `judged` of the text.
 
         Raises:
             ScorerFailed: The scorer raised, or did not return scores.

@@ -23,7 +23,7 @@ from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
 from pb_plugin.report.terminal import table
 from pb_plugin.running.bench import Bench
-from pb_plugin.running.scoring import Decoded, scored_record
+from pb_plugin.running.scoring import Unscored, scored_record
 from task_specs.catalogue import BENCHMARK_IDS, list_op_ids, task_ids
 from task_specs.vocabulary import vocabulary
 
@@ -199,12 +199,11 @@ def _default_run() -> dict[str, Any]:
     try:
         (cell,) = plan(options).cells
         bench = Bench(options, Store(options.store))
-        (planned,) = bench.planned(cell)
+        (planned,) = bench.resources.planned(cell)
         (found,) = bench.sweep([(cell, planned)])
-        decoded = Decoded(record=found, sample=planned.question.sample)
-        record = (
-            found if found.failed else scored_record(bench.task(cell), decoded, {}, bench.score_key(cell))
-        )
+        decoded = Unscored(record=found, sample=planned.question.sample)
+        data, score_key = bench.resources.task(cell), bench.resources.score_key(cell)
+        record = found if found.failed else scored_record(data, decoded, {}, score_key)
     except (ModelUnavailable, ImportError, LookupError, ValueError, OSError) as error:
         return {"works": False, "detail": f"{type(error).__name__}: {error}"}
     if record.failed or record.scores.get(cell.spec.score) != 1:

@@ -14,10 +14,10 @@ from pb_plugin.records.record import Record
 from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.rescored import Change, Mean, Rescored, RescoredTask
 from pb_plugin.results.aggregate import aggregate
-from pb_plugin.results.cell_result import CellResult
-from pb_plugin.results.run_file import Asked, Run, RunCell, load, save
+from pb_plugin.results.cell_result import CellResult, PlannedCell
+from pb_plugin.results.run_file import Run, TaskChoice, load, save
 from pb_plugin.results.summary import setting_label
-from pb_plugin.running.scoring import Decoded, Scoring, score_key
+from pb_plugin.running.scoring import Scoring, Unscored, score_key
 from pb_plugin.running.tools import GRAMMAR, Tools
 from task_specs.prompt import PromptStyle
 from task_specs.spec import TaskSpec
@@ -57,16 +57,16 @@ def rescore(
         raise ValueError("--grammar must say what checks the grammar now, got 'later'; name a server or none")
     run, path = load(store, name)
     index = Store(store).index()
-    specs = _specs(run.asked)
-    directory = data or (None if run.asked.data is None else Path(run.asked.data))
+    specs = _specs(run.chosen)
+    directory = data or (None if run.chosen.data is None else Path(run.chosen.data))
     tools = Tools(grammar=grammar, bertscore=bertscore, folder=store)
     done = []
     try:
-        for task in dict.fromkeys(cell.result["task"] for cell in run.cells):
+        for task in dict.fromkeys(cell.asked.task for cell in run.cells):
             if task not in specs:
                 raise LookupError(f"{path}: task must be one that its file defines, got {task!r}; {CURE}")
-            planned = TaskData(planned=specs[task], directory=directory, n_samples=run.asked.samples)
-            cells = [cell for cell in run.cells if cell.result["task"] == task and cell.keys]
+            planned = TaskData(planned=specs[task], directory=directory, n_samples=run.chosen.samples)
+            cells = [cell for cell in run.cells if cell.asked.task == task and cell.keys]
             done += [_rescore_task(planned, cells, index, tools)] if cells else []
     finally:
         tools.close()
@@ -87,14 +87,14 @@ def _with_keys(run: Run, key_of: Mapping[str, str]) -> Run:
     return replace(
         run,
         cells=tuple(
-            replace(cell, score_key=key_of[cell.result["task"]]) if cell.keys else cell for cell in run.cells
+            replace(cell, score_key=key_of[cell.asked.task]) if cell.keys else cell for cell in run.cells
         ),
     )
 
 
-def _specs(asked: Asked) -> dict[str, TaskSpec]:
+def _specs(chosen: TaskChoice) -> dict[str, TaskSpec]:
     try:
-        return {spec.id: spec for spec in specs_of(asked.task)}
+        return {spec.id: spec for spec in specs_of(chosen.task)}
     except LookupError as error:
         raise LookupError(
             f"a task of this run is not known any more: {error.args[0]} (relative paths are relative to the "
@@ -102,7 +102,9 @@ def _specs(asked: Asked) -> dict[str, TaskSpec]:
         ) from error
 
 
-def _rescore_task(data: TaskData, cells: Sequence[RunCell], index: StoreIndex, tools: Tools) -> RescoredTask:
+def _rescore_task(
+    data: TaskData, cells: Sequence[PlannedCell], index: StoreIndex, tools: Tools
+) -> RescoredTask:
     key = cells[0].score_key
     found = _results(cells, index)
     same = RescoredTask(task=data.spec.id, results=len(found), key_before=key, key_after=key)
@@ -118,7 +120,7 @@ def _rescore_task(data: TaskData, cells: Sequence[RunCell], index: StoreIndex, t
         return replace(same, left=tools.unscored)
     with Scoring(data, tools) as scoring:
         for record in found.values():
-            scoring.add(Decoded(record=record, sample=question_of[_asked_as(record)].sample))
+            scoring.add(Unscored(record=record, sample=question_of[_asked_as(record)].sample))
         scored = list(scoring.rest())
     compared = list(_compared(scored, cells, index))
     loss = _loss(data, compared)
@@ -135,14 +137,14 @@ def _rescore_task(data: TaskData, cells: Sequence[RunCell], index: StoreIndex, t
     )
 
 
-def _results(cells: Sequence[RunCell], index: StoreIndex) -> dict[str, Record]:
+def _results(cells: Sequence[PlannedCell], index: StoreIndex) -> dict[str, Record]:
     """Return the decoded results of *cells* by decode_key, with the text that their score belongs to."""
     asked = {key: cell.score_key for cell in cells for key in cell.keys if key not in index.conflicts}
     found = {key: index.get(key, score) or index.get(key) for key, score in asked.items()}
     return {key: record for key, record in found.items() if record is not None}
 
 
-def _check_text_rule(data: TaskData, cell: RunCell) -> None:
+def _check_text_rule(data: TaskData, cell: PlannedCell) -> None:
     rule = cell.score_key.split("/")[1]
     if rule != data.spec.text_rule:
         raise ValueError(
@@ -166,15 +168,17 @@ def _check_sample(data: TaskData, record: Record, question: Question | None) -> 
         "input_hash": None if question is None else question.input_hash,
     }
     for name, value in today.items():
-        if parts[name] != value:  # type: ignore[literal-required]
+        if parts[name] != value:
             raise ValueError(
                 f"{name} of task {data.spec.id} must be that of its records, "
-                f"{parts[name]!r}, got {value!r} (sample {sample}): "  # type: ignore[literal-required]
+                f"{parts[name]!r}, got {value!r} (sample {sample}): "
                 f"scores would be of another sample; {CURE}, or bring the task back"
             )
 
 
-def _compared(scored: Sequence[Record], cells: Sequence[RunCell], index: StoreIndex) -> Iterator[Compared]:
+def _compared(
+    scored: Sequence[Record], cells: Sequence[PlannedCell], index: StoreIndex
+) -> Iterator[Compared]:
     """Yield every score of every result beside what the run shows of it."""
     setting_of = {key: label for cell in cells for label in (_label(cell),) for key in cell.keys}
     for record in scored:
@@ -217,8 +221,8 @@ def _loss(data: TaskData, compared: Sequence[Compared]) -> str | None:
     return None
 
 
-def _label(cell: RunCell) -> str:
-    (summary,) = aggregate([CellResult(**cell.result, records=())]).cells
+def _label(cell: PlannedCell) -> str:
+    (summary,) = aggregate([CellResult(planned=cell, records=())]).cells
     return f"{summary.identity.label}[{setting_label(summary.setting)}]"
 
 

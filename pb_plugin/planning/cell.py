@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pb_plugin.planning.methods import MethodVariant
+from pb_plugin.planning.native import NAME as NATIVE
 from pb_plugin.planning.option_grammar import ModelChoice
+from pb_plugin.records.asked import Asked, tags, value_text
 
 if TYPE_CHECKING:
     from decoders.state import UnmaskingMethod
@@ -23,60 +26,53 @@ class Cell:
     """One item of the plan; equal cells ask for the same records.
 
     Args:
+        asked: What is asked for, as plain data.
         model: The model as it was named.
-        task: Id of the task's spec.
-        unmasking: Name of the method.
-        params: The method's parameters that were given or swept, in the order of its signature.
-        k: Tokens per step, None for a method without k.
-        block_length: None means the canvas.
-        temperature: 0 is greedy.
-        cache: ``none``, ``prefix``, ``dual`` or ``block``.
+        variant: The method object with the parameters that were given or swept.
         samples: How many samples are asked for, None for all.
-        seed: The run's seed.
         data: The checkout of released data, or None for the project's own.
         spec: The task's spec.
-        method: The method object.
         position: Place in the plan; items are sorted by it.
     """
 
+    asked: Asked
     model: ModelChoice
-    task: str
-    unmasking: str
-    params: tuple[tuple[str, Any], ...]
-    k: int | None
-    block_length: int | None
-    temperature: float
-    cache: str = "none"
+    variant: MethodVariant = field(compare=False, repr=False)
     samples: int | None
-    seed: int
     data: Path | None
     spec: TaskSpec = field(compare=False, repr=False)
-    method: UnmaskingMethod = field(compare=False, repr=False)
     position: int = field(compare=False, repr=False)
+
+    @property
+    def task(self) -> str:
+        """Id of the task."""
+        return self.asked.task
+
+    @property
+    def method(self) -> UnmaskingMethod:
+        """The method object."""
+        return self.variant.method
 
     @cached_property
     def id(self) -> str:
         """The item's id: ``shuffle-llada-confidence-k8``, ``shuffle-llada-threshold-0.9``.
 
         Several parameters, one that is no number, and those of `native` carry their names
-        (``wino-tau1_0.7-tau2_0.9``); the block appears when it is not the canvas (``-b16``), the temperature
-        when it is not 0 (``-t1``), the cache when there is one.
+        (``wino-tau1_0.7-tau2_0.9``); the block appears when it is not the canvas (``-b16``), and what else is
+        not the default (``-t1``).
         """
-        parts = [self.task, self.model.name, self.unmasking]
-        one_number = len(self.params) == 1 and type(self.params[0][1]) in (int, float)
-        if one_number and self.unmasking != "native":
-            parts.append(value_text(self.params[0][1]))
+        asked, params = self.asked, self.variant.params
+        parts = [asked.task, asked.model, asked.method]
+        one_number = len(params) == 1 and type(params[0][1]) in (int, float)
+        if one_number and asked.method != NATIVE:
+            parts.append(value_text(params[0][1]))
         else:
-            parts += [f"{name}_{value_text(value)}" for name, value in self.params]
-        if self.k is not None:
-            parts.append(f"k{self.k}")
-        if self.block_length is not None:
-            parts.append(f"b{self.block_length}")
-        if self.temperature:
-            parts.append(f"t{value_text(self.temperature).removesuffix('.0')}")
-        if self.cache != "none":
-            parts.append(self.cache)
-        return _NOT_IN_IDS.sub("_", "-".join(parts))
+            parts += [f"{name}_{value_text(value)}" for name, value in params]
+        if asked.k is not None:
+            parts.append(f"k{asked.k}")
+        if asked.block_length is not None:
+            parts.append(f"b{asked.block_length}")
+        return _NOT_IN_IDS.sub("_", "-".join([*parts, *tags(asked.tagged)]))
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -87,7 +83,7 @@ class Cell:
         """
         is_ours = type(self.method).__module__.partition(".")[0] == "decoders"
         alone = not is_ours or bool(self.method.needs)
-        return (self.model.name, self.task, *((self.unmasking,) if alone else ()))
+        return (self.asked.model, self.task, *((self.asked.method,) if alone else ()))
 
     @property
     def category(self) -> str:
@@ -98,32 +94,28 @@ class Cell:
     def mark(self) -> Mapping[str, str | int | None]:
         """Arguments of the mark ``pb`` for exact selection: ``-m "pb(task='shuffle', k=8)"``.
 
-        Method parameters and the temperature are texts as in the id (``gamma='0.9'``): ``-m`` compares no
+        Method parameters and fractions are texts as in the id (``gamma='0.9'``): ``-m`` compares no
         fractions. A method parameter called like one of the other arguments is left out.
         """
+        asked = self.asked
         return {
-            **{name: value_text(value) for name, value in self.params},
-            "task": self.task,
+            **{name: value_text(value) for name, value in self.variant.params},
+            "task": asked.task,
             "category": self.category,
-            "model": self.model.name,
-            "unmasking": self.unmasking,
-            "k": self.k,
-            "block_length": self.block_length,
-            "temperature": value_text(self.temperature).removesuffix(".0"),
-            "cache": self.cache,
+            "model": asked.model,
+            "unmasking": asked.method,
+            "k": asked.k,
+            "block_length": asked.block_length,
+            **{name: value_text(value).removesuffix(".0") for name, value in asked.tagged.items()},
         }
 
     @property
     def description(self) -> str:
         """The cell with everything an id may hide, for messages."""
-        written = ", ".join(f"{name}={value!r}" for name, value in self.params)
+        asked = self.asked
+        written = ", ".join(f"{name}={value!r}" for name, value in self.variant.params)
+        rest = ", ".join(f"{name}={value}" for name, value in asked.tagged.items())
         return (
-            f"task {self.task} of {self.spec.base_id}, model {self.model.text}, {self.unmasking}({written}) "
-            f"of {type(self.method).__module__}, k={self.k}, block_length={self.block_length}, "
-            f"temperature={self.temperature}, cache={self.cache}"
+            f"task {asked.task} of {self.spec.base_id}, model {self.model.text}, {asked.method}({written}) "
+            f"of {type(self.method).__module__}, k={asked.k}, block_length={asked.block_length}, {rest}"
         )
-
-
-def value_text(value: Any) -> str:
-    """Return a value as ids show it: truth values and none in lower case, numbers in their shortest form."""
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)

@@ -18,7 +18,7 @@ def groups(cells: Iterable[Cell], n_workers: int) -> dict[str, str]:
     """
     chosen = list(cells)
     by_task = {cell.id: "|".join(cell.group) for cell in chosen}
-    by_method = {cell.id: f"{by_task[cell.id]}|{cell.unmasking}" for cell in chosen}
+    by_method = {cell.id: f"{by_task[cell.id]}|{cell.asked.method}" for cell in chosen}
     by_setting = {cell.id: f"{by_task[cell.id]}|{cell.id}" for cell in chosen}
     if n_workers <= 1:
         return by_task

@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from decoders.traits import method_traits
 from pb_plugin.planning import registry
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.methods import MethodVariant, variants_of
 from pb_plugin.planning.native import NAME as NATIVE
-from pb_plugin.planning.native import native_variants
+from pb_plugin.planning.native import native_variants, params_of
 from pb_plugin.planning.option_grammar import ModelChoice, parse_method, parse_model, parse_task
 from pb_plugin.planning.options import DEFAULT_UNMASKING
+from pb_plugin.records.asked import TAGS, Asked
+from pb_plugin.records.canonical import canonical
 from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, task_ids
-from task_specs.spec import OWN_IDS
+from task_specs.spec import OWN_IDS, source_of
 
 if TYPE_CHECKING:
     from decoders.state import UnmaskingMethod
@@ -244,19 +246,23 @@ def _cells(
     by_spec = [list(same) for _, same in itertools.groupby(places, key=lambda place: place.spec)]
     return tuple(
         Cell(
+            asked=Asked(
+                task=place.spec.id,
+                data_source=source_of(place.spec, options.data),
+                model=model.name,
+                method=variant.method.name,
+                method_params=canonical(params_of(variant.method)),
+                k=k,
+                block_length=place.block_length,
+                canvas=place.spec.canvas,
+                seed=options.seed,
+                **tagged,
+            ),
             model=model,
-            task=place.spec.id,
-            unmasking=variant.method.name,
-            params=variant.params,
-            k=k,
-            block_length=place.block_length,
-            temperature=temperature,
-            cache=options.cache,
+            variant=variant,
             samples=options.samples,
-            seed=options.seed,
             data=options.data,
             spec=place.spec,
-            method=variant.method,
             position=next(position),
         )
         for model, variants in by_model.items()
@@ -264,8 +270,15 @@ def _cells(
         for variant in variants
         for place in (_own_places(variant.method, same_spec[0].spec, options) or same_spec)
         for k in (ks[place] if variant.method.takes_k else (None,))
-        for temperature in options.temperature
+        for tagged in _tagged(options)
     )
+
+
+def _tagged(options: Options) -> list[dict[str, Any]]:
+    """Return every combination of what the tagged fields of `Asked` are set to; several of one vary."""
+    given = {name: getattr(options, name) for name in TAGS}
+    several = [value if isinstance(value, tuple) else (value,) for value in given.values()]
+    return [dict(zip(given, values, strict=True)) for values in itertools.product(*several)]
 
 
 def _own_places(method: UnmaskingMethod, spec: TaskSpec, options: Options) -> list[Place]:

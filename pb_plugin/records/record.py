@@ -7,12 +7,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, TypedDict, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 
+from pb_plugin.records.asked import ASKED_PARTS
 from pb_plugin.records.canonical import canonical_json, digest, read_json
-from task_specs.prompt import PromptStyle
 
 SCHEMA = 3
 """Raised whenever the meaning of a field moves; part of ``decode_key``."""
@@ -25,46 +25,24 @@ RESULT = ("ids", "nfe", "commit_step")
 """The fields that equal ``decode_key`` must have equal."""
 
 
-class Parts(TypedDict):
-    """Everything a decoded result depends on, as plain JSON values.
-
-    ``data_source`` is own, released or user; ``data_checksum`` belongs to the task's data file;
-    ``method_params`` are all parameters of the method; ``method_code`` and ``decode_code`` are code hashes;
-    ``model`` is the name and ``model_fingerprint`` its revision or checkpoint hash; ``prompt_style`` is the
-    kind of prompt it reads (`task_specs.prompt`).
-    """
-
-    data_source: str
-    data_checksum: str
-    task: str
-    spec_version: int | str
-    sample_id: str
-    input_hash: str
-    model: str
-    model_fingerprint: str
-    prompt_style: PromptStyle
-    dtype: str
-    method: str
-    method_params: Mapping[str, Any]
-    method_code: str
-    k: int | None
-    block_length: int | None
-    canvas: int
-    temperature: float
-    seed: int
-    cache: str
-    decode_code: str
-
-
-DECODE_PARTS = tuple(sorted(Parts.__annotations__))
-"""What ``decode_key`` hashes, beside the schema: every part."""
+Parts = Mapping[str, Any]
+"""Everything that a decoded result depends on, by the names in `DECODE_PARTS`, as plain JSON values."""
 
 SAMPLE_PARTS = ("sample_id", "input_hash")
 """The parts that differ within a cell; all others are hashed once for all of its samples."""
 
-CELL_PARTS = tuple(sorted(set(DECODE_PARTS) - set(SAMPLE_PARTS)))
+ANSWER_PARTS = ("model_fingerprint", "dtype", "method_code", "decode_code")
+"""Which code and weights answered: revision or hash of the checkpoint, and hashes of code."""
 
-PAIR_PARTS = tuple(sorted(set(DECODE_PARTS) - {"model_fingerprint", "dtype", "method_code", "decode_code"}))
+QUESTION_PARTS = ("data_checksum", "spec_version", "prompt_style")
+"""What was put to the model, beside what was asked for: hash of the task's file, and the kind of prompt."""
+
+CELL_PARTS = tuple(sorted((*ASKED_PARTS, *QUESTION_PARTS, *ANSWER_PARTS)))
+
+DECODE_PARTS = tuple(sorted((*CELL_PARTS, *SAMPLE_PARTS)))
+"""What ``decode_key`` hashes, beside the schema: every part."""
+
+PAIR_PARTS = tuple(sorted(set(DECODE_PARTS) - set(ANSWER_PARTS)))
 """What ``pair_key`` hashes: what was asked for, without the code and weights that answered."""
 
 
@@ -148,7 +126,7 @@ class Record:
     A failed sample has ``error`` set and no scores; its other fields may keep their defaults.
 
     Args:
-        parts: What the result depends on; see `Parts`.
+        parts: What the result depends on; see `DECODE_PARTS`.
         ids: Generated ids.
         text: Their text by the text rule of the task.
         nfe: Forwards after which a token could be committed, where it was counted or commanded, else None.
@@ -218,8 +196,7 @@ class Record:
     @cached_property
     def pair_key(self) -> str:
         """What a baseline is joined on: sha256 of the parts that say what was asked for."""
-        values: Mapping[str, Any] = self.parts
-        asked = {name: values[name] for name in PAIR_PARTS}
+        asked = {name: self.parts[name] for name in PAIR_PARTS}
         return digest({**asked, "max_steps": None})  # a part of schema 2: baselines of that time still join
 
     @property

@@ -202,7 +202,7 @@ def write(curves: Curves, out: Path) -> None:
 
 def _benchmark_order(report: StoredReport) -> list[str]:
     """Return the tasks of the run: those of the benchmark in its order, then the others as planned."""
-    planned = list(dict.fromkeys(cell.result["task"] for cell in report.run.cells))
+    planned = list(dict.fromkeys(cell.asked.task for cell in report.run.cells))
     ranks = {task: rank for rank, task in enumerate(SUITES["all"])}
     return sorted(planned, key=lambda task: ranks.get(task, len(ranks)))
 

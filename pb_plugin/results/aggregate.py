@@ -39,9 +39,9 @@ def aggregate(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]] =
     for cell in cells:
         summary = _summarise(cell)
         curves.setdefault(summary.identity, []).append(summary)
-        static[summary.identity] = cell.family == "static"
-        if not cell.own_block and summary.identity.block_length is None:
-            whole_canvas.append((_identity(cell, cell.canvas), summary))
+        static[summary.identity] = cell.planned.curve.family == "static"
+        if not cell.planned.curve.own_block and summary.identity.block_length is None:
+            whole_canvas.append((_identity(cell, cell.asked.canvas), summary))
     measured = [summary for members in curves.values() for summary in members]
     for (
         identity,
@@ -60,51 +60,50 @@ def aggregate(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]] =
 
 def _identity(cell: CellResult, block_length: int | None) -> Identity:
     return Identity(
-        model=cell.model,
-        method=cell.method,
-        variant=cell.variant,
-        cache=cell.cache,
-        temperature=cell.temperature,
-        upstream_exact=cell.upstream_exact,
+        model=cell.asked.model,
+        method=cell.asked.method,
+        variant=cell.planned.curve.variant,
+        tagged=tuple(cell.asked.tagged.items()),
+        upstream_exact=cell.planned.curve.upstream_exact,
         block_length=block_length,
     )
 
 
 def _setting(cell: CellResult) -> dict[str, Any]:
     """Return what varies along the curve of *cell*, k first."""
-    own_block = cell.block_length if cell.own_block else None
-    knobs = {"k": cell.k, "block_length": own_block}
-    names = sorted(cell.method_params if cell.knobs is None else cell.knobs)
-    params: dict[str, Any] = canonical({name: cell.method_params[name] for name in names})
+    asked, curve = cell.asked, cell.planned.curve
+    own = {"k": asked.k, "block_length": asked.block_length if curve.own_block else None}
+    names = sorted(asked.method_params if curve.knobs is None else curve.knobs)
+    params: dict[str, Any] = canonical({name: asked.method_params[name] for name in names})
     params.pop("upstream_exact", None)  # part of the identity
-    return {name: value for name, value in knobs.items() if value is not None and name not in params} | params
+    return {name: value for name, value in own.items() if value is not None and name not in params} | params
 
 
 def _summarise(cell: CellResult) -> CellSummary:
     decoded = [record for record in cell.records if not record.failed]
     errors = Counter(record.error["class"] for record in cell.records if record.error is not None)
-    numbers = numbers_of(decoded, cell.score)
+    planned, asked = cell.planned, cell.asked
+    numbers = numbers_of(decoded, planned.score)
     unscored = numbers.unscored
-    missing = cell.n_planned - len(cell.records)
+    missing = planned.n_planned - len(cell.records)
     incomplete = None
-    if cell.unscored is not None and not cell.records:
-        unscored = cell.unscored
+    if planned.unscored is not None and not cell.records:
+        unscored = planned.unscored
     elif missing or errors:
         failures = ", ".join(f"{number} {name}" for name, number in sorted(errors.items()))
         incomplete = (
-            f"{len(decoded)} of {cell.n_planned} planned samples decoded ({missing} missing, "
+            f"{len(decoded)} of {planned.n_planned} planned samples decoded ({missing} missing, "
             f"{errors.total()} failed{': ' + failures if failures else ''})"
         )
-    full_canvas = cell.own_block or cell.block_length in (None, cell.canvas)
+    full_canvas = planned.curve.own_block or asked.block == asked.canvas
     return CellSummary(
-        task=cell.task,
-        category=cell.category,
-        is_variant=cell.is_variant,
-        score=cell.score,
-        identity=_identity(cell, None if full_canvas else cell.block_length),
+        asked=asked,
+        category=planned.category,
+        is_variant=planned.is_variant,
+        score=planned.score,
+        identity=_identity(cell, None if full_canvas else asked.block_length),
         setting=_setting(cell),
-        canvas=cell.canvas,
-        n_planned=cell.n_planned,
+        n_planned=planned.n_planned,
         n=len(decoded),
         n_failed=errors.total(),
         errors=dict(sorted(errors.items())),
@@ -153,17 +152,18 @@ def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[
             )
 
     for cell in cells:
-        one(f"model {cell.model!r}, method {cell.method!r}", "family", cell.family)
+        asked = cell.asked
+        one(f"model {asked.model!r}, method {asked.method!r}", "family", cell.planned.curve.family)
         for record in cell.records:
-            parts: Mapping[str, Any] = record.parts
+            parts = record.parts
             for shared, names in _ONE_PER:
                 subject = ", ".join(f"{name} {parts[name]!r}" for name in shared) or "this run"
                 for name in names:
                     one(subject, name, parts[name])
-            if cell.task in in_suites and not cell.is_variant:
+            if asked.task in in_suites and not cell.planned.is_variant:
                 one("the tasks of the suites", "data_source", parts["data_source"])
             if not record.failed:
-                one(f"task {cell.task!r}", "score_key", record.score_key)
+                one(f"task {asked.task!r}", "score_key", record.score_key)
 
 
 def _order(value: Any) -> tuple[int, float, str]:

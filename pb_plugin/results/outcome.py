@@ -49,24 +49,24 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
         reused: Whether nothing had to be decoded.
         floor: Lowest acceptable score, or None.
     """
-    planned = bench.planned(cell)
-    records = [bench.record_of(cell, sample) for sample in planned]
-    score_name = bench.task(cell).spec.score
-    needs = bench.task(cell).spec.needs
+    resources = bench.resources
+    planned, records = resources.planned(cell), bench.records(cell)
+    spec = resources.task(cell).spec
+    score_name = spec.score
     decoded = all(record is not None and not record.failed for record in records)
-    unscored = bench.tools.unscored if GRAMMAR in needs and decoded else None
+    unscored = resources.tools.unscored if GRAMMAR in spec.needs and decoded else None
     problem = _incomplete(bench, planned, records, score_name)
     done = [record for record in records if record is not None and not record.failed]
     numbers = numbers_of(done, score_name)
     score = numbers.score
-    if problem is None and bench.model(cell).is_exact:
-        problem = broken_law(bench, cell, planned, done, score_name)
+    if problem is None and resources.model(cell).is_exact:
+        problem = broken_law(resources, cell, planned, done, score_name)
     if problem is None and floor is not None and score is not None and score < floor:
         problem = f"{score_name} {score:.4f} is below the floor {floor:g} of task {cell.task}"
     properties: dict[str, Any] = {
         "pb_task": cell.task,
-        "pb_model": cell.model.name,
-        "pb_unmasking": cell.unmasking,
+        "pb_model": cell.asked.model,
+        "pb_unmasking": cell.asked.method,
         "pb_samples": len(done),
         "pb_planned": len(planned),
     }
@@ -90,11 +90,9 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
 def _incomplete(
     bench: Bench, planned: Sequence[Planned], records: Sequence[Record | None], score_name: str
 ) -> str | None:
-    conflicts = [
-        bench.index.conflicts[p.decode_key] for p in planned if p.decode_key in bench.index.conflicts
-    ]
-    if conflicts and not bench.options.fresh:
-        return conflicts[0][0].message
+    conflict = bench.known.conflict(sample.decode_key for sample in planned)
+    if conflict is not None:
+        return conflict
     failed = [record for record in records if record is not None and record.failed]
     if failed:
         classes = sorted({record.error["class"] for record in failed if record.error})

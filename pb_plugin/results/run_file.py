@@ -7,50 +7,37 @@ file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Any
 
 import msgspec
 
 from decoders.traits import method_traits
 from pb_plugin.asking.models import ModelUnavailable
-from pb_plugin.planning.cell import Cell, value_text
+from pb_plugin.planning.cell import Cell
+from pb_plugin.planning.methods import MethodVariant
 from pb_plugin.planning.native import params_of
+from pb_plugin.records.asked import value_text
 from pb_plugin.records.begun import begun_runs
 from pb_plugin.records.canonical import canonical_json, digest, read_json
 from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.record import Record
 from pb_plugin.results.aggregate import aggregate
-from pb_plugin.results.cell_result import FAMILIES, CellResult
+from pb_plugin.results.cell_result import CellResult, CurveKind, PlannedCell
 from pb_plugin.results.choices import RandomTasks
 from pb_plugin.results.summary import Summary
-from pb_plugin.running.bench import Bench
+from pb_plugin.running.resources import Resources
 from task_specs.catalogue import task_ids
 
-RUN_SCHEMA = 2
+RUN_SCHEMA = 3
 FOLDER = "runs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunCell:
-    """One planned cell: the fields of a `CellResult` without records, the keys asked for, the score's key.
-
-    ``unavailable`` says why there are no keys (a model or data file that cannot be read), ``unscored`` why
-    the samples are not decoded (no tool for the score), else None.
-    """
-
-    result: Mapping[str, Any]
-    keys: tuple[str, ...]
-    score_key: str
-    unavailable: str | None = None
-    unscored: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class TaskChoice:
     """How a session named its tasks, so that their samples can be found again.
 
     Args:
@@ -68,8 +55,8 @@ class Asked:
 class Run:
     """The plan of one session. ``remote_code`` has REPO@REVISION and the name of the model that runs it."""
 
-    asked: Asked
-    cells: tuple[RunCell, ...]
+    chosen: TaskChoice
+    cells: tuple[PlannedCell, ...]
     missing_tasks: tuple[str, ...]
     notes: tuple[str, ...]
     remote_code: tuple[tuple[str, str], ...] = ()
@@ -83,102 +70,50 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; see `Run.from_json`."""
-        return {
-            "schema": RUN_SCHEMA,
-            "asked": asdict(self.asked),
-            "cells": [asdict(cell) for cell in self.cells],
-            "missing_tasks": list(self.missing_tasks),
-            "notes": list(self.notes),
-            **({"remote_code": [list(pair) for pair in self.remote_code]} if self.remote_code else {}),
-        }
+        values = asdict(self)
+        if not self.remote_code:
+            del values["remote_code"]  # most runs have no word of it
+        return {"schema": RUN_SCHEMA, **values}
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Run:
         """Return the run whose `to_json` *text* is.
 
         Raises:
-            ValueError: It is no JSON, of another schema, or a value is of another type; names the key.
+            ValueError: It is no JSON, of another schema, or something is missing or of a wrong type.
             RecursionError: It is nested too deeply.
         """
         schema = read_json(text, _SCHEMA_OF).schema
         if schema != RUN_SCHEMA:
             raise ValueError(f"schema must be {RUN_SCHEMA}, got {schema!r}; run the suite again")
-        found = read_json(text, _FILE)
-        cells = [
-            RunCell(
-                result=msgspec.structs.asdict(cell.result),
-                keys=cell.keys,
-                score_key=cell.score_key,
-                unavailable=cell.unavailable,
-                unscored=cell.unscored,
-            )
-            for cell in found.cells
-        ]
-        return cls(
-            asked=found.asked,
-            cells=tuple(cells),
-            missing_tasks=found.missing_tasks,
-            notes=found.notes,
-            remote_code=found.remote_code,
-        )
-
-
-def _file_type() -> Any:
-    """Return the type of a run file: what `Run.to_json` gives, with the values that a `CellResult` takes."""
-    hints = get_type_hints(CellResult)
-    added = {"records", "unscored", "choices"}
-    narrow = {"family": Literal[FAMILIES], "n_planned": Annotated[int, msgspec.Meta(ge=1)]}
-    names = [item.name for item in fields(CellResult) if item.name not in added]
-    result = msgspec.defstruct(
-        "Result",
-        [(name, narrow.get(name, hints[name])) for name in names],
-        forbid_unknown_fields=True,
-        kw_only=True,
-    )
-    cell: Any = msgspec.defstruct(
-        "Cell",
-        [*(get_type_hints(RunCell) | {"result": result}).items()],
-        forbid_unknown_fields=True,
-        kw_only=True,
-    )
-    return msgspec.defstruct(
-        "File",
-        [
-            ("schema", int),
-            ("asked", Asked),
-            ("cells", tuple[cell, ...]),
-            ("missing_tasks", tuple[str, ...]),
-            ("notes", tuple[str, ...]),
-            ("remote_code", tuple[tuple[str, str], ...], ()),
-        ],
-        forbid_unknown_fields=True,
-    )
+        run: Run = read_json(text, _RUN)
+        return run
 
 
 class _Schema(msgspec.Struct):
     schema: Any = None
 
 
-_FILE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_file_type())
 _SCHEMA_OF = msgspec.json.Decoder(_Schema)
+_RUN = msgspec.json.Decoder(Run)
 
 
 def describe(
-    bench: Bench, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]
+    resources: Resources, cells: Iterable[Cell], *, missing_tasks: Sequence[str], notes: Sequence[str]
 ) -> Run:
-    """Return the run of *cells* under the data and checkpoints that *bench* finds; nothing is decoded."""
+    """Return the run of *cells* under the data and checkpoints that *resources* finds; nothing is decoded."""
     ordered = sorted(cells, key=lambda cell: cell.position)
-    described = [_describe(bench, cell) for cell in ordered]
+    described = [_describe(resources, cell) for cell in ordered]
     running = [cell for cell, found in zip(ordered, described, strict=True) if found.keys]
-    codes = [(bench.model(cell).remote_code, cell.model.name) for cell in running]
-    options = bench.options
-    asked = Asked(
+    codes = [(resources.model(cell).remote_code, cell.model.name) for cell in running]
+    options = resources.options
+    chosen = TaskChoice(
         task=options.task or task_ids(),
         data=None if options.data is None else str(options.data),
         samples=options.samples,
     )
     return Run(
-        asked=asked,
+        chosen=chosen,
         cells=tuple(described),
         missing_tasks=tuple(missing_tasks),
         notes=tuple(notes),
@@ -186,46 +121,43 @@ def describe(
     )
 
 
-def _describe(bench: Bench, cell: Cell) -> RunCell:
-    keys: tuple[str, ...] = ()
-    unavailable = unscored = None
-    spec, score_key = cell.spec, ""
-    n_planned = min(cell.samples or spec.n_samples, spec.n_samples)
+def _describe(resources: Resources, cell: Cell) -> PlannedCell:
+    spec = cell.spec
+    described = PlannedCell(
+        asked=cell.asked,
+        curve=_curve_kind(cell.variant),
+        category=spec.category,
+        is_variant=spec.is_variant,
+        score=spec.score,
+        n_planned=min(cell.samples or spec.n_samples, spec.n_samples),
+    )
     try:
-        data = bench.task(cell)
-        spec, score_key = data.spec, bench.score_key(cell)
-        unscored = bench.unscorable(cell)
-        if unscored is None:
-            keys = tuple(planned.decode_key for planned in bench.planned(cell))
-            n_planned = len(keys)
+        spec, score_key = resources.task(cell).spec, resources.score_key(cell)
+        unscored = resources.unscorable(cell)
+        known = replace(described, score=spec.score, score_key=score_key, unscored=unscored)
+        if unscored is not None:
+            return known
+        keys = tuple(planned.decode_key for planned in resources.planned(cell))
+        return replace(known, keys=keys, n_planned=len(keys))
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
-        unavailable = str(error)
-    values = params_of(cell.method)
-    swept = {name for params in cell.method.sweep for name in params} & set(values)
+        return replace(described, unavailable=str(error))
+
+
+def _curve_kind(variant: MethodVariant) -> CurveKind:
+    method = variant.method
+    swept = {name for params in method.sweep for name in params} & set(params_of(method))
     fixed = [
-        f"{name}={value_text(value)}" for name, value in cell.params if name not in {*swept, "upstream_exact"}
+        f"{name}={value_text(value)}"
+        for name, value in variant.params
+        if name not in {*swept, "upstream_exact"}
     ]
-    result = {
-        "task": spec.id,
-        "category": spec.category,
-        "is_variant": spec.is_variant,
-        "score": spec.score,
-        "model": cell.model.name,
-        "method": cell.method.name,
-        "method_params": values,
-        "knobs": tuple(sorted(swept)),
-        "variant": ",".join(fixed),
-        "family": cell.method.family,
-        "canvas": spec.canvas,
-        "n_planned": n_planned,
-        "k": cell.k,
-        "block_length": cell.block_length,
-        "own_block": bool(method_traits(cell.method).blocks),
-        "temperature": cell.temperature,
-        "cache": cell.cache,
-        "upstream_exact": method_traits(cell.method).upstream_exact,
-    }
-    return RunCell(result=result, keys=keys, score_key=score_key, unavailable=unavailable, unscored=unscored)
+    return CurveKind(
+        family=method.family,
+        knobs=tuple(sorted(swept)),
+        variant=",".join(fixed),
+        own_block=bool(method_traits(method).blocks),
+        upstream_exact=method_traits(method).upstream_exact,
+    )
 
 
 def save(run: Run, store: Path) -> Path:
@@ -279,18 +211,11 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
         ValueError: Records that must not be averaged came together.
     """
     cells = []
-    random_tasks = RandomTasks(asked=run.asked.task, data=run.asked.data, samples=run.asked.samples)
+    random_tasks = RandomTasks(asked=run.chosen.task, data=run.chosen.data, samples=run.chosen.samples)
     for cell in run.cells:
         found = (find(key, cell.score_key) for key in cell.keys)
         records = [record for record in found if record is not None]
         decoded = [record for record in records if not record.failed]
-        choices = random_tasks.choices(cell.result["task"], decoded)
-        cells.append(
-            CellResult(
-                **cell.result,
-                unscored=cell.unscored,
-                records=records,
-                choices=choices,
-            )
-        )
+        choices = random_tasks.choices(cell.asked.task, decoded)
+        cells.append(CellResult(planned=cell, records=records, choices=choices))
     return aggregate(cells)

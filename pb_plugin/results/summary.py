@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pb_plugin.records.asked import Asked, tags, value_text
 from pb_plugin.results.cell_numbers import COUNTS, ScoreMean
 from pb_plugin.results.intervals import Interval
 from pb_plugin.results.order import Order
@@ -18,25 +19,21 @@ XS = (90, 80, 75, 70)
 
 def setting_label(setting: Mapping[str, Any]) -> str:
     """Return ``k=8`` or ``tau1=0.7,tau2=0.9``; a method without parameters has the setting ``default``."""
-    return ",".join(f"{name}={_text(value)}" for name, value in setting.items()) or "default"
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    return ",".join(f"{name}={value_text(value)}" for name, value in setting.items()) or "default"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
     """What all points of one curve share.
 
-    ``block_length`` is None where the block is the canvas, the method's knob, or the model's trained block.
+    ``tagged`` are the tagged fields of `Asked`. ``block_length`` is None where the block is the canvas, the
+    method's knob, or the model's trained block.
     """
 
     model: str
     method: str
     variant: str
-    cache: str
-    temperature: float
+    tagged: tuple[tuple[str, Any], ...]
     upstream_exact: bool
     block_length: int | None
 
@@ -45,8 +42,7 @@ class Identity:
         """``llada-threshold``, with what is not the default behind it."""
         parts = [self.model, self.method + (f"({self.variant})" if self.variant else "")]
         parts += [] if self.block_length is None else [f"b{self.block_length}"]
-        parts += [] if self.cache == "none" else [self.cache]
-        parts += [] if self.temperature == 0 else [f"t{self.temperature:g}"]
+        parts += tags(dict(self.tagged))
         parts += ["upstream_exact"] if self.upstream_exact else []
         return "-".join(parts)
 
@@ -56,8 +52,7 @@ class Identity:
             "model": self.model,
             "method": self.method,
             "variant": self.variant,
-            "cache": self.cache,
-            "temperature": self.temperature,
+            **dict(self.tagged),
             "upstream_exact": self.upstream_exact,
             "block_length": self.block_length,
         }
@@ -68,13 +63,12 @@ class CellSummary:
     """One task under one setting.
 
     Args:
-        task: Task id.
-        category: Its category.
+        asked: The task and its setting.
+        category: The task's category.
         is_variant: Whether it is a variant (then it enters no suite).
         score: Name of the score that PBx uses.
         identity: The curve it belongs to.
         setting: What varies along the curve (``{"k": 8}``).
-        canvas: Length of the generated region.
         n_planned: Samples that were asked for.
         n: Samples decoded without an error.
         n_failed: Samples with an error.
@@ -89,13 +83,12 @@ class CellSummary:
         unscored: Why there is no score, or None.
     """
 
-    task: str
+    asked: Asked
     category: str
     is_variant: bool
     score: str
     identity: Identity
     setting: Mapping[str, Any]
-    canvas: int
     n_planned: int
     n: int
     n_failed: int
@@ -108,6 +101,11 @@ class CellSummary:
     order: Order | None
     incomplete: str | None
     unscored: str | None
+
+    @property
+    def task(self) -> str:
+        """Id of the task."""
+        return self.asked.task
 
     @property
     def accuracy(self) -> float | None:
@@ -138,7 +136,7 @@ class CellSummary:
             "score": self.score,
             **self.identity.to_json(),
             "setting": dict(self.setting),
-            "canvas": self.canvas,
+            "canvas": self.asked.canvas,
             "n_planned": self.n_planned,
             "n": self.n,
             "n_failed": self.n_failed,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pb_plugin.asking.planned import Planned
 from pb_plugin.planning.cell import Cell
 from pb_plugin.records.record import Record
-from pb_plugin.running.bench import Bench
+from pb_plugin.running.resources import Resources
 
 BLIND_ORDERS = frozenset({"random", "left_to_right"})
 """Methods whose order says nothing about the tokens."""
@@ -16,7 +16,7 @@ ONE_IN_A_MILLION = 1e-6
 
 
 def broken_law(
-    bench: Bench, cell: Cell, planned: Sequence[Planned], records: Sequence[Record], score_name: str
+    resources: Resources, cell: Cell, planned: Sequence[Planned], records: Sequence[Record], score_name: str
 ) -> str | None:
     """Return which law the results of the exact model break, or None.
 
@@ -24,7 +24,7 @@ def broken_law(
     tokens its number of correct samples lies in the 1e-6 interval of the exact law.
 
     Args:
-        bench: The run.
+        resources: The run's models and answer sets.
         cell: What was asked for.
         planned: Its samples.
         records: Their results, in the same order.
@@ -33,18 +33,18 @@ def broken_law(
     from decoders.theory.answer_sets import TokenAnswers, chance_correct, is_answer
     from decoders.theory.exact_law import interval_of_correct
 
-    model = bench.model(cell).get()
-    by_tools = bool(bench.task(cell).spec.needs)
+    model = resources.model(cell).get()
+    by_tools = bool(resources.task(cell).spec.needs)
 
     def right(sample: Planned, record: Record) -> bool:
         """Whether the output is a valid answer: by its score, or by the answer set where tools judge."""
         if by_tools:
-            return is_answer(bench.context(cell, sample, model), record.ids)
+            return is_answer(resources.context(cell, sample, model), record.ids)
         return record.scores[score_name] == 1
 
     determined = []
     for sample, record in zip(planned, records, strict=True):
-        answers = bench.context(cell, sample, model)
+        answers = resources.context(cell, sample, model)
         single = isinstance(answers, TokenAnswers) and len(answers.ids) == 1
         determined.append(single)
         steps = [step for step in record.commit_step or () if step >= 0]
@@ -54,11 +54,13 @@ def broken_law(
             where = sample.question.sample.id
             return f"the exact model must be right on {where}, because {why}, got {record.text!r}"
     one_step = all(record.nfe == 1 for record in records)
-    blind = (cell.unmasking in BLIND_ORDERS or one_step) and not any(record.remasks for record in records)
+    blind = (cell.asked.method in BLIND_ORDERS or one_step) and not any(record.remasks for record in records)
     if not blind or all(determined):
         return None
     chances = [
-        chance_correct(bench.context(cell, sample, model), record.commit_step or (), cell.temperature)
+        chance_correct(
+            resources.context(cell, sample, model), record.commit_step or (), cell.asked.temperature
+        )
         for sample, record in zip(planned, records, strict=True)
     ]
     low, high = interval_of_correct(chances, ONE_IN_A_MILLION)

@@ -19,14 +19,14 @@ CHUNK = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decoded:
-    """A record without scores, and the sample it answers."""
+class Unscored:
+    """A record that is to be scored, and the sample it answers."""
 
     record: Record
     sample: Sample
 
 
-def scored_record(data: TaskData, decoded: Decoded, measured: Mapping[str, Any], score_key: str) -> Record:
+def scored_record(data: TaskData, decoded: Unscored, measured: Mapping[str, Any], score_key: str) -> Record:
     """Return the record with its scores; a scorer that raises makes it a failed one."""
     record = decoded.record
     try:
@@ -55,8 +55,8 @@ class Scoring:
         self._tools = tools
         self._needs = data.spec.needs
         self._score_key = score_key(data, tools)
-        self._buffer: list[Decoded] = []
-        self._asked: list[tuple[Sequence[Decoded], Future[list[dict[str, Any]]]]] = []
+        self._buffer: list[Unscored] = []
+        self._asked: list[tuple[Sequence[Unscored], Future[list[dict[str, Any]]]]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pb-scoring")
         self._stop = Event()
 
@@ -70,7 +70,7 @@ class Scoring:
             self._stop.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def begin(self, decoded: Decoded) -> tuple[Record, ...]:
+    def begin(self, decoded: Unscored) -> tuple[Record, ...]:
         """Return what of a fresh result is stored now: it with its scores, or without where tools give them.
 
         Where a scorer fails the result comes before the failure, so that it need not be decoded again.
@@ -81,7 +81,7 @@ class Scoring:
         scored = scored_record(self._data, decoded, {}, self._score_key)
         return (decoded.record, scored) if scored.failed else (scored,)
 
-    def add(self, decoded: Decoded) -> None:
+    def add(self, decoded: Unscored) -> None:
         """Take in a record to be scored in the background."""
         self._buffer.append(decoded)
         if len(self._buffer) >= CHUNK:
@@ -101,7 +101,7 @@ class Scoring:
 
     def _send(self) -> None:
         chunk, self._buffer = self._buffer, []
-        asked = [(self._data.answer(decoded.record.text), decoded.sample) for decoded in chunk]
+        asked = [(self._data.judged(decoded.record.text), decoded.sample) for decoded in chunk]
         self._asked.append((chunk, self._thread.submit(self._tools.measure, self._needs, asked, self._stop)))
 
     def _take(self) -> Iterator[Record]:

@@ -46,8 +46,8 @@ def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
         cell: What to decode.
         benchmark: The fixture of pytest-benchmark (untyped upstream).
     """
-    planned = bench.planned(cell)
-    model: Any = bench.model(cell).get()
+    planned = bench.resources.planned(cell)
+    model: Any = bench.resources.model(cell).get()
     sync = model_traits(model).sync
     list(bench.sweep([(cell, planned[0])]))
     forwards = 0
@@ -75,5 +75,5 @@ def decode_timed(bench: Bench, cell: Cell, benchmark: Any) -> None:
         "step_latency_s": wall_s / forwards if whole else None,
     }
     for record in records:
-        bench.keep(record)
+        bench.known.keep(record)
     bench.decode([cell])

@@ -192,7 +192,7 @@ class BenchSession:
         """
         try:
             with self.shared_time(cell):
-                if self.bench.missing(cell):
+                if not self.bench.is_done(cell):
                     self.bench.check_applicable(cell)
                 self.bench.decode(self.companions(cell))
         except BaseException:
@@ -233,19 +233,19 @@ class BenchSession:
         Raises:
             ValueError: The store cannot be read or written.
         """
-        self.bench.check_store()
+        self.bench.known.check_store()
         run = describe(
-            self.bench, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
+            self.bench.resources, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
         )
         path = save(run, self.options.store)
         if self._mark is not None:
             self._mark.finish()
         summary, problem = None, None
         try:
-            summary = summarise(run, self.bench.find)
+            summary = summarise(run, self.bench.known.find)
         except ValueError as error:
             problem = str(error)
-        problem = "; ".join([*self.bench.lost, *([problem] if problem else [])]) or None
+        problem = "; ".join([*self.bench.known.lost, *([problem] if problem else [])]) or None
         gates = self.gates if judge_gates else ()
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
         return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))

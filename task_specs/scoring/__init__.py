@@ -15,7 +15,7 @@ from task_specs.scoring.puzzles import (
     score_released_sudoku,
     score_sudoku,
 )
-from task_specs.scoring.scored import Scored, Scorer, answer_text
+from task_specs.scoring.scored import Scored, Scorer, answer_text, unfenced
 from task_specs.scoring.text import (
     score_paraphrase,
     score_released_paraphrase,
@@ -25,7 +25,7 @@ from task_specs.scoring.text import (
     score_w2s,
 )
 
-__all__ = ["SCORERS", "SCORER_VERSIONS", "Scored", "Scorer", "answer_text", "resolve_scorer"]
+__all__ = ["SCORERS", "SCORER_VERSIONS", "Scored", "Scorer", "answer_text", "resolve_scorer", "unfenced"]
 
 SCORERS: Mapping[str, Scorer] = MappingProxyType(
     {
@@ -46,18 +46,18 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
 
 SCORER_VERSIONS: Mapping[str, int] = MappingProxyType(
     {
-        "list": 1,
-        "sudoku": 1,
-        "latin_square": 1,
-        "words_to_sentence": 1,
-        "summary": 1,
-        "paraphrase": 1,
+        "list": 2,
+        "sudoku": 2,
+        "latin_square": 2,
+        "words_to_sentence": 2,
+        "summary": 2,
+        "paraphrase": 2,
         "released_list": 1,
         "released_sudoku": 1,
         "released_latin_square": 1,
         "released_words_to_sentence": 1,
-        "released_summary": 1,
-        "released_paraphrase": 1,
+        "released_summary": 2,
+        "released_paraphrase": 2,
     }
 )
 """Raised whenever a score may move; part of the key of every score."""

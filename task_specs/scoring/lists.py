@@ -6,29 +6,36 @@ Sources: the rules are those of ParallelBench (arXiv 2510.04767, section 5 and a
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from task_specs.answers import OPERATIONS, as_list_text
 from task_specs.sample import Sample
-from task_specs.scoring.scored import Scored, accuracy
+from task_specs.scoring.scored import Scored, accuracy, unfenced
 
 RANDOM_OPERATIONS = ("shuffle", "replace_random", "insert_random", "remove_random")
 
 _BRACKETED = re.compile(r"\[([^\[\]]*)\]")
 _QUOTES = "\"'“”\u2018\u2019"
+_JSON_TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+"'
+_JSON_COMMA = r"[ \t\r\n]*+,[ \t\r\n]*+"
+_JSON_LIST = re.compile(rf"\[[ \t\r\n]*+(?:{_JSON_TEXT}(?:{_JSON_COMMA}{_JSON_TEXT})*+[ \t\r\n]*+)?+\]")
 
 
 def list_items(text: str) -> list[str] | None:
-    """Return the items of the last bracketed list in *text*, or None where there is none.
+    """Return the items of the last list in *text*, or None where there is none.
 
-    Items are split at commas; blanks and quotes around an item are dropped, and so are items that are blank.
+    A JSON list of texts is read as JSON. Where something else in brackets comes after the last one of these,
+    it is split at commas; blanks and quotes around an item are dropped, and so are items that are blank.
     """
-    found = _BRACKETED.findall(text)
-    if not found:
-        return None
-    pieces = [piece.strip() for piece in found[-1].split(",")]
+    written = [(found[0], found.end()) for found in _JSON_LIST.finditer(text)]
+    items: list[str] | None = json.loads(written[-1][0]) if written else None
+    later = _BRACKETED.findall(text, written[-1][1] if written else 0)
+    if not later:
+        return items
+    pieces = [piece.strip() for piece in later[-1].split(",")]
     return [piece.strip(_QUOTES).strip() for piece in pieces if piece]
 
 
@@ -53,14 +60,15 @@ def is_right(answer: Sequence[str], facts: Mapping[str, Any]) -> bool:
 
 
 def score_list(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
-    """Score a list operation: lenient by the last bracketed list, strict by the whole output.
+    """Score a list operation: lenient by the last list, strict by the whole output.
 
-    Strict means that the output is the JSON list as ``json.dumps`` writes it, and nothing else.
+    Strict means that the output is the JSON list as ``json.dumps`` writes it, letters beyond ASCII as they
+    are or escaped, and nothing else.
     """
-    answer = list_items(text)
+    answer = list_items(unfenced(text))
     if answer is None or not is_right(answer, sample.facts):
         return accuracy(lenient=False, strict=False)
-    return accuracy(lenient=True, strict=text == as_list_text(answer))
+    return accuracy(lenient=True, strict=text in (as_list_text(answer), json.dumps(answer)))
 
 
 def released_list_items(text: str, *, strict: bool) -> list[str] | None:

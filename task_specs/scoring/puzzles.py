@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from task_specs.sample import Sample
-from task_specs.scoring.scored import Scored, accuracy
+from task_specs.scoring.scored import Scored, accuracy, unfenced
 
 
 def text_lines(text: str) -> list[str]:
@@ -23,21 +23,22 @@ def csv_rows(text: str) -> list[list[str]]:
 def score_sudoku(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
     """Score a sudoku: the grid is the solution.
 
-    Lenient allows blanks and commas between digits and blank lines; strict is the exact text. Any other text
-    beside the grid is wrong.
+    Lenient allows blanks and commas between digits, blank lines, and a code fence around the grid; strict is
+    the exact text. Any other text beside the grid is wrong.
     """
     solution = list(sample.facts["solution"])
-    grid = ["".join(line.split()).replace(",", "") for line in text_lines(text)]
+    grid = ["".join(line.split()).replace(",", "") for line in text_lines(unfenced(text))]
     return accuracy(lenient=grid == solution, strict=text == "\n".join(solution))
 
 
 def score_latin_square(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
     """Score a Latin square: exactly n rows of n cells, every row and column a permutation of the symbols.
 
-    Lenient allows blanks around cells and blank lines; strict allows neither. Any other text is wrong.
+    Lenient allows blanks around cells, blank lines, and a code fence around the square; strict allows none of
+    these. Any other text is wrong.
     """
     symbols = sorted(sample.facts["symbols"])
-    rows = csv_rows(text)
+    rows = csv_rows(unfenced(text))
     lines = rows + [list(column) for column in zip(*rows, strict=False)]
     right = len(rows) == len(symbols) and all(sorted(line) == symbols for line in lines)
     return accuracy(lenient=right, strict=right and text == "\n".join(",".join(row) for row in rows))

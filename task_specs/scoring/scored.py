@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,3 +63,15 @@ def answer_text(text: str, marker: str | None) -> str:
         return text
     _, found, answer = text.rpartition(marker)
     return answer.strip() if found else ""
+
+
+_FENCED = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\n(?P<inside>(?:.*?\n)?)[ \t]*\1\s*", re.DOTALL)
+
+
+def unfenced(text: str) -> str:
+    """Return what stands in a code fence where *text* is one fenced block and nothing else, else *text*.
+
+    Every lenient reading, of lists, grids and sentences, starts with it; a strict one does not.
+    """
+    found = _FENCED.fullmatch(text)
+    return text if found is None else found["inside"].removesuffix("\n")

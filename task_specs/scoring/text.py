@@ -2,7 +2,8 @@
 
 *measured* holds what the tools returned. ``grammar`` is ``{"matches": 2, "rules": [...], "version": "6.8"}``,
 ``bertscore`` is ``{"f1": 0.93, ...}``, and either is ``{"reason": "..."}`` where it could not be computed.
-An empty text scores 0 everywhere and no tool is consulted.
+An empty text scores 0 everywhere and no tool is consulted. A code fence around the text is no part of it, for
+the tools neither.
 
 Sources: ParallelBench (arXiv 2510.04767, section 5 and appendix "Evaluation Metrics") in our reading; the
 ``released`` twins follow the published metric code where it differs.
@@ -15,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from task_specs.sample import Sample
-from task_specs.scoring.overlap import ROUGE_TYPES, bleu, rouge
-from task_specs.scoring.scored import Scored
+from task_specs.scoring.overlap import ROUGE_TYPES, UnreadableText, bleu, rouge
+from task_specs.scoring.scored import Scored, unfenced
 
 Known = float | str
 """A score, or the reason why there is none."""
@@ -46,6 +47,7 @@ def score_w2s(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
     ``inclusion`` is 1 when every word is there, ``inclusion_share`` the share of words that are, ``combined``
     is 1 when every word is there and the grammar is right.
     """
+    text = unfenced(text)
     if not text.strip():
         return _zero(W2S_SCORES)
     found = [includes(text, word) for word in sample.facts["words"]]
@@ -62,6 +64,7 @@ def score_released_w2s(text: str, sample: Sample, measured: Mapping[str, Any]) -
 
 def score_summary(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
     """Score a summary: ROUGE-1, -2 and -L, each against the reference it is nearest to, and grammar."""
+    text = unfenced(text)
     if not text.strip():
         return _zero(SUMMARY_SCORES)
     return _summary(text, sample.facts["references"], measured)
@@ -79,20 +82,28 @@ def score_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> 
 
     Both comparisons are with the sentence to be paraphrased, as published; the references play no part.
     """
+    return _paraphrase(unfenced(text), sample, measured, published=False)
+
+
+def score_released_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
+    """Score as the published metric does.
+
+    **Differs** from `score_paraphrase`: a code fence is part of the text, and any text of fewer than 4 words
+    has 1-BLEU 1.
+    """
+    return _paraphrase(text, sample, measured, published=True)
+
+
+def _paraphrase(text: str, sample: Sample, measured: Mapping[str, Any], *, published: bool) -> Scored:
     if not text.strip():
         return _zero(PARAPHRASE_SCORES)
     changed: Known
     try:
-        changed = 1.0 - bleu(text, compared_with(sample))
-    except ModuleNotFoundError as error:
-        changed = _missing(error)
+        changed = 1.0 - bleu(text, compared_with(sample), published=published)
+    except (ModuleNotFoundError, UnreadableText) as error:
+        changed = _why(error)
     meaning = _measured(measured, "bertscore", "f1")
     return _scored({"bertscore": meaning, "one_minus_bleu": changed, "grammar": _grammar(measured)})
-
-
-def score_released_paraphrase(text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
-    """Score as the published metric does, which is how `score_paraphrase` does."""
-    return score_paraphrase(text, sample, measured)
 
 
 def _w2s(found: list[bool], grammar: Known) -> Scored:
@@ -111,8 +122,8 @@ def _summary(text: str, references: list[str], measured: Mapping[str, Any]) -> S
     overlap: Mapping[str, Known]
     try:
         overlap = rouge(text, references)
-    except ModuleNotFoundError as error:
-        overlap = dict.fromkeys(ROUGE_TYPES, _missing(error))
+    except (ModuleNotFoundError, UnreadableText) as error:
+        overlap = dict.fromkeys(ROUGE_TYPES, _why(error))
     return _scored({**overlap, "grammar": _grammar(measured)})
 
 
@@ -127,7 +138,9 @@ def _measured(measured: Mapping[str, Any], tool: str, key: str) -> Known:
     return value
 
 
-def _missing(error: ModuleNotFoundError) -> str:
+def _why(error: ModuleNotFoundError | UnreadableText) -> str:
+    if isinstance(error, UnreadableText):
+        return str(error)
     return f"{error.name} is not installed; pip install 'parallelbench-pytest[text]'"
 
 

@@ -1,12 +1,14 @@
 """Builders of records and cells, and runs of the plugin over a test file in an empty folder."""
 
 import importlib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from pb_plugin.records.asked import ASKED_PARTS, Asked
 from pb_plugin.records.record import Record
-from pb_plugin.results.cell_result import CellResult
+from pb_plugin.results.cell_result import CellResult, CurveKind, PlannedCell
 from task_specs.catalogue import BENCHMARK_IDS
 
 PARTS = {
@@ -31,6 +33,7 @@ PARTS = {
     "cache": "none",
     "decode_code": "c0",
 }
+CURVE = {item.name for item in fields(CurveKind)}
 CATEGORY_OF = {task: category for category, tasks in BENCHMARK_IDS.items() for task in tasks}
 
 
@@ -58,42 +61,38 @@ def build_failure(*, parts=None, kind="oom", message="out of memory"):
     return Record(parts={**PARTS, **(parts or {})}, error={"class": kind, "message": message})
 
 
-def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_parts=None, **fields):
+def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_parts=None, **values):
     """Return a cell with one record for each of *scores*, all decoded in *nfe* forwards."""
-    asked = {
-        "model": "llada",
-        "method": "confidence",
-        "method_params": {},
-        "k": 2,
-        "block_length": None,
-        "canvas": 8,
-        "cache": "none",
-        "temperature": 0.0,
-        **{name: value for name, value in fields.items() if name in PARTS},
-    }
+    asked = Asked(
+        **{
+            **{name: PARTS[name] for name in ASKED_PARTS},
+            "task": task,
+            **{name: value for name, value in values.items() if name in ASKED_PARTS},
+        }
+    )
     if records is None:
         records = [
             build_record(
                 score=score,
                 nfe=nfe,
                 nfe_kind="unknown" if nfe is None else "counted",
-                parts={"task": task, "sample_id": f"s{number:03d}", **asked, **(record_parts or {})},
+                parts={**asked.parts(), "sample_id": f"s{number:03d}", **(record_parts or {})},
             )
             for number, score in enumerate(scores)
         ]
-    other = {name: value for name, value in fields.items() if name not in PARTS}
-    return CellResult(
+    curve = {name: value for name, value in values.items() if name in CURVE}
+    other = {name: value for name, value in values.items() if name not in {*CURVE, *ASKED_PARTS, "choices"}}
+    planned = PlannedCell(
         **{
-            "task": task,
+            "asked": asked,
+            "curve": CurveKind(**{"family": "static", **curve}),
             "category": CATEGORY_OF.get(task, "list_ops"),
             "score": "accuracy",
-            "family": "static",
             "n_planned": len(records),
-            "records": records,
-            **asked,
             **other,
         }
     )
+    return CellResult(planned=planned, records=records, choices=values.get("choices"))
 
 
 @pytest.fixture(scope="session")

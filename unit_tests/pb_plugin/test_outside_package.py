@@ -164,15 +164,17 @@ def test_a_changed_scorer_scores_stored_results_again_without_decoding(suite, pa
     module = suite.pytester.path / "acme" / "scoring.py"
     module.write_text(
         "from task_specs.scoring import Scored\n"
-        "def echo(text, sample, measured):\n    return Scored(values={'accuracy': 0.25})\n"
+        "def echo(text, sample, measured):\n    return Scored(values={'accuracy': 1.0, 'loud': 0.25})\n"
     )
     task = suite.pytester.path / "acme" / "say.yaml"
     task.write_text(task.read_text().replace("acme.decoding:echo", "acme.scoring:echo"))
     n_before = len(suite.records())
     result = suite.run(*BY_REFERENCE)
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["say *25*", "2 of 2 items reused; *"])
+    result.stdout.fnmatch_lines(["2 of 2 items reused; *"])
     records = suite.records()
+    assert [record.scores.get("loud") for record in records[n_before:]] == [0.25] * (len(records) - n_before)
+    assert len(records) > n_before
     assert len({record.decode_key for record in records}) == n_before
 
 

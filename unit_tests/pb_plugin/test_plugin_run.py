@@ -177,7 +177,7 @@ def test_a_record_holds_what_was_asked_what_came_out_and_both_keys(suite):
         assert (record.nfe, record.canvas_tokens, record.evaluated_positions) == (32, 32, 32 * 32)
         assert sorted(record.commit_step) == list(range(32))
         assert record.scores == {"accuracy": 1.0, "accuracy_strict": 1.0}
-        assert record.score_key == "list@1/first_eos"
+        assert record.score_key == "list@2/first_eos"
     (file,) = suite.store.glob("*.jsonl")
     line = json.loads(file.read_text().splitlines()[0])
     assert line["decode_key"] == decode_key_of(line["parts"])

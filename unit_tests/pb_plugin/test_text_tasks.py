@@ -255,7 +255,7 @@ def test_two_workers_share_the_backend_of_the_controller(suite, task, stand_in):
     suite.run(*options, "--pb-grammar", server.url, "-n", "2").assert_outcomes(passed=4)
     assert server.asked.count(FIRST_TEXT) == 1
     keys = {record.score_key for record in suite.records() if record.parts["task"] == "say"}
-    assert keys == {"", f"words_to_sentence@1/first_eos/grammar={server.url}:6.8"}
+    assert keys == {"", f"words_to_sentence@2/first_eos/grammar={server.url}:6.8"}
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])

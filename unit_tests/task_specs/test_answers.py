@@ -1,5 +1,6 @@
 """The rules of the tasks as code: sizes, weights and members of every answer set."""
 
+import json
 from math import factorial
 
 import pytest
@@ -94,6 +95,12 @@ def test_a_shuffle_of_seven_is_enumerated_and_of_eight_is_structural(exclude_inp
         closing='"]',
         exclude_input=exclude_input,
     )
+
+
+def test_a_long_shuffle_writes_its_items_as_json():
+    items = ["Smith, Jr.", 'Al "Bo"', "a\\b", "[x]", *"EFGH"]
+    found = list_answers(facts("shuffle", items, exclude_input=False))
+    assert json.loads(found.opening + found.separator.join(found.items) + found.closing) == items
 
 
 def test_a_repeated_answer_adds_its_weight():

@@ -80,7 +80,7 @@ def rows_of(method, n=4, **row):
 
 
 FAULTS = {
-    "not eligible": (False, 2, "it unmasks positions that are not eligible; unmask must be a subset of"),
+    "not eligible": (False, 2, "it unmasks positions that are not eligible; keep to view.eligible, or"),
     "mask": (False, 2, "it commits MASK or an id outside the vocabulary; commit view.proposals"),
     "outside": (False, 2, "it commits MASK or an id outside the vocabulary; commit view.proposals"),
     "negative": (False, 2, "it commits MASK or an id outside the vocabulary; commit view.proposals"),

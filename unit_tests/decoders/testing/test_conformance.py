@@ -104,7 +104,7 @@ DECLARATIONS = {
         lambda: declaring(needs=frozenset({"probs"})),
         r"needs must be among \['attention', 'probabilities', 'shadow'\], got \['probs'\]",
     ),
-    "scope": (lambda: declaring(scope="row"), "scope must be block or generated, got 'row'"),
+    "scope": (lambda: declaring(scope="row"), "scope must be one of block, generated, .*, got 'row'"),
     "sweep": (lambda: declaring(sweep=()), "sweep must hold at least one parameter set"),
     "sweep of numbers": (lambda: declaring(sweep=(1,)), "sweep must hold mappings of parameters"),
 }

@@ -20,6 +20,7 @@ BUILT_IN = {
     "upstream_confidence": TopK(score="confidence", upstream_exact=True),
     "threshold": Threshold(gamma=0.9),
     "threshold_few": Threshold(gamma=0.9, at_least=3),
+    "threshold_dinfer": Threshold(gamma=0.9, rule="dinfer"),
     "threshold_margin": Threshold(gamma=0.2, confidence="margin"),
     "threshold_entropy": Threshold(gamma=-0.5, confidence="entropy"),
     "threshold_random": Threshold(gamma=0.5, confidence="random"),
@@ -90,6 +91,21 @@ def test_rows_of_factor_do_not_share_their_failures(make_view):
 def test_threshold_commits_the_best_when_none_is_sure_enough(make_view):
     assert unmasked(Threshold(gamma=0.9), make_view([[0.4, 0.3]])) == [0]
     assert unmasked(Threshold(gamma=0.9), make_view([[0.3, None, 0.4, 0.4]])) == [2]
+
+
+@pytest.mark.parametrize("best", [0.3, 0.8, 1.0 - 1e-9])
+def test_in_dinfer_what_is_within_a_hundred_thousandth_of_the_best_is_as_good(make_view, best):
+    """The cut is min(gamma, best - 1e-5); near 1 too, where the odds of the two are far apart."""
+    row = [best - 0.9e-5, 0.2, best, best - 1.1e-5]
+    assert unmasked(Threshold(gamma=1.0, rule="dinfer"), make_view([row])) == [0, 2]
+    assert unmasked(Threshold(gamma=1.0), make_view([row])) == [2]
+
+
+def test_in_dinfer_the_margin_below_the_best_holds_above_gamma_as_well(make_view):
+    """The best lies above 0.9 by less than the margin, so the other one, below 0.9, is committed with it."""
+    row = [0.9 + 0.4e-5, 0.9 - 0.5e-5, 0.9 - 0.7e-5]
+    assert unmasked(Threshold(gamma=0.9, rule="dinfer"), make_view([row])) == [0, 1]
+    assert unmasked(Threshold(gamma=0.9), make_view([row])) == [0]
 
 
 def test_threshold_commits_everything_that_reaches_gamma(make_view):
@@ -288,6 +304,14 @@ REFUSED = {
     "at_least": (
         lambda: Threshold(gamma=0.9, at_least=0),
         r"at_least must be a whole number of at least 1, got 0; 1 takes the single best",
+    ),
+    "rule": (
+        lambda: Threshold(gamma=0.9, rule="best"),
+        "rule must be one of fast_dllm, dinfer, got 'best'; choose one",
+    ),
+    "rule of entropy": (
+        lambda: Threshold(gamma=-0.1, confidence="entropy", rule="dinfer"),
+        "rule=dinfer must compare probabilities, got confidence='entropy'; use confidence or margin",
     ),
     "f 0": (lambda: Factor(f=0.0), r"f must be above 0 and finite, got 0\.0; 1\.0 is the published default"),
     "f inf": (lambda: Factor(f=float("inf")), r"f must be above 0 and finite, got inf"),

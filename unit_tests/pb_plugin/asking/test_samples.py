@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from decoders.unmasking.top_k import confidence
 from pb_plugin.asking.planned import plan_samples
 from pb_plugin.asking.samples import NotApplicable, TaskData
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
 from pb_plugin.records.record import PAIR_PARTS, Record
 from task_specs.prompt import messages
 from task_specs.spec import builtin_spec
@@ -58,7 +59,7 @@ def test_released_data_have_no_compact_prompts(tmp_path):
 
 def planned_of(style):
     """Return what a run plans for a model that reads prompts of *style*."""
-    cell = SimpleNamespace(method=confidence(), k=2, block_length=None, temperature=0.0, seed=0, cache="none")
+    (cell,) = plan(Options(model=("tiny",), task=("reverse",), unmasking=("confidence",), k=(2,))).cells
     handle = SimpleNamespace(name="tiny", fingerprint="f", prompt_style=style, dtype="default", code="c")
     return plan_samples(cell, data_of("reverse"), handle)
 

@@ -44,7 +44,7 @@ def decoded(tmp_path_factory):
     planned = plan(options)
     bench = Bench(options, Store(folder, worker="main"))
     bench.decode(planned.cells)
-    run = describe(bench, planned.cells, missing_tasks=(), notes=())
+    run = describe(bench.resources, planned.cells, missing_tasks=(), notes=())
     bench.close()
     return run, folder
 
@@ -124,9 +124,9 @@ def test_a_panel_per_task_in_benchmark_order_whatever_the_plan_was(pb, store, tm
 def test_the_order_of_panels_is_that_of_the_benchmark_with_other_tasks_behind(store):
     report = read_report(store, None)
     own = [
-        replace(cell, result={**cell.result, "task": "abc"})
+        replace(cell, asked=replace(cell.asked, task="abc"))
         for cell in report.run.cells
-        if cell.result["task"] == "copy"
+        if cell.asked.task == "copy"
     ]
     known = replace(report, run=replace(report.run, cells=(*own, *report.run.cells[::-1])))
     with pytest.raises(LookupError, match=r"choose from copy, shuffle, abc$"):
@@ -309,7 +309,7 @@ def test_items_without_all_results_are_left_out_and_counted(pb, store, tmp_path)
     name = store / "runs" / f"{NAME}.json"
     run = json.loads(name.read_text(encoding="ascii"))
     for cell in run["cells"]:
-        if cell["result"]["task"] == "shuffle":
+        if cell["asked"]["task"] == "shuffle":
             cell["keys"], cell["unscored"] = [], "no tool"
     name.write_text(json.dumps(run), encoding="ascii")
     out = pb(store, tmp_path / "a.svg").splitlines()

@@ -28,7 +28,7 @@ def write_store(folder, *, task=("copy", "shuffle"), backwards=False, worker="ma
     groups = [[cell for cell in planned.cells if cell.task == name] for name in task]
     for cells in reversed(groups) if backwards else groups:
         bench.decode(cells[::-1] if backwards else cells)
-    run = describe(bench, planned.cells, missing_tasks=("sudoku",), notes=("samples=2: a note",))
+    run = describe(bench.resources, planned.cells, missing_tasks=("sudoku",), notes=("samples=2: a note",))
     bench.close()
     return run
 

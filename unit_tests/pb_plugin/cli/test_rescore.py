@@ -15,7 +15,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import describe, load, save, summarise
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.scoring import Tools
-from task_specs.scoring import Scored, resolve_scorer
+from task_specs.scoring import SCORER_VERSIONS, Scored, resolve_scorer
 from task_specs.scoring.languagetool import checker as languagetool
 from task_specs.scoring.languagetool.backend import ENV_NAME
 from unit_tests.languagetool_stand_in import FIRST_TEXT, StandIn, one_match_for_each_x, reply
@@ -24,7 +24,8 @@ from unit_tests.pb_plugin.text_task import ANSWERS, RIGHT, write_text_task
 torch.set_num_threads(1)
 
 N = len(ANSWERS)
-LISTS = "list@1/first_eos"
+LISTS = f"list@{SCORER_VERSIONS['list']}/first_eos"
+RAISED = f"list@{SCORER_VERSIONS['list'] + 1}/first_eos"
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def decoded(folder):
         bench = Bench(asked, Store(store), tools)
         for task in dict.fromkeys(cell.task for cell in made.cells):
             bench.decode([cell for cell in made.cells if cell.task == task])
-        run = describe(bench, made.cells, missing_tasks=(), notes=())
+        run = describe(bench.resources, made.cells, missing_tasks=(), notes=())
         save(run, store)
         bench.close()
         return store
@@ -91,7 +92,7 @@ def summary(store, name=None):
     return {cell.label: cell for cell in summarise(run, Store(store).index().find).cells}
 
 
-def changed_scorer(monkeypatch, change, version=2):
+def changed_scorer(monkeypatch, change, version=SCORER_VERSIONS["list"] + 1):
     """Let the scorer of lists return what *change* makes of its scores, as another version."""
     scorer = resolve_scorer("list")
 
@@ -99,7 +100,7 @@ def changed_scorer(monkeypatch, change, version=2):
         return change(scorer(text, sample, measured), sample)
 
     monkeypatch.setattr(samples, "resolve_scorer", lambda name: score)
-    monkeypatch.setattr(samples, "SCORER_VERSIONS", {**samples.SCORER_VERSIONS, "list": version})
+    monkeypatch.setattr(samples, "SCORER_VERSIONS", {**SCORER_VERSIONS, "list": version})
 
 
 def no_strictness(scored, sample):
@@ -125,7 +126,7 @@ def test_a_new_scorer_is_applied_without_decoding_and_every_change_is_told(decod
     found = json.loads(pb(store, "--json"))
     copy, _ = found["tasks"]
     assert (copy["task"], copy["results"], copy["stored"], copy["left"]) == ("copy", 24, 24, None)
-    assert copy["score_key"] == {"before": LISTS, "after": "list@2/first_eos"}
+    assert copy["score_key"] == {"before": LISTS, "after": RAISED}
     assert copy["scores"] == [
         {"score": "accuracy", "changed": 0, "before": 1.0, "after": 1.0},
         {"score": "accuracy_strict", "changed": 24, "before": 1.0, "after": 0.0},
@@ -143,7 +144,7 @@ def test_a_new_scorer_is_applied_without_decoding_and_every_change_is_told(decod
     assert "-rescore-" in new
     run, path = load(store)
     assert found["run"] == {"before": old.name, "after": path.name}
-    assert {cell.score_key for cell in run.cells} == {"list@2/first_eos"}
+    assert {cell.score_key for cell in run.cells} == {RAISED}
     assert "nothing was written" in pb(store), "a second time nothing is left to do"
 
 
@@ -158,7 +159,7 @@ def test_the_text_lists_means_and_the_first_changes(decoded, pb, monkeypatch):
     assert changes[0].startswith("copy ")
     assert " ideal-left_to_right[k=1] accuracy_strict: " in changes[0]
     assert "and 4 more (--json lists all)" in out
-    assert f"copy: scored as list@2/first_eos, was {LISTS}" in out
+    assert f"copy: scored as {RAISED}, was {LISTS}" in out
     assert out[-1].startswith(f"24 records stored in {store}; run ")
 
 
@@ -179,7 +180,7 @@ def test_an_older_run_can_be_named_and_becomes_a_new_one(decoded, monkeypatch):
     found = rescore(store, first.stem, grammar="none")
     assert found.before == first
     assert load(store) == (load(store, found.after.name)[0], found.after)
-    assert {cell.result["task"] for cell in load(store)[0].cells} == {"copy"}
+    assert {cell.asked.task for cell in load(store)[0].cells} == {"copy"}
     assert {cell.score_key for cell in load(store, first.name)[0].cells} == {LISTS}
 
 
@@ -204,14 +205,14 @@ def test_without_grammar_text_tasks_are_left_and_the_others_scored(
 ):
     store = decoded("say.yaml", "copy", grammar=stand_in().url, samples=2)
     old = load(store)[0]
-    monkeypatch.setattr(samples, "SCORER_VERSIONS", {**samples.SCORER_VERSIONS, "list": 2})
+    monkeypatch.setattr(samples, "SCORER_VERSIONS", {**SCORER_VERSIONS, "list": SCORER_VERSIONS["list"] + 1})
     out = pb(store, "--grammar", grammar, code=code)
     assert "say: left as it was: " in out
     assert "start a LanguageTool server" in out
     new = load(store)[0]
-    keys = [{cell.score_key for cell in run.cells if cell.result["task"] == "say"} for run in (old, new)]
+    keys = [{cell.score_key for cell in run.cells if cell.asked.task == "say"} for run in (old, new)]
     assert keys[0] == keys[1]
-    assert {cell.score_key for cell in new.cells if cell.result["task"] == "copy"} == {"list@2/first_eos"}
+    assert {cell.score_key for cell in new.cells if cell.asked.task == "copy"} == {RAISED}
 
 
 def test_a_server_that_stops_answering_loses_no_score(decoded, pb, stand_in):
@@ -301,8 +302,8 @@ def test_a_task_that_is_gone_is_refused(decoded, folder, pb):
 
 def test_a_run_knows_how_its_tasks_were_named(decoded, folder):
     store = decoded("say.yaml", "shuffle:n=5", samples=2)
-    asked = load(store)[0].asked
-    assert (asked.task, asked.data, asked.samples) == (("say.yaml", "shuffle:n=5"), None, 2)
+    chosen = load(store)[0].chosen
+    assert (chosen.task, chosen.data, chosen.samples) == (("say.yaml", "shuffle:n=5"), None, 2)
     assert {task.task for task in rescore(store, grammar="none").tasks} == {"say", "shuffle_n5"}
 
 
@@ -312,8 +313,8 @@ def test_a_default_run_names_its_tasks_by_id(folder):
     options = Options(k=(1,), unmasking=("random",), samples=1, store=folder / "store")
     bench = Bench(options, Store(options.store))
     cells = [cell for cell in plan(options).cells if cell.task == "copy"]
-    run = describe(bench, cells, missing_tasks=(), notes=())
-    assert run.asked.task == task_ids()
+    run = describe(bench.resources, cells, missing_tasks=(), notes=())
+    assert run.chosen.task == task_ids()
 
 
 def test_what_was_never_decoded_stays_missing(decoded, pb):

@@ -8,32 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
-from pb_plugin.planning.cell import Cell, value_text
+from pb_plugin.planning.cell import Cell
+from pb_plugin.planning.methods import MethodVariant
 from pb_plugin.planning.option_grammar import ModelChoice
+from pb_plugin.records.asked import Asked, value_text
 from task_specs.spec import builtin_spec
 
 SHUFFLE = builtin_spec("shuffle")
+REST = {"samples": None, "data": None, "position": 0}
 
 
-def cell(**changes):
-    fields = {
-        "model": ModelChoice(text="llada", reference="llada"),
+def cell(model="llada", unmasking="confidence", params=(), method=None, **changes):
+    """Return a cell of *model* as it was named; *changes* are fields of `Asked`, or of the cell."""
+    model = model if isinstance(model, ModelChoice) else ModelChoice(text=model, reference=model)
+    asked = {
         "task": "shuffle",
-        "unmasking": "confidence",
-        "params": (),
+        "data_source": "own",
+        "model": model.name,
+        "method": unmasking,
+        "method_params": dict(params),
         "k": 8,
         "block_length": None,
-        "temperature": 0.0,
-        "samples": None,
+        "canvas": 32,
         "seed": 0,
-        "data": None,
-        "spec": SHUFFLE,
-        "method": confidence(),
-        "position": 0,
     }
-    return Cell(**{**fields, **changes})
+    rest = {name: changes.pop(name, default) for name, default in REST.items()}
+    variant = MethodVariant(method=method or confidence(), params=params)
+    return Cell(asked=Asked(**{**asked, **changes}), model=model, variant=variant, spec=SHUFFLE, **rest)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +76,7 @@ def test_different_numbers_have_different_ids(one, other):
 
 
 def test_the_mark_has_all_fields_as_values_that_m_can_compare():
-    made = cell(
-        unmasking="threshold", params=(("gamma", 0.9), ("task", "x")), k=None, method=Threshold(gamma=0.9)
-    )
+    made = cell(unmasking="threshold", params=(("gamma", 0.9), ("task", "x")), k=None)
     assert made.mark == {
         "gamma": "0.9",
         "task": "shuffle",

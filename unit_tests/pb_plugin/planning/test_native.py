@@ -29,7 +29,7 @@ def test_a_model_that_owns_its_loop_has_native_cells_and_the_others_have_none():
     made = plan(Options(model=("ideal", "sedd-uniform"), task=("copy",)))
     by_model = {cell.model.name: set() for cell in made.cells}
     for cell in made.cells:
-        by_model[cell.model.name].add(cell.unmasking)
+        by_model[cell.model.name].add(cell.asked.method)
     assert by_model["sedd-uniform"] == {"native"}
     assert "native" not in by_model["ideal"]
 

@@ -51,8 +51,8 @@ def test_the_default_run_is_the_published_grid_on_every_task_that_has_a_spec():
     settings = 3 * 6 + 6  # random, left_to_right, confidence at six k; threshold at six gamma
     assert len(made.cells) == settings * len(task_ids())
     assert {cell.model.name for cell in made.cells} == {"ideal"}
-    assert {cell.k for cell in made.cells if cell.method.takes_k} == {1, 2, 4, 8, 16, 32}
-    assert {cell.params for cell in made.cells if not cell.method.takes_k} == {
+    assert {cell.asked.k for cell in made.cells if cell.method.takes_k} == {1, 2, 4, 8, 16, 32}
+    assert {cell.variant.params for cell in made.cells if not cell.method.takes_k} == {
         (("gamma", gamma),) for gamma in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     }
     assert made.notes == ()
@@ -113,7 +113,7 @@ def test_cells_go_by_model_task_in_benchmark_order_method_as_given_and_setting(y
 def test_a_k_above_the_canvas_is_left_out_and_noted_once():
     made = plan(Options(unmasking=("confidence", "random"), k=(1, 64)))
     at_32 = [spec.id for spec in made.specs if spec.canvas == 32]
-    assert {cell.task for cell in made.cells if cell.k == 64} == {s.id for s in made.specs} - set(at_32)
+    assert {cell.task for cell in made.cells if cell.asked.k == 64} == {s.id for s in made.specs} - set(at_32)
     assert made.notes == (f"k=64: not for {len(at_32)} tasks with canvas 32",)
 
 

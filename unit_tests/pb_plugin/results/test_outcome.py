@@ -31,9 +31,8 @@ def decoded(tmp_path, loaded_modules):
 
 def rewritten(bench, cell, **changes):
     """Replace fields of the first record."""
-    first = bench.planned(cell)[0].decode_key
-    record = bench._records[first]
-    bench._records[first] = replace(record, **changes)
+    record = bench.records(cell)[0]
+    bench.known.keep(replace(record, **changes))
     return record
 
 
@@ -78,7 +77,7 @@ def test_a_score_that_is_no_yes_or_no_has_no_binomial_interval(decoded):
     assert "pb_score_low" not in properties
 
 
-def test_the_first_assertion_that_fails_is_the_message(decoded):
+def test_the_first_assertion_that_fails_is_the_message(decoded, make_failure):
     """Complete and scored comes before the laws, the laws before the floor."""
     bench, cell = decoded(k=(1,), samples=2)
     assert "below the floor" not in outcome_of(bench, cell, reused=False, floor=1.0).message
@@ -90,7 +89,8 @@ def test_the_first_assertion_that_fails_is_the_message(decoded):
     outcome = outcome_of(bench, cell, reused=False, floor=1.0)
     assert outcome.message == "1 of 2 samples have no accuracy: no tool"
     assert outcome.score is None, "as the report says"
-    del bench._records[whole.decode_key]
+    bench.known.keep(make_failure(parts=whole.parts))
+    bench.known.forget_failures([whole.decode_key])
     outcome = outcome_of(bench, cell, reused=False, floor=1.0)
     assert outcome.message == "1 of 2 samples were not decoded; run the same command again"
 
@@ -104,9 +104,8 @@ def test_a_score_the_scorer_never_gave_is_named(decoded):
 
 def test_failures_are_counted_by_class_and_the_first_is_shown(decoded, make_failure):
     bench, cell = decoded(k=(1,), samples=3)
-    for planned, kind in zip(bench.planned(cell)[:2], ("oom", "model_error"), strict=True):
-        failure = make_failure(kind=kind, message=f"the {kind}")
-        bench._records[planned.decode_key] = replace(failure, parts=planned.parts)
+    for planned, kind in zip(bench.resources.planned(cell)[:2], ("oom", "model_error"), strict=True):
+        bench.known.keep(make_failure(kind=kind, message=f"the {kind}", parts=planned.parts))
     outcome = outcome_of(bench, cell, reused=False, floor=None)
     assert outcome.message == "2 of 3 samples failed (model_error, oom); first: the oom"
     assert (outcome.properties["pb_samples"], outcome.properties["pb_planned"]) == (1, 3)
@@ -126,8 +125,8 @@ def test_the_exact_law_rejects_too_many_and_too_few(decoded):
     bench, cell = decoded(task=("list_shuffle:n=3",), k=(3,), samples=60)
     assert outcome_of(bench, cell, reused=False, floor=None).ok
     for value in (0.0, 1.0):
-        for key, record in bench._records.items():
-            bench._records[key] = replace(record, scores={"accuracy": value})
+        for record in bench.records(cell):
+            bench.known.keep(replace(record, scores={"accuracy": value}))
         message = outcome_of(bench, cell, reused=False, floor=None).message
         assert message.startswith("the exact law expects between ")
         assert f"(mean {60 * 6 / 27:.2f}), got {60 * value:.0f}; " in message  # n! / n^n
@@ -146,11 +145,10 @@ def test_a_cell_with_an_unscored_sample_has_no_score_for_junit_either(decoded):
 def test_item_and_report_have_the_same_numbers(decoded):
     """Thirds do not add up to 1 in floating point unless they are summed exactly, and once."""
     bench, cell = decoded(task=("shuffle",), k=(32,), samples=10)
-    for planned in bench.planned(cell):
-        record = bench._records[planned.decode_key]
-        bench._records[planned.decode_key] = replace(record, scores={"accuracy": 0.1})
-    run = describe(bench, [cell], missing_tasks=(), notes=())
-    (summary,) = summarise(run, bench.find).cells
+    for record in bench.records(cell):
+        bench.known.keep(replace(record, scores={"accuracy": 0.1}))
+    run = describe(bench.resources, [cell], missing_tasks=(), notes=())
+    (summary,) = summarise(run, bench.known.find).cells
     outcome = outcome_of(bench, cell, reused=False, floor=None)
     assert outcome.score == summary.accuracy == 0.1
     assert outcome.properties["pb_tokens_per_step"] == summary.tps["canvas"]

@@ -24,7 +24,9 @@ def described(tmp_path, loaded_modules):
         asked = Options(store=tmp_path / "store", **{"task": ("copy",), "samples": 2, **options})
         made = plan(asked)
         bench = Bench(asked, Store(asked.store))
-        return describe(bench, made.cells, missing_tasks=made.missing_tasks, notes=made.notes), bench
+        return describe(
+            bench.resources, made.cells, missing_tasks=made.missing_tasks, notes=made.notes
+        ), bench
 
     return describe_
 
@@ -41,7 +43,9 @@ def test_describing_decodes_nothing_and_names_every_key(described):
 def test_a_run_does_not_depend_on_the_order_of_its_cells(described, tmp_path):
     run, bench = described(k=(1, 8), unmasking=("random",))
     made = plan(bench.options)
-    turned = describe(bench, reversed(made.cells), missing_tasks=made.missing_tasks, notes=made.notes)
+    turned = describe(
+        bench.resources, reversed(made.cells), missing_tasks=made.missing_tasks, notes=made.notes
+    )
     assert turned == run
 
 
@@ -55,8 +59,8 @@ def test_a_run_does_not_depend_on_the_order_of_its_cells(described, tmp_path):
 )
 def test_what_varies_along_a_curve_and_what_names_it(described, method, knobs, variant):
     run, _ = described(unmasking=(method,))
-    result = run.cells[0].result
-    assert (result["knobs"], result["variant"]) == (knobs, variant)
+    curve = run.cells[0].curve
+    assert (curve.knobs, curve.variant) == (knobs, variant)
 
 
 def test_there_and_back_again(described, tmp_path):
@@ -87,7 +91,7 @@ def test_a_model_that_cannot_be_read_is_described_with_the_reason(described):
     (cell,) = run.cells
     assert cell.keys == ()
     assert cell.unavailable.startswith("model llada=./nowhere: ")
-    assert cell.result["n_planned"] == 2
+    assert cell.n_planned == 2
     (summary,) = summarise(run, lambda decode_key, score_key: None).cells
     assert (summary.n, summary.accuracy) == (0, None)
     assert summary.incomplete == "0 of 2 planned samples decoded (2 missing, 0 failed)"
@@ -127,7 +131,7 @@ def test_a_result_in_conflict_is_missing_in_the_summary(described, tmp_path):
         ("{", "Input data was truncated"),
         ("[]", r"Expected `object`, got `array`"),
         ('{"schema": 99}', r"schema must be \d+, got 99; run the suite again"),
-        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "Object missing required field `asked`"),
+        (f'{{"schema": {runfile.RUN_SCHEMA}}}', "Object missing required field `chosen`"),
         ("[" * 100_000, "Expected `object`, got `array`"),
         ('{"schema":' + "[" * 100_000, "maximum recursion depth exceeded"),
         ("9" * 10_000, "Number out of range"),
@@ -156,18 +160,21 @@ def put(values, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "why"),
     [
-        (("cells", 0, "result", "n_planned"), None, r"`int`, got `null` - at `$.cells[0].result.n_planned`"),
-        (("cells", 1, "result", "n_planned"), 0, "`int` >= 1 - at `$.cells[1].result.n_planned`"),
+        (("cells", 0, "n_planned"), None, r"`int`, got `null` - at `$.cells[0].n_planned`"),
         (
-            ("cells", 0, "result", "family"),
-            "mixed",
-            "Invalid enum value 'mixed' - at `$.cells[0].result.family`",
+            ("cells", 1, "n_planned"),
+            0,
+            "n_planned must be at least 1, got 0; leave an empty cell out - at `$.cells[1]`",
         ),
-        (("cells", 0, "result", "k"), "1", "`int | null`, got `str` - at `$.cells[0].result.k`"),
-        (("cells", 0, "result", "records"), [], "unknown field `records` - at `$.cells[0].result`"),
-        (("cells", 0, "result"), ..., "missing required field `result` - at `$.cells[0]`"),
+        (
+            ("cells", 0, "curve", "family"),
+            "mixed",
+            "family must be static or adaptive, got 'mixed'; it chooses the",
+        ),
+        (("cells", 0, "asked", "k"), "1", "`int | null`, got `str` - at `$.cells[0].asked.k`"),
+        (("cells", 0, "asked"), ..., "missing required field `asked` - at `$.cells[0]`"),
         (("cells", 0, "keys"), "abc", "`array`, got `str` - at `$.cells[0].keys`"),
-        (("asked", "samples"), [1], "`int | null`, got `array` - at `$.asked.samples`"),
+        (("chosen", "samples"), [1], "`int | null`, got `array` - at `$.chosen.samples`"),
         (("notes",), {}, "`array`, got `object` - at `$.notes`"),
         (("remote_code",), [["one"]], "`array` of length 2 - at `$.remote_code[0]`"),
     ],
@@ -187,7 +194,7 @@ def test_a_value_of_a_wrong_type_is_named_by_its_key(described, tmp_path, path, 
 
 def test_a_path_that_is_no_unicode_comes_back(described):
     run, _ = described(unmasking=("random",), k=(1,))
-    odd = replace(run, asked=replace(run.asked, data="/data/\udcff"))
+    odd = replace(run, chosen=replace(run.chosen, data="/data/\udcff"))
     assert Run.from_json(canonical_json(odd.to_json())) == odd
 
 

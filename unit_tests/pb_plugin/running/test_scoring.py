@@ -8,7 +8,7 @@ import pytest
 
 from pb_plugin.asking.samples import ScorerFailed
 from pb_plugin.running import scoring as module
-from pb_plugin.running.scoring import Decoded, Scoring
+from pb_plugin.running.scoring import Scoring, Unscored
 from task_specs.scoring import Scored
 
 PATIENCE_S = 30.0
@@ -22,7 +22,7 @@ class Data:
     def __init__(self, needs=("grammar",)):
         self.spec = SimpleNamespace(needs=needs)
 
-    def answer(self, text):
+    def judged(self, text):
         return text
 
     def scored(self, text, sample, measured):
@@ -55,7 +55,7 @@ def decoded(make_record):
     def make(text, number=0):
         record = make_record(parts={"sample_id": f"s{number:03d}"}, text=text)
         record = replace(record, scores={}, score_reasons={}, score_key="")
-        return Decoded(record=record, sample=None)
+        return Unscored(record=record, sample=None)
 
     return make
 

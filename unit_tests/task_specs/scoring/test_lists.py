@@ -1,6 +1,8 @@
 """Laws of the list scorers: hand-made tables, agreement with the answer sets, published twins, names."""
 
+import json
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from task_specs.answers import OPERATIONS, list_answers
 from task_specs.sample import Enumerated, Sample
-from task_specs.scoring import SCORER_VERSIONS, SCORERS, Scored, answer_text, resolve_scorer
+from task_specs.scoring import SCORER_VERSIONS, SCORERS, Scored, answer_text, resolve_scorer, unfenced
 from task_specs.scoring.lists import RANDOM_OPERATIONS, list_items
 
 ITEMS = ["Ann Moss", "Bob Lane", "Cid Abel"]
@@ -41,9 +43,21 @@ REMOVE_INDEX = list_sample("remove_index", index=1)
 REMOVE_RANDOM = list_sample("remove_random")
 REMOVE_LAST_ONE = list_sample("remove_random", items=["Ann Moss"])
 
+ODD = ["Smith, Jr.", 'Al "Bo" Cox', "[x]", "a\\b", "José", "]", "a\tb", ""]
+ODD_COPY = list_sample("copy", items=ODD)
+
 OWN = {
+    "odd-items-exact": (ODD_COPY, json.dumps(ODD, ensure_ascii=False), 1, 1),
+    "odd-items-escaped-letters": (ODD_COPY, json.dumps(ODD), 1, 1),
+    "odd-items-words-around": (ODD_COPY, f"The list: {json.dumps(ODD)}.", 1, 0),
+    "odd-items-after-another-list": (ODD_COPY, f'["no", "[]"] and {json.dumps(ODD)}', 1, 0),
+    "odd-items-before-another-list": (ODD_COPY, f'{json.dumps(ODD)} or ["no"]', 0, 0),
+    "odd-items-before-a-list-that-is-not-json": (ODD_COPY, f"{json.dumps(ODD)} or [no]", 0, 0),
+    "odd-items-fenced": (ODD_COPY, f"```json\n{json.dumps(ODD)}\n```", 1, 0),
+    "odd-items-one-wrong": (ODD_COPY, json.dumps([*ODD[:-1], "x"]), 0, 0),
     "copy-exact": (COPY, '["Ann Moss", "Bob Lane", "Cid Abel"]', 1, 1),
     "copy-words-around": (COPY, 'The list: ["Ann Moss", "Bob Lane", "Cid Abel"].', 1, 0),
+    "copy-fenced": (COPY, '```json\n["Ann Moss", "Bob Lane", "Cid Abel"]\n```', 1, 0),
     "copy-end-of-line": (COPY, '["Ann Moss", "Bob Lane", "Cid Abel"]\n', 1, 0),
     "copy-single-quotes": (COPY, "['Ann Moss', 'Bob Lane', 'Cid Abel']", 1, 0),
     "copy-no-quotes": (COPY, "[Ann Moss,Bob Lane ,  Cid Abel]", 1, 0),
@@ -202,6 +216,35 @@ def test_any_text_is_scored_within_bounds_and_strict_implies_lenient(facts, text
     assert scored.reasons == {}
 
 
+@given(
+    items=st.lists(st.text(max_size=6), max_size=5),
+    ascii_only=st.booleans(),
+    indent=st.sampled_from([None, 2]),
+)
+def test_any_json_list_of_texts_is_read_as_json(items, ascii_only, indent):
+    written = json.dumps(items, ensure_ascii=ascii_only, indent=indent)
+    assert list_items(written) == items
+    assert list_items(f"As asked: {written}.") == items
+
+
+@given(items=st.lists(st.text(max_size=6), min_size=2, max_size=5))
+def test_the_exact_json_answer_scores_one_whatever_the_items_hold(items):
+    written = json.dumps(items, ensure_ascii=False)
+    assert SCORERS["list"](written, list_sample("copy", items=items), {}).values == {
+        "accuracy": 1.0,
+        "accuracy_strict": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ['["', '["a", "[", ', "[" * 3, '["a\\'], ids=["quote", "items", "opened", "escape"]
+)
+def test_a_long_text_of_brackets_is_read_at_once(text):
+    started = time.perf_counter()
+    list_items(text * 4_000)
+    assert time.perf_counter() - started < 1.0
+
+
 def test_blank_text_has_no_list_and_an_empty_list_has_no_items():
     assert list_items("  \n") is None
     assert list_items(" [ ] ") == []
@@ -255,6 +298,24 @@ def test_answer_text_is_what_follows_the_last_marker():
     assert answer_text("as it is ", None) == "as it is "
     assert answer_text(f"hm. {marker} [a]\nno. {marker}\n[b] \n", marker) == "[b]"
     assert answer_text("hm. [a]", marker) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("```\na\nb\n```", "a\nb"),
+        ("  ```csv\na\n\nb\n```\n", "a\n\nb"),
+        ("~~~\na\n~~~", "a"),
+        ("```\na\n````", None),
+        ("```\na", None),
+        ("Here:\n```\na\n```", None),
+        ("```\na\n```\nDone.", None),
+        ("```a```", None),
+        ("", None),
+    ],
+)
+def test_a_fence_is_dropped_where_it_holds_the_whole_text(text, inside):
+    assert unfenced(text) == (text if inside is None else inside)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """ROUGE and BLEU against hand-computed values."""
 
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task_specs.scoring.overlap import ROUGE_TYPES, bleu, rouge
+from task_specs.scoring.overlap import ROUGE_TYPES, UnreadableText, bleu, rouge
 
 words = st.lists(st.sampled_from(["red", "blue", "cat", "sat", "on", "mats"]), max_size=8).map(" ".join)
 
@@ -33,7 +34,7 @@ def test_rouge_by_hand(text, reference, one, two, longest):
     assert rouge(text, [reference]) == pytest.approx({"rouge1": one, "rouge2": two, "rougeL": longest})
 
 
-@given(text=words, references=st.lists(words, min_size=1, max_size=4))
+@given(text=words, references=st.lists(words.filter(bool), min_size=1, max_size=4))
 def test_every_rouge_is_that_of_its_best_reference(text, references):
     alone = [rouge(text, [reference]) for reference in references]
     assert rouge(text, references) == {name: max(found[name] for found in alone) for name in ROUGE_TYPES}
@@ -48,7 +49,11 @@ def test_rouge_without_reference_is_refused():
 BLEU_TABLE = {
     "same": ("a b c d e", "a b c d e", 1.0),
     "four-words": ("a b c d", "a b c d", 1.0),
-    "three-words": ("a b c", "a b c", 0.0),
+    "three-words": ("a b c", "a b c", 1.0),
+    "two-words": ("hello world", "hello world", 1.0),
+    "one-word": ("a", "a", 1.0),
+    "one-word-of-four": ("a", "a b c d", math.exp(1 - 4 / 1)),
+    "two-words-one-other": ("a b", "a c", 0.0),
     "stop-is-a-word": ("a b c.", "a b c.", 1.0),
     "case-counts": ("A B C D", "a b c d", 0.0),
     "last-word-other": ("a b c d e", "a b c d f", (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25),
@@ -56,6 +61,7 @@ BLEU_TABLE = {
     "long": ("a b c d e f", "a b c d", (4 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25),
     "no-four-in-a-row": ("a b c x d e f", "a b c y d e f", 0.0),
     "empty": ("", "a b c d", 0.0),
+    "cyrillic": ("Привет, мир!", "Привет, мир!", 1.0),
 }
 
 
@@ -64,11 +70,50 @@ def test_bleu_by_hand(text, reference, expected):
     assert bleu(text, reference) == pytest.approx(expected, abs=1e-12)
 
 
-@given(text=words, reference=words)
+@given(text=words, reference=words.filter(bool))
 def test_bleu_is_a_share_and_1_only_for_the_same_words(text, reference):
     value = bleu(text, reference)
     assert 0.0 <= value <= 1.0
-    assert (value == 1.0) == (text == reference and len(text.split()) >= 4)
+    assert (value == 1.0) == (text == reference and bool(text))
+
+
+@given(text=words, reference=words.filter(bool))
+def test_the_published_bleu_differs_for_fewer_than_four_words_only(text, reference):
+    published = bleu(text, reference, published=True)
+    assert published == (bleu(text, reference) if len(text.split()) >= 4 else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("measure", "reference", "message"),
+    [
+        (
+            rouge,
+            "東京は首都です",
+            "ROUGE must compare with a text in words of a-z and 0-9, got '東京は首都です'; choose",
+        ),
+        (
+            rouge,
+            "Привет, мир 24",
+            "ROUGE must compare with a text in words of a-z and 0-9, got 'Привет, мир 24'",
+        ),
+        (rouge, "...", "ROUGE must compare with a text in words of a-z and 0-9, got '...'"),
+        (
+            bleu,
+            "東京 is 首都です",
+            "BLEU must compare with a text in words with blanks between them, got '東京 is",
+        ),
+        (bleu, "กรุงเทพ", "BLEU must compare with a text in words with blanks between them"),
+        (bleu, " ", "BLEU must compare with a text in words with blanks between them, got ' '"),
+    ],
+)
+def test_a_reference_whose_words_are_not_found_is_refused_and_not_scored(measure, reference, message):
+    with pytest.raises(UnreadableText, match=re.escape(message)):
+        measure(reference, [reference] if measure is rouge else reference)
+
+
+def test_a_text_in_another_script_scores_0_against_a_reference_that_is_read():
+    assert set(rouge("東京は首都です", ["Tokyo is the capital", "café au lait"]).values()) == {0.0}
+    assert bleu("東京は首都です", "Tokyo is the capital") == 0.0
 
 
 def test_nothing_is_imported_before_it_is_used():

@@ -21,6 +21,8 @@ SQUARE = puzzle_sample(symbols=["H", "4", "C", "A"])
 
 OWN_SUDOKU = {
     "exact": ("1342\n2431\n4123\n3214", 1, 1),
+    "fenced": ("```\n1342\n2431\n4123\n3214\n```", 1, 0),
+    "fenced-with-words-around": ("Answer:\n```\n1342\n2431\n4123\n3214\n```", 0, 0),
     "blank-between-digits": ("1 3 4 2\n2 4 3 1\n4 1 2 3\n3 2 1 4", 1, 0),
     "commas": ("1,3,4,2\n2, 4, 3, 1\n4,1,2,3\n3,2,1,4", 1, 0),
     "blank-lines": ("\n1342\n\n2431\n4123\n3214\n", 1, 0),
@@ -49,6 +51,7 @@ RELEASED_SUDOKU = {
 }
 OWN_SQUARE = {
     "exact": ("H,4,A,C\n4,C,H,A\nC,A,4,H\nA,H,C,4", 1, 1),
+    "fenced": ("```csv\nH,4,A,C\n4,C,H,A\nC,A,4,H\nA,H,C,4\n```\n", 1, 0),
     "cyclic": ("H,4,C,A\n4,C,A,H\nC,A,H,4\nA,H,4,C", 1, 1),
     "blank-after-comma": ("H, 4, A, C\n4, C, H, A\nC, A, 4, H\nA, H, C, 4", 1, 0),
     "blank-lines": ("H,4,A,C\n\n4,C,H,A\nC,A,4,H\nA,H,C,4\n", 1, 0),

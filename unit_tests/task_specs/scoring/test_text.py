@@ -131,7 +131,7 @@ def test_a_text_is_never_scored_by_a_tool_nobody_asked(scorer):
     ids=["rouge", "bleu"],
 )
 def test_a_package_that_is_not_installed_is_a_reason_and_names_the_cure(monkeypatch, scorer, tool, missing):
-    def absent(*_):
+    def absent(*_, **__):
         raise ModuleNotFoundError("No module named 'acme'", name="acme")
 
     monkeypatch.setattr(scoring, tool, absent)
@@ -140,6 +140,40 @@ def test_a_package_that_is_not_installed_is_a_reason_and_names_the_cure(monkeypa
         missing, "acme is not installed; pip install 'parallelbench-pytest[text]'"
     )
     assert scored.values["grammar"] == 1.0
+
+
+@pytest.mark.parametrize("scorer", [score_summary, score_released_summary], ids=["own", "released"])
+def test_a_summary_that_rouge_cannot_read_says_so_and_keeps_its_grammar(scorer):
+    text = "東京は首都です"
+    scored = scorer(text, text_sample(text="?", references=[text]), KNOWN)
+    assert scored.values == {"rouge1": None, "rouge2": None, "rougeL": None, "grammar": 1.0}
+    assert set(scored.reasons.values()) == {
+        f"ROUGE must compare with a text in words of a-z and 0-9, got {text!r}; "
+        "choose another score for this language"
+    }
+
+
+def test_two_equal_words_are_no_paraphrase_but_for_the_published_metric():
+    sample = text_sample(text="hello world", references=["hi all"])
+    assert score_paraphrase("hello world", sample, KNOWN).values["one_minus_bleu"] == 0.0
+    assert score_released_paraphrase("hello world", sample, KNOWN).values["one_minus_bleu"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("own", "released"),
+    [
+        (score_w2s, score_released_w2s),
+        (score_summary, score_released_summary),
+        (score_paraphrase, score_released_paraphrase),
+    ],
+)
+def test_a_code_fence_is_no_part_of_a_text_but_for_the_published_metrics(own, released):
+    sample = SAMPLES[own]
+    text = compared_with(sample) if own is score_paraphrase else "the dog sat"
+    fenced = f"```\n{text}\n```"
+    assert own(fenced, sample, KNOWN) == own(text, sample, KNOWN)
+    if own is score_paraphrase:
+        assert released(fenced, sample, KNOWN).values != released(text, sample, KNOWN).values
 
 
 @every_scorer

@@ -1,0 +1,129 @@
+"""The data flow of a run on one page: cell -> samples -> rows -> decode -> text -> scores -> records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from decoders.traits import model_traits
+from pb_plugin.asking.models import ModelHandle
+from pb_plugin.asking.planned import Planned
+from pb_plugin.asking.rows import build_row, record_of_row, setting_of
+from pb_plugin.planning.cell import Cell
+from pb_plugin.planning.native import params_of
+from pb_plugin.records.record import Record
+from pb_plugin.running.known import Known
+from pb_plugin.running.resources import Resources
+from pb_plugin.running.scoring import Scoring, Unscored
+
+Wanted = Sequence[tuple[Cell, Planned]]
+"""Samples to decode, all of one model and task."""
+
+
+def missing(cell: Cell, resources: Resources, known: Known) -> list[Planned]:
+    """Return the samples of the cell that have no result yet; a failure in this process is one."""
+    score_key = resources.score_key(cell)
+    return [p for p in resources.planned(cell) if known.record(p.decode_key, score_key) is None]
+
+
+def unscored(cell: Cell, resources: Resources, known: Known) -> list[Unscored]:
+    """Return the results of the cell that were not scored in this run's way yet.
+
+    A score that a tool did not give is asked for again, once by each process.
+    """
+    wanted, needs = resources.score_key(cell), resources.task(cell).spec.needs
+    found = []
+    for planned in resources.planned(cell):
+        record = known.record(planned.decode_key, wanted)
+        if record is None or record.failed:
+            continue
+        ask_again = needs and record.score_reasons and not known.is_from_here(record.decode_key)
+        if record.score_key != wanted or ask_again:
+            found.append(Unscored(record=record, sample=planned.question.sample))
+    return found
+
+
+def decode_group(
+    cells: Sequence[Cell],
+    resources: Resources,
+    known: Known,
+    *,
+    decode: Callable[[Wanted], Iterator[Record]],
+    on_decoded: Callable[[Cell, Planned, Record], None],
+    on_finished: Callable[[], None],
+) -> None:
+    """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
+
+    A result is stored as soon as it is decoded. Scores that need tools follow in the background. What was not
+    decoded when an error or a time limit ends this is still missing.
+
+    Args:
+        cells: What was asked for.
+        resources: What it is decoded and scored with.
+        known: What is stored of it, and where the rest goes.
+        decode: Yields the record of each sample as soon as it is decoded (`sweep`).
+        on_decoded: Told of every sample that was decoded without an error.
+        on_finished: Told of every sample that needs no more work of the model.
+    """
+    wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)]
+    asked = {planned.decode_key: (cell, planned) for cell, planned in wanted}
+    with Scoring(resources.task(cells[0]), resources.tools) as scoring:
+        for waiting in (waiting for cell in cells for waiting in unscored(cell, resources, known)):
+            scoring.add(waiting)
+        for record in decode(wanted) if wanted else ():
+            if record.failed:
+                known.keep(record)
+            else:
+                cell, planned = asked[record.decode_key]
+                on_decoded(cell, planned, record)
+                for kept in scoring.begin(Unscored(record=record, sample=planned.question.sample)):
+                    known.keep(kept)
+            for scored in scoring.ready():
+                known.keep(scored)
+            on_finished()
+        for scored in scoring.rest():
+            known.keep(scored)
+
+
+def sweep(
+    wanted: Wanted, handle: ModelHandle, resources: Resources, on_step: Callable[[int], None]
+) -> Iterator[Record]:
+    """Yield the record of each sample as soon as it is decoded; it is neither scored nor stored yet.
+
+    Args:
+        wanted: What to decode.
+        handle: Its model, loaded.
+        resources: Its tasks and answer sets.
+        on_step: Told of every forward with its number of rows.
+
+    Raises:
+        NotApplicable: The model cannot answer this task.
+        LookupError: The task's scorer cannot be found.
+        ValueError: A sample does not fit the model.
+    """
+    from decoders.loop.batching import sweep as sweep_rows
+    from decoders.loop.generating import generate
+
+    data = resources.task(wanted[0][0])
+    _ = data.scorer
+    model: Any = handle.get()
+    assert handle.budget is not None
+    by_sample = sorted(range(len(wanted)), key=lambda i: wanted[i][1].question.sample.id)
+    rows = [
+        build_row(
+            index,
+            planned.question,
+            data.spec,
+            setting_of(cell),
+            cell.asked.seed,
+            model,
+            resources.context(cell, planned, model),
+        )
+        for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
+    ]
+    if model_traits(model).owns_loop:
+        outcomes = generate(model, rows, params_of, budget=handle.budget, on_step=on_step)
+    else:
+        outcomes = sweep_rows(model, rows, budget=handle.budget, on_step=on_step)
+    for outcome in outcomes:
+        yield record_of_row(wanted[outcome.key][1].parts, outcome, data.spec, model)
