@@ -20,6 +20,9 @@ GRAMMAR = (
     f"see {PAGES['gates']}"
 )
 
+LONGEST = 300
+"""Characters of a gate."""
+
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {">=": ge, ">": gt, "<=": le, "<": lt}
 )
@@ -89,6 +92,11 @@ def parse_gate(text: str) -> Gate:
     Raises:
         ValueError: *text* is no gate; the message says which part is wrong and what to write.
     """
+    if len(text) > LONGEST:
+        raise ValueError(
+            f"gate must have at most {LONGEST} characters, got {len(text)} ({text[:20]!r} ...); "
+            f"write {GRAMMAR}"
+        )
     left, operator, bound = _split(text)
     prefix, _, what = left.rpartition(":")
     if what.startswith("lo("):

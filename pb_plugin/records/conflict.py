@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from decoders.text.json_file import one_line
 from pb_plugin.records.canonical import canonical_json, digest, read_json
 from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.record import RESULT, Record
@@ -97,7 +98,7 @@ def read_resolutions(store: Path) -> frozenset[tuple[str, str, str]]:
                 found.add(read_json(line, _LINE).decision)
             except (ValueError, RecursionError) as error:
                 raise ValueError(
-                    f"{file}, line {number}: not a resolution ({error}); delete this file and run "
+                    f"{file}, line {number}: not a resolution ({one_line(error)}); delete this file and run "
                     f"pb resolve {store} again: no record is lost"
                 ) from error
     return frozenset(found)

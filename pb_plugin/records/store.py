@@ -12,9 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from decoders.text.json_file import one_line
 from pb_plugin.records.conflict import Conflict, StoredRecord, decision_of, read_resolutions, result_digest
 from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.record import SCHEMA, Record, schema_of
+
+LONGEST = 600
+"""Characters that are shown of what is wrong with a line."""
 
 _WORKER = re.compile(r"[A-Za-z0-9_.]+")
 
@@ -330,8 +334,8 @@ class Store:
             if not line.endswith(b"\n"):
                 return SkippedLine(file=file, line=number, why="torn")
             raise ValueError(
-                f"{file}, line {number}: not a record ({error}); delete this line or move the file out of "
-                f"{self.directory}: nothing else was lost"
+                f"{file}, line {number}: not a record ({one_line(error, LONGEST)}); delete this line or "
+                f"move the file out of {self.directory}: nothing else was lost"
             ) from error
 
     def _disk_error(self, why: str | None) -> OSError:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from decoders.text.json_file import one_line
 from decoders.traits import method_traits
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.planning.cell import Cell
@@ -200,7 +201,8 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
         return Run.from_json(path.read_bytes()), path
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path}: not a run file ({error}); move it away and run the command again: no record is lost"
+            f"{path}: not a run file ({one_line(error)}); move it away and run the command again: no "
+            "record is lost"
         ) from error
 
 

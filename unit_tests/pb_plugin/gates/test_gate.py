@@ -1,11 +1,14 @@
 """Gates: the grammar with its messages, and verdicts on a small run with known points."""
 
 import re
+import time
+from random import Random
 
 import pytest
 
 from pb_plugin.gates.gate import Verdict, judge, parse_gate
 from pb_plugin.results.aggregate import aggregate
+from unit_tests.json_mutations import check_refusal
 
 SUITES = {"all": ("copy", "w2s_easy"), "core": ("copy", "sort")}
 
@@ -233,3 +236,61 @@ def test_a_gate_without_measurements_fails():
 def test_at_the_bound_only_the_comparisons_that_include_it_hold(summary, operator, holds):
     (found,) = values(f"copy:score@k2{operator}90", summary)
     assert found == ("copy-llada-confidence[k=2]", holds, 90.0)
+
+
+GATES = ("threshold:PB80>=4", "core:llada:confidence:PB80(content)@b16>3", "copy:score@gamma=0.9,b4<=60")
+PIECES = (
+    *(
+        "",
+        ":",
+        "@",
+        "b",
+        "k",
+        "(",
+        ")",
+        ",",
+        "=",
+        ">",
+        "<=",
+        "!",
+        "PB",
+        "score@",
+        "nan",
+        "inf",
+        "1e999",
+        "-1",
+    ),
+    *(
+        "0",
+        "9" * 5000,
+        "\u0663",
+        "\0",
+        "\x1b[31m",
+        "\n",
+        "a:" * 200,
+        "copy",
+        "core",
+        "(content)",
+        "@b16",
+        "=" * 200,
+    ),
+)
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_damaged_gate_is_judged_or_refused_with_what_to_write(summary, count):
+    refused = 0
+    for seed in range(count):
+        draw = Random(seed)
+        text = draw.choice(GATES)
+        for _ in range(draw.randint(1, 4)):
+            start = draw.randrange(len(text) + 1)
+            text = text[:start] + draw.choice(PIECES) + text[start + draw.randrange(4) :]
+        start = time.monotonic()
+        try:
+            assert judge(parse_gate(text), summary), seed
+        except ValueError as error:
+            check_refusal(error)
+            refused += 1
+        assert time.monotonic() - start < 2.0, seed
+    assert count // 3 < refused < count

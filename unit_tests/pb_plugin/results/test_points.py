@@ -1,11 +1,13 @@
 """PBx of a CSV file, and the message for every way such a file can be wrong."""
 
 import re
+from random import Random
 
 import pytest
 
 from pb_plugin.results.pbx import PBx
 from pb_plugin.results.points import points_pbx, read_points
+from unit_tests.json_mutations import check_refusal
 
 
 @pytest.fixture
@@ -76,6 +78,11 @@ def test_pbx_of_a_file_follows_the_rule_that_is_asked_for(write):
             "line 3, column tps: must be a finite number, got 'fast'",
         ),
         ("task,tps,accuracy\ncopy,inf,90\n", "line 2, column tps: must be a finite number, got 'inf'"),
+        ("task,tps,accuracy\ncopy,1e999999999,90\n", "must be a finite number, got '1e999999999'"),
+        (
+            f"task,tps,accuracy\ncopy,{'x' * 5000},90\n",
+            f"must be a finite number, got '{'x' * 199}... (5002 characters); write it",
+        ),
         ("task,tps,accuracy\ncopy,1e400,90\n", "line 2, column tps: must be a finite number, got '1e400'"),
         ("task,tps,accuracy\ncopy,0,90\n", "line 2, column tps: must be above 0, got '0'; it is generated"),
         (
@@ -92,7 +99,7 @@ def test_pbx_of_a_file_follows_the_rule_that_is_asked_for(write):
         (
             "task,tps,accuracy,setting\na,1,9,k1\nb,1,9,k2\n",
             "line 3, column task: every task must have the same settings, got 1 for 'b' and 1 for 'a' "
-            "(not in both: k1, k2)",
+            "(not in both: 'k1, k2')",
         ),
         (
             "task,tps,accuracy,setting\na,1,9,k1\na,2,9,k1\n",
@@ -113,3 +120,27 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, write):
         read_points(tmp_path / "no.csv")
     with pytest.raises(ValueError, match="file must be UTF-8 text, got byte 18"):
         read_points(write("task,tps,accuracy\n\xe9,1,2\n", encoding="latin-1"))
+
+
+CURVE = "task,tps,accuracy,setting\ncopy,1,90,a\ncopy,2,80,b\nsort,1,95,a\nsort,2,70,b\n"
+PIECES = (
+    *("", "nan", "-inf", "-1", "1e400", "1e999999999", "1e-999999999", "0", "9" * 5000, "1_0", "\u0663"),
+    *('"', "\0", "\n", "\r", ",", "avg", "x" * 5000, "\ufeff", "\x1b[31m"),
+)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(1500, marks=pytest.mark.slow)])
+def test_a_damaged_file_is_read_or_refused_in_one_short_line(write, count):
+    refused = 0
+    for seed in range(count):
+        draw, text = Random(seed), CURVE
+        for _ in range(draw.randint(1, 3)):
+            start = draw.randrange(len(text) + 1)
+            text = text[:start] + draw.choice(PIECES) + text[start + draw.randrange(5) :]
+        path = write(text)
+        try:
+            points_pbx(path, draw.choice(("published", "uniform")), 80.0, draw.random() < 0.5)
+        except ValueError as error:
+            check_refusal(error, str(path))
+            refused += 1
+    assert count // 3 < refused < count

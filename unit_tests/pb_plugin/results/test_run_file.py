@@ -14,6 +14,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.results import run_file as runfile
 from pb_plugin.results.run_file import Run, describe, load, save, summarise
 from pb_plugin.running.bench import Bench
+from unit_tests.json_mutations import check_refusal, damaged
 
 
 @pytest.fixture
@@ -227,3 +228,21 @@ def test_the_file_holds_nothing_that_was_measured(described):
     bench.decode(list(plan(bench.options).cells))
     after, _ = described(unmasking=("random",), k=(8,))
     assert canonical_json(after.to_json()) == before
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_damaged_run_file_is_read_and_summarised_or_refused_in_one_short_line(described, tmp_path, count):
+    run, bench = described(unmasking=("random", "threshold:gamma=0.9"), k=(1, 8), samples=1)
+    bench.decode(plan(bench.options).cells)
+    bench.close()
+    find = Store(bench.options.store).index().find
+    file = save(run, tmp_path)
+    text, refused = file.read_text(encoding="ascii"), 0
+    for seed in range(count):
+        file.write_text(damaged(text, seed), encoding="ascii")
+        try:
+            summarise(load(tmp_path)[0], find)
+        except ValueError as error:
+            check_refusal(error)
+            refused += 1
+    assert count // 3 < refused < count
