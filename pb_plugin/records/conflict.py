@@ -12,7 +12,7 @@ import msgspec
 
 from decoders.text.json_file import one_line
 from pb_plugin.records.canonical import canonical_json, digest, read_json
-from pb_plugin.records.plain_files import plain_files
+from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.record import RESULT, Record
 
 SUFFIX = ".resolved"
@@ -124,7 +124,5 @@ def write_resolutions(conflicts: Iterable[Conflict], store: Path) -> Path:
     ]
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     path = store / f"{moment}-{os.getpid()}{SUFFIX}"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
-    unfinished.rename(path)
+    write_whole(path, "".join(f"{line}\n" for line in lines), what="what was decided")
     return path

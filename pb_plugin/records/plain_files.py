@@ -1,9 +1,10 @@
-"""The files of a folder by their names; what is no file is refused before reading it can hang."""
+"""Files beside ours: what is no file is refused before reading it can hang; what is written is whole."""
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _KINDS = (
@@ -42,3 +43,23 @@ def _fault(path: Path) -> str | None:
     if stat.S_ISREG(mode):
         return None if os.access(path, os.R_OK) else "no permission"
     return next((kind for test, kind in _KINDS if test(mode)), "something else")
+
+
+def write_whole(path: Path, text: str, *, what: str) -> None:
+    """Write the ASCII *text* to *path*, all of it or nothing: whoever reads meanwhile sees no half of it.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk; says *what* is lost and the cure.
+    """
+    unfinished = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="ascii")
+        unfinished.rename(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise OSError(
+            f"{path}: {what} could not be written ({error.strerror}); make the folder writable or free some "
+            "space, and run the same command again: every record is stored and used"
+        ) from error

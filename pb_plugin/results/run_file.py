@@ -24,7 +24,7 @@ from pb_plugin.planning.native import params_of
 from pb_plugin.records.asked import value_text
 from pb_plugin.records.begun import begun_runs
 from pb_plugin.records.canonical import canonical_json, digest, read_json
-from pb_plugin.records.plain_files import plain_files
+from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.record import Record
 from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_result import CellResult, CurveKind, PlannedCell
@@ -164,16 +164,13 @@ def _curve_kind(variant: MethodVariant) -> CurveKind:
 def save(run: Run, store: Path) -> Path:
     """Write *run* beside the records, unless the newest run file says the same; return its path."""
     folder = store / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     text = canonical_json(run.to_json()) + "\n"
     known = plain_files(folder, "*.json")
     if known and known[-1].read_bytes() == text.encode("ascii"):
         return known[-1]
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     path = folder / f"{moment}-{digest(text)[:12]}.json"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(text, encoding="ascii")
-    unfinished.rename(path)
+    write_whole(path, text, what="the run file, from which pb report makes its tables,")
     return path
 
 

@@ -14,6 +14,7 @@ from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned
 from pb_plugin.planning.cell import Cell
 from pb_plugin.records.canonical import canonical_json, digest
+from pb_plugin.records.plain_files import write_whole
 from pb_plugin.records.record import Record
 
 N_ROWS = 8
@@ -89,9 +90,8 @@ def save(outcome: BatchOutcome, store: Path, run: Path) -> None:
     """Write *outcome* of the run whose file is *run* into *store*, where anything was checked."""
     if outcome.checked:
         path = store / FOLDER / run.name
-        path.parent.mkdir(exist_ok=True)
         text = canonical_json({"checked": outcome.checked, "differ": outcome.differ})
-        path.write_text(text + "\n", encoding="ascii")
+        write_whole(path, text + "\n", what="the batch check")
 
 
 def load(store: Path, run: Path) -> BatchOutcome | None:

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from pb_plugin.records.conflict import read_resolutions
-from pb_plugin.records.plain_files import plain_files
+from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.store import Store
 
 
@@ -73,3 +73,15 @@ def test_files_come_by_name_and_links_to_files_are_files(tmp_path):
     (tmp_path / "c.json").touch()
     assert [path.name for path in plain_files(tmp_path, "*.jsonl")] == ["a.jsonl", "b.jsonl"]
     assert plain_files(tmp_path / "nowhere", "*") == []
+
+
+def test_what_is_written_is_whole_or_not_there(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "a.json"
+    write_whole(path, "old\n", what="the file")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "rename", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        message = f"{path}: the file could not be written (No space left); make the folder writable or free"
+        with pytest.raises(OSError, match=re.escape(message)):
+            write_whole(path, "new\n", what="the file")
+    assert path.read_text() == "old\n"
+    assert list(path.parent.iterdir()) == [path]
