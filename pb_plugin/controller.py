@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pb_plugin.gates.gate import Verdict
+    from pb_plugin.gates.judge import Verdict
     from pb_plugin.session.session import BenchSession, Conclusion
 
 CRASHED = "worker_crash: the worker that ran it ended without a word; what it had decoded is stored"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pb_plugin.cli.verb import Outcome, Verb
 from pb_plugin.planning.option_grammar import parse_float
-from pb_plugin.results.pbx import PBx
 from pb_plugin.results.points import points_pbx
+from pb_plugin.statistics.pbx import PBx
 
 
 def _sentence(found: PBx, x: float) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pb_plugin.results.pbx import PBx
 from pb_plugin.results.summary import XS, CellSummary, Curve, Summary, setting_label
+from pb_plugin.statistics.pbx import PBx
 
 if TYPE_CHECKING:
     from pb_plugin.session.session import BenchSession, Conclusion

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pb_plugin.records.canonical import canonical, canonical_json
-from pb_plugin.results.cell_numbers import numbers_of, score_means
+from pb_plugin.results.cell_numbers import numbers_of, samples_of, score_means
 from pb_plugin.results.cell_result import CellResult
 from pb_plugin.results.order import mean_order
 from pb_plugin.results.suites import SUITES, suite_curve
 from pb_plugin.results.summary import CellSummary, Curve, Identity, Summary
+
+if TYPE_CHECKING:
+    from pb_plugin.statistics.resample import Resample
 
 _ONE_PER: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     ((), ("seed",)),
@@ -22,12 +25,17 @@ _ONE_PER: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 """Parts that must have one value among all records that share the parts named first."""
 
 
-def aggregate(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]] = SUITES) -> Summary:
+def aggregate(
+    cells: Sequence[CellResult],
+    suites: Mapping[str, Sequence[str]] = SUITES,
+    resample: Resample | None = None,
+) -> Summary:
     """Return the summary of *cells*; it does not depend on the order of cells or records.
 
     Args:
         cells: Every planned cell, with the records found for it.
         suites: Suite name -> its task ids.
+        resample: The joint resample that gives the intervals of suites; None leaves them out.
 
     Raises:
         ValueError: Records that must not be averaged came together, or a cell is given twice.
@@ -37,7 +45,7 @@ def aggregate(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]] =
     static: dict[Identity, bool] = {}
     whole_canvas: list[tuple[Identity, CellSummary]] = []
     for cell in cells:
-        summary = _summarise(cell)
+        summary = _summarise(cell, resample)
         curves.setdefault(summary.identity, []).append(summary)
         static[summary.identity] = cell.planned.curve.family == "static"
         if not cell.planned.curve.own_block and summary.identity.block_length is None:
@@ -52,7 +60,7 @@ def aggregate(cells: Sequence[CellResult], suites: Mapping[str, Sequence[str]] =
     return Summary(
         cells=tuple(sorted(measured, key=_cell_order)),
         curves=tuple(
-            _curve(identity, static[identity], curves[identity], suites)
+            _curve(identity, static[identity], curves[identity], suites, resample)
             for identity in sorted(curves, key=_identity_order)
         ),
     )
@@ -79,11 +87,12 @@ def _setting(cell: CellResult) -> dict[str, Any]:
     return {name: value for name, value in own.items() if value is not None and name not in params} | params
 
 
-def _summarise(cell: CellResult) -> CellSummary:
+def _summarise(cell: CellResult, resample: Resample | None) -> CellSummary:
     decoded = [record for record in cell.records if not record.failed]
     errors = Counter(record.error["class"] for record in cell.records if record.error is not None)
     planned, asked = cell.planned, cell.asked
     numbers = numbers_of(decoded, planned.score)
+    scores = score_means(decoded, asked.task, resample)
     unscored = numbers.unscored
     missing = planned.n_planned - len(cell.records)
     incomplete = None
@@ -108,18 +117,23 @@ def _summarise(cell: CellResult) -> CellSummary:
         n_failed=errors.total(),
         errors=dict(sorted(errors.items())),
         score_sum=numbers.score_sum,
-        interval=numbers.interval,
-        scores=score_means(decoded),
+        interval=scores[planned.score].interval if numbers.score_sum is not None else None,
+        scores=scores,
         choices=cell.choices,
         tps=numbers.tps,
         order=mean_order(decoded),
         incomplete=incomplete,
         unscored=unscored,
+        samples=None if incomplete or unscored else samples_of(decoded, planned.score),
     )
 
 
 def _curve(
-    identity: Identity, static: bool, cells: Sequence[CellSummary], suites: Mapping[str, Sequence[str]]
+    identity: Identity,
+    static: bool,
+    cells: Sequence[CellSummary],
+    suites: Mapping[str, Sequence[str]],
+    resample: Resample | None,
 ) -> Curve:
     ordered = sorted(cells, key=_cell_order)
     by_setting: dict[str, dict[str, CellSummary]] = {}
@@ -133,7 +147,7 @@ def _curve(
         family="static" if static else "adaptive",
         cells=tuple(ordered),
         suites={
-            name: suite_curve(name, tasks, tuple(by_setting.values()), static=static)
+            name: suite_curve(name, tasks, tuple(by_setting.values()), static=static, resample=resample)
             for name, tasks in suites.items()
         },
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pb_plugin.records.record import Record
-from pb_plugin.results.intervals import Interval, wilson
+from pb_plugin.statistics.intervals import Interval, wilson
+
+if TYPE_CHECKING:
+    from pb_plugin.statistics.resample import Resample
 
 COUNTS = ("canvas", "to_eos", "content")
 """The three token counts; each has its own tokens per step and its own PBx."""
@@ -22,21 +25,46 @@ class ScoreMean:
         mean: In [0, 1]; None where a sample has no such score.
         n: Samples that have it.
         reason: Why some have not; None where all have.
+        interval: 95 % interval of the mean: Wilson's for 0/1 scores, else from the joint resample; None
+            where there is neither.
     """
 
     mean: float | None
     n: int
     reason: str | None = None
+    interval: Interval | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return {"mean": self.mean, "n": self.n, "reason": self.reason}
+        interval = None if self.interval is None else self.interval.to_json()
+        return {"mean": self.mean, "n": self.n, "reason": self.reason, "interval": interval}
 
 
-def score_means(decoded: Sequence[Record]) -> Mapping[str, ScoreMean]:
-    """Return the mean of every score that a record of *decoded* names, by name in alphabetical order."""
+def score_means(decoded: Sequence[Record], task: str, resample: Resample | None) -> Mapping[str, ScoreMean]:
+    """Return the mean of every score that a record of *decoded* names, by name in alphabetical order.
+
+    Args:
+        decoded: The decoded samples of a cell.
+        task: Its task.
+        resample: What intervals of scores between 0 and 1 are drawn from; None leaves them out.
+    """
     names = sorted({name for record in decoded for name in record.scores})
-    return {name: _mean(name, decoded) for name in names}
+    return {name: _with_interval(_mean(name, decoded), name, decoded, task, resample) for name in names}
+
+
+def _with_interval(
+    found: ScoreMean, name: str, decoded: Sequence[Record], task: str, resample: Resample | None
+) -> ScoreMean:
+    if found.mean is None:
+        return found
+    values = [value for record in _by_id(decoded) if (value := record.scores[name]) is not None]
+    if all(value in (0, 1) for value in values):
+        return replace(found, interval=wilson(int(sum(values)), len(values)))
+    return found if resample is None else replace(found, interval=resample.interval(task, values))
+
+
+def _by_id(decoded: Sequence[Record]) -> list[Record]:
+    return sorted(decoded, key=lambda record: str(record.parts["sample_id"]))
 
 
 def _mean(name: str, decoded: Sequence[Record]) -> ScoreMean:
@@ -77,6 +105,35 @@ class CellNumbers:
         return None if self.score_sum is None else self.score_sum / self.n
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellSamples:
+    """What every sample of a whole cell carries, in the order of their ids.
+
+    Args:
+        scores: The score that PBx uses, in [0, 1].
+        tps: Tokens per step by token count.
+    """
+
+    scores: tuple[float, ...]
+    tps: Mapping[str, tuple[float, ...]]
+
+
+def samples_of(decoded: Sequence[Record], score: str) -> CellSamples | None:
+    """Return the samples of a cell; None where one has no score or an nfe that is not known."""
+    ordered = _by_id(decoded)
+    scores = [value for record in ordered if (value := record.scores.get(score)) is not None]
+    if not ordered or len(scores) < len(ordered) or any(record.nfe is None for record in ordered):
+        return None
+    return CellSamples(scores=tuple(scores), tps=_rates(ordered))
+
+
+def _rates(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
+    return {
+        count: tuple(getattr(record, f"{count}_tokens") / record.nfe for record in decoded)
+        for count in COUNTS
+    }
+
+
 def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
     """Return the numbers of the *decoded* samples of a cell, none failed; *score* is what PBx uses."""
     found = _mean(score, decoded) if decoded else None
@@ -95,7 +152,4 @@ def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
 def _mean_tps(decoded: Sequence[Record]) -> dict[str, float] | None:
     if not decoded or any(record.nfe is None for record in decoded):
         return None
-    return {
-        count: math.fsum(getattr(record, f"{count}_tokens") / record.nfe for record in decoded) / len(decoded)
-        for count in COUNTS
-    }
+    return {count: math.fsum(rates) / len(decoded) for count, rates in _rates(decoded).items()}

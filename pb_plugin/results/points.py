@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from decoders.text.json_file import shortened
-from pb_plugin.results.pbx import PBx, Point, Rule, pbx
+from pb_plugin.statistics.pbx import PBx, Point, Rule, pbx
 
 COLUMNS = ("task", "tps", "accuracy")
 OPTIONAL_COLUMNS = ("setting",)

@@ -209,6 +209,8 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
     Raises:
         ValueError: Records that must not be averaged came together.
     """
+    from pb_plugin.statistics.resample import Resample
+
     cells = []
     random_tasks = RandomTasks(asked=run.chosen.task, data=run.chosen.data, samples=run.chosen.samples)
     for cell in run.cells:
@@ -217,4 +219,4 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
         decoded = [record for record in records if not record.failed]
         choices = random_tasks.choices(cell.asked.task, decoded)
         cells.append(CellResult(planned=cell, records=records, choices=choices))
-    return aggregate(cells)
+    return aggregate(cells, resample=Resample())

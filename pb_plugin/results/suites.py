@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from pb_plugin.results.cell_numbers import COUNTS
 from pb_plugin.results.summary import CellSummary, SuiteCurve, SuitePoint, setting_label
 from task_specs.catalogue import BENCHMARK_IDS
+
+if TYPE_CHECKING:
+    from pb_plugin.statistics.curve_draws import CurveDraws
+    from pb_plugin.statistics.resample import Resample
 
 SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -22,7 +28,12 @@ SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def suite_curve(
-    name: str, tasks: Sequence[str], settings: Sequence[Mapping[str, CellSummary]], *, static: bool
+    name: str,
+    tasks: Sequence[str],
+    settings: Sequence[Mapping[str, CellSummary]],
+    *,
+    static: bool,
+    resample: Resample | None = None,
 ) -> SuiteCurve:
     """Return the points of a curve over a suite.
 
@@ -35,6 +46,7 @@ def suite_curve(
         tasks: Its task ids.
         settings: For every setting of the curve its cells by task id; variants are ignored.
         static: Whether the method unmasks a fixed number of positions per step.
+        resample: What the intervals are drawn from; None leaves them out.
     """
     points: list[SuitePoint] = []
     problems: dict[str, list[str]] = {}
@@ -45,8 +57,8 @@ def suite_curve(
         measured |= {cell.task for cell in found}
         absent = [task for task in tasks if task not in {cell.task for cell in found}]
         if absent:
-            reason = f"{setting_label(setting)}: not measured for {_listed(absent)}"
-            points.append(SuitePoint(setting=setting, reason=reason))
+            absence = f"{setting_label(setting)}: not measured for {_listed(absent)}"
+            points.append(SuitePoint(setting=setting, reason=absence))
             continue
         points.append(_point(found))
         for cell in found:
@@ -60,7 +72,47 @@ def suite_curve(
         reasons = [f"not measured: {_listed(missing)}; run them too, or read a suite without them"]
     elif not reasons and all(point.reason for point in points):
         reasons = ["no setting was measured for every task; run one setting over all of them"]
-    return SuiteCurve(suite=name, static=static, points=tuple(points), reason="; ".join(reasons) or None)
+    reason = "; ".join(reasons) or None
+    whole = [cells for cells, point in zip(settings, points, strict=True) if point.is_whole]
+    draws = _draws(tasks, whole, resample) if whole and resample and reason is None else None
+    if draws is not None:
+        points = list(_with_intervals(points, draws))
+    return SuiteCurve(suite=name, static=static, points=tuple(points), reason=reason, draws=draws)
+
+
+def _draws(
+    tasks: Sequence[str], settings: Sequence[Mapping[str, CellSummary]], resample: Resample
+) -> CurveDraws:
+    """Return the means over *tasks* of every setting in every draw."""
+    import numpy as np
+
+    from pb_plugin.statistics.curve_draws import CurveDraws
+
+    shape = (resample.draws, len(settings))
+    scores, tps = np.zeros(shape), {count: np.zeros(shape) for count in COUNTS}
+    for task in tasks:
+        samples = [cells[task].samples for cells in settings]
+        values = np.array([found.scores for found in samples if found]).T
+        scores += resample.scores(task, values)
+        for count in COUNTS:
+            rates = np.array([found.tps[count] for found in samples if found]).T
+            tps[count] += resample.means(task, rates)
+    n_tasks = len(tasks)
+    return CurveDraws(
+        scores=100.0 * scores / n_tasks, tps={count: sums / n_tasks for count, sums in tps.items()}
+    )
+
+
+def _with_intervals(points: Sequence[SuitePoint], draws: CurveDraws) -> Iterator[SuitePoint]:
+    """Yield *points*, the whole ones with their intervals."""
+    scores = iter(draws.score_intervals())
+    rates = {count: iter(draws.tps_intervals(count)) for count in COUNTS}
+    for point in points:
+        if not point.is_whole:
+            yield point
+        else:
+            of_tps = {count: next(rates[count]) for count in COUNTS}
+            yield replace(point, interval=next(scores), tps_intervals=of_tps)
 
 
 def _point(cells: Sequence[CellSummary]) -> SuitePoint:

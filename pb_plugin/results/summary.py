@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pb_plugin.records.asked import Asked, tags, value_text
-from pb_plugin.results.cell_numbers import COUNTS, ScoreMean
-from pb_plugin.results.intervals import Interval
+from pb_plugin.results.cell_numbers import COUNTS, CellSamples, ScoreMean
 from pb_plugin.results.order import Order
-from pb_plugin.results.pbx import RULES, PBx, Point, Rule, pbx
+from pb_plugin.statistics.intervals import Interval
+from pb_plugin.statistics.pbx import RULES, PBx, Point, Rule, pbx
 from task_specs.scoring.distribution import ChoiceDistribution
+
+if TYPE_CHECKING:
+    from pb_plugin.statistics.curve_draws import CurveDraws, PBxDraws, PBxInterval
 
 XS = (90, 80, 75, 70)
 """The scores in percent for which PBx is reported."""
@@ -74,13 +77,14 @@ class CellSummary:
         n_failed: Samples with an error.
         errors: Number of failed samples by error class.
         score_sum: Sum of the scores of the *n* samples; None when one of them is unscored or there is none.
-        interval: Wilson 95 % interval of ``accuracy`` for 0/1 scores, else None.
+        interval: 95 % interval of ``accuracy`` (`ScoreMean`), or None.
         scores: Mean of every score of the *n* samples, by name.
         choices: How the right answers of a random task spread over the choices; None for other tasks.
         tps: By token count the mean over samples of count / nfe; None without samples or with an unknown nfe.
         order: In which order positions were committed; None without samples.
         incomplete: What is missing, or None.
         unscored: Why there is no score, or None.
+        samples: What every sample carries, for the resample; None where the cell is no full result.
     """
 
     asked: Asked
@@ -101,6 +105,7 @@ class CellSummary:
     order: Order | None
     incomplete: str | None
     unscored: str | None
+    samples: CellSamples | None = field(default=None, repr=False)
 
     @property
     def task(self) -> str:
@@ -160,17 +165,33 @@ class SuitePoint:
         score: Mean over the tasks of their percent, or None.
         tps: By token count the mean over the tasks, or None.
         reason: Why something is None, or None.
+        interval: 95 % interval of the score by the joint resample, in percent; None where it was not drawn.
+        tps_intervals: The same of the tokens per step, by token count.
     """
 
     setting: Mapping[str, Any]
     score: float | None = None
     tps: Mapping[str, float] | None = None
     reason: str | None = None
+    interval: Interval | None = None
+    tps_intervals: Mapping[str, Interval] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has both a score and tokens per step."""
+        return self.score is not None and self.tps is not None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        tps = None if self.tps is None else dict(self.tps)
-        return {"setting": dict(self.setting), "score": self.score, "tps": tps, "reason": self.reason}
+        rates = self.tps_intervals
+        return {
+            "setting": dict(self.setting),
+            "score": self.score,
+            "interval": None if self.interval is None else self.interval.to_json(),
+            "tps": None if self.tps is None else dict(self.tps),
+            "tps_intervals": None if rates is None else {name: i.to_json() for name, i in rates.items()},
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,12 +203,14 @@ class SuiteCurve:
         static: Whether the method unmasks a fixed number of positions per step.
         points: One for each setting of the curve.
         reason: Why there is no PBx, with the way out; None when there is one.
+        draws: The whole points in every draw of the joint resample, or None.
     """
 
     suite: str
     static: bool
     points: tuple[SuitePoint, ...]
     reason: str | None = None
+    draws: CurveDraws | None = field(default=None, compare=False, repr=False)
 
     def pbx(self, x: float, count: str = "canvas", rule: Rule = "published") -> PBx:
         """Return PBx over the settings that have a result for every task.
@@ -206,6 +229,22 @@ class SuiteCurve:
         ]
         return pbx(points, x, rule, self.static)
 
+    def pbx_draws(self, x: float, count: str = "canvas", rule: Rule = "published") -> PBxDraws | None:
+        """Return PBx in every draw of the joint resample; None where there is none or nothing was drawn."""
+        if self.draws is None or self.pbx(x, count, rule).value is None:
+            return None
+        return self.draws.pbx(x, count, rule, self.static)
+
+    def pbx_interval(self, x: float, count: str = "canvas", rule: Rule = "published") -> PBxInterval | None:
+        """Return the 95 % interval of PBx; None where there is none or nothing was drawn."""
+        draws = self.pbx_draws(x, count, rule)
+        return None if draws is None else draws.interval()
+
+    def _pbx_json(self, x: float, count: str, rule: Rule) -> dict[str, Any]:
+        interval = self.pbx_interval(x, count, rule)
+        found = self.pbx(x, count, rule).to_json()
+        return found if interval is None else {**found, "interval": interval.to_json()}
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON; ``pbx`` is keyed by rule, token count and x."""
         return {
@@ -213,7 +252,7 @@ class SuiteCurve:
             "reason": self.reason,
             "points": [point.to_json() for point in self.points],
             "pbx": {
-                rule: {count: {str(x): self.pbx(x, count, rule).to_json() for x in XS} for count in COUNTS}
+                rule: {count: {str(x): self._pbx_json(x, count, rule) for x in XS} for count in COUNTS}
                 for rule in RULES
             },
         }

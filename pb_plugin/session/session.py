@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pb_plugin.gates.gate import Verdict, judge, parse_gate
+from pb_plugin.gates.grammar import parse_gate
+from pb_plugin.gates.judge import Verdict, judge
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.groups import cell_id_of, label_items
 from pb_plugin.planning.options import Options

@@ -21,10 +21,10 @@ from pb_plugin.report.curves_layout import Grid
 from pb_plugin.report.curves_style import MOST_METHODS, MOST_MODELS, styles_of
 from pb_plugin.report.curves_svg import Mark, Picture, Series, svg
 from pb_plugin.report.stored import read_report
-from pb_plugin.results.intervals import wilson
 from pb_plugin.results.run_file import describe, save
 from pb_plugin.results.suites import SUITES
 from pb_plugin.running.bench import Bench
+from pb_plugin.statistics.intervals import wilson
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAME = "20260102T030405000006Z-one"

@@ -8,9 +8,9 @@ from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.store import Store
 from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_numbers import COUNTS
-from pb_plugin.results.pbx import PBx
 from pb_plugin.results.suites import SUITES
 from pb_plugin.results.summary import XS
+from pb_plugin.statistics.pbx import PBx
 
 PAIR = {"pair": ("copy", "sort")}
 WAITING_LINE = SUITES["waiting_line"]

@@ -7,11 +7,11 @@ import pytest
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
-from pb_plugin.results.intervals import wilson
 from pb_plugin.results.outcome import outcome_of
 from pb_plugin.results.run_file import describe, summarise
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.tools import Tools
+from pb_plugin.statistics.intervals import wilson
 
 
 @pytest.fixture

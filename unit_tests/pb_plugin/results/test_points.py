@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from pb_plugin.results.pbx import PBx
 from pb_plugin.results.points import points_pbx, read_points
+from pb_plugin.statistics.pbx import PBx
 from unit_tests.json_mutations import check_refusal
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from pb_plugin.results.intervals import Interval, wilson
+from pb_plugin.statistics.intervals import Interval, wilson
 
 Z = 1.959963984540054
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.results.pbx import RULES, PBx, pbx
+from pb_plugin.statistics.pbx import RULES, PBx, pbx
 
 STATIC_CURVE = [(1.0, 95.0), (2.0, 88.0), (4.0, 80.0), (8.0, 40.0)]
 ADAPTIVE_CURVE = [(2.0, 90.0), (3.0, 84.0), (5.0, 74.0), (9.0, 50.0)]

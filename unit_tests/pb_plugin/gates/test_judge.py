@@ -6,8 +6,11 @@ from random import Random
 
 import pytest
 
-from pb_plugin.gates.gate import Verdict, judge, parse_gate
+from pb_plugin.gates.grammar import parse_gate
+from pb_plugin.gates.judge import Verdict, judge
 from pb_plugin.results.aggregate import aggregate
+from pb_plugin.statistics.intervals import wilson
+from pb_plugin.statistics.resample import Resample
 from unit_tests.json_mutations import check_refusal
 
 SUITES = {"all": ("copy", "w2s_easy"), "core": ("copy", "sort")}
@@ -38,7 +41,8 @@ def summary(make_cell):
     cells.append(make_cell("copy", block_length=4, nfe=2, scores=[1.0] * 4 + [0.0] * 6))
     cells.append(make_cell("shuffle", n_planned=3, scores=[1.0, 1.0]))
     cells.append(make_cell("list_copy", scores=[None]))
-    return aggregate(cells, SUITES)
+    cells.append(make_cell("remove_index", scores=[0.5, 0.75, 1.0, 0.25]))
+    return aggregate(cells, SUITES, Resample())
 
 
 def values(text, summary):
@@ -57,6 +61,8 @@ def values(text, summary):
             "shuffle:score@k2>=60",
             {"prefix": "shuffle", "what": "score", "setting": {"k": "2"}, "bound": 60.0},
         ),
+        ("core:lo(PB80(content)) >= 2", {"prefix": "core", "x": 80.0, "count": "content", "is_lower": True}),
+        ("copy:lo(combined@k8)>=50", {"prefix": "copy", "score": "combined", "is_lower": True}),
         (
             "a:b:c:score@gamma=0.9,fast=true,b16>=60",
             {"prefix": "a:b:c", "setting": {"gamma": "0.9", "fast": "true"}, "block_length": 16},
@@ -83,11 +89,8 @@ def test_a_gate_is_read_into_its_parts(text, expected):
         ("PB80>=4>=5", "gate must end in a finite number, got '4>=5'"),
         ("PB80>=inf", "gate must end in a finite number, got 'inf'"),
         ("PB80>=-1", "bound of PBx must be 0 or more, got -1 in 'PB80>=-1'; it is in tokens per step"),
-        (
-            "llada:lo(PB80)>=4",
-            "gate must be on a point estimate, got 'llada:lo(PB80)>=4'; lower bounds need bootstrap "
-            "intervals, which come later: write PB80>=4 for now",
-        ),
+        ("lo(PB80)<=4", "gate on a lower bound must ask for >= or >, got <= in 'lo(PB80)<=4'; it shows only"),
+        ("lo(PB80>=4", "gate must ask for PB<x> or score@<setting>, got 'lo(PB80'"),
         (":PB80>=4", "gate must have a name before every colon, got ':PB80>=4'; remove the stray colon"),
         ("llada::PB80>=4", "gate must have a name before every colon"),
         ("llada>=4", "gate must ask for PB<x> or score@<setting>, got 'llada' in 'llada>=4'; write"),
@@ -238,43 +241,59 @@ def test_at_the_bound_only_the_comparisons_that_include_it_hold(summary, operato
     assert found == ("copy-llada-confidence[k=2]", holds, 90.0)
 
 
-GATES = ("threshold:PB80>=4", "core:llada:confidence:PB80(content)@b16>3", "copy:score@gamma=0.9,b4<=60")
+def test_a_lower_bound_of_pbx_is_the_low_end_of_its_interval(summary):
+    """90 % of 2 x 10 samples show 80 % less than surely: without drawing the same text passes."""
+    (estimate,) = values("core:llada:confidence:PB80>=2", summary)
+    assert estimate[1:] == (True, 2.0)
+    (verdict,) = judge(parse_gate("core:llada:confidence:lo(PB80)>=2"), summary)
+    assert (verdict.passed, verdict.value) == (False, 0.0)
+    assert verdict.message == "lo(PB80) is 0 (never reached), the gate asks for >= 2"
+    (easy,) = judge(parse_gate("core:llada:threshold:lo(PB40)>=4"), summary)
+    assert easy.passed
+
+
+def test_four_of_four_right_do_not_show_80_percent(make_cell):
+    small = aggregate([make_cell(task, scores=[1.0] * 4) for task in ("copy", "sort")], SUITES, Resample())
+    ((_, passed, value),) = values("sort:score@k2>=80", small)
+    assert (passed, value) == (True, 100.0)
+    ((_, passed, value),) = values("sort:lo(score@k2)>=80", small)
+    assert (passed, value) == (False, pytest.approx(100 * wilson(4, 4).low))
+    ((_, passed, value),) = values("core:lo(score@k2)>=80", small)
+    assert not passed
+    assert value < 80
+
+
+def test_scores_between_0_and_1_have_a_drawn_lower_bound(summary):
+    ((_, passed, value),) = values("remove_index:lo(accuracy@k2)>=50", summary)
+    assert not passed
+    assert 25.0 <= value < 62.5
+
+
+def test_every_stored_score_can_be_gated_by_its_name(summary):
+    (found,) = values("llada:confidence:copy:accuracy@k4>=80", summary)
+    assert found == ("copy-llada-confidence[k=4]", True, 80.0)
+    for text, reason in [
+        ("llada:copy:combined@k4>=80", "copy has no combined; its scores are accuracy"),
+        ("core:combined@k4>=80", "combined is the score of a task, not of a suite; name the task"),
+        ("shuffle:accuracy@k2>=60", "2 of 3 planned samples decoded"),
+    ]:
+        verdict = judge(parse_gate(text), summary)[0]
+        assert not verdict.passed
+        assert reason in verdict.message
+
+
+def test_without_a_resample_a_lower_bound_is_not_judged(make_cell):
+    plain = aggregate([make_cell("copy"), make_cell("sort")], SUITES)
+    for text in ("core:lo(PB80)>=1", "core:lo(score@k2)>=1"):
+        (verdict,) = judge(parse_gate(text), plain)
+        assert verdict.message.endswith("could not be judged: no interval was drawn")
+
+
+GATES = ("threshold:PB80>=4", "core:llada:confidence:PB80(content)@b16>3", "copy:lo(score@gamma=0.9,b4)<=60")
 PIECES = (
-    *(
-        "",
-        ":",
-        "@",
-        "b",
-        "k",
-        "(",
-        ")",
-        ",",
-        "=",
-        ">",
-        "<=",
-        "!",
-        "PB",
-        "score@",
-        "nan",
-        "inf",
-        "1e999",
-        "-1",
-    ),
-    *(
-        "0",
-        "9" * 5000,
-        "\u0663",
-        "\0",
-        "\x1b[31m",
-        "\n",
-        "a:" * 200,
-        "copy",
-        "core",
-        "(content)",
-        "@b16",
-        "=" * 200,
-    ),
-)
+    *("", ":", "@", "b", "k", "(", ")", ",", "=", ">", "<=", "!", "PB", "score@", "lo(", "nan", "inf", "-1"),
+    *("1e999", "0", "9" * 5000, "\u0663", "\0", "\x1b[31m", "\n", "a:" * 200, "core", "@b16", "=" * 200),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])

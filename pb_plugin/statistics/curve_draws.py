@@ -1,0 +1,131 @@
+"""The points of a curve in every draw of the joint resample, and what PBx is there.
+
+Legend: D = draws, S = settings of the curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pb_plugin.statistics.intervals import Interval
+from pb_plugin.statistics.pbx import Censored, PBx, Rule
+from pb_plugin.statistics.resample import Floats, percentile_interval, places
+
+LEVEL = 0.95
+ROUNDING = 1e-9
+"""How far, in percent, a drawn mean may fall short of x by rounding alone."""
+
+KINDS: tuple[Censored, ...] = ("never", "none", "at_least")
+NEVER, EXACT, AT_LEAST = -1, 0, 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PBxInterval:
+    """Where PBx lies in the share *level* of the draws.
+
+    Args:
+        low: Its lower end, which may be `never`.
+        high: Its upper end, which may be "v or more".
+        p_reached: Share of the draws in which some setting reaches x.
+        level: Share of the draws between both ends.
+    """
+
+    low: PBx
+    high: PBx
+    p_reached: float
+    level: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "low": self.low.to_json(),
+            "high": self.high.to_json(),
+            "p_reached": self.p_reached,
+            "level": self.level,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PBxDraws:
+    """PBx in every draw.
+
+    ``values`` [D] are tokens per step, 0 where x is never reached; ``kinds`` [D] are -1 for that, 1 where the
+    fastest setting still reaches x, so that the value is that or more, and 0 otherwise.
+    """
+
+    values: Floats
+    kinds: NDArray[np.int8]
+
+    def interval(self, level: float = LEVEL) -> PBxInterval:
+        """Return the interval; "v or more" comes directly behind v."""
+        order = np.lexsort((self.kinds, self.values))
+        low, high = (self._draw(order[place]) for place in places(len(order), level))
+        reached = float((self.kinds != NEVER).mean())
+        return PBxInterval(low=low, high=high, p_reached=reached, level=level)
+
+    def signs(self, other: PBxDraws) -> NDArray[np.int8]:
+        """Return in every draw whether this one is higher (1), lower (-1) or neither is known (0), [D].
+
+        A value "v or more" is higher than all below v and undecided against the rest.
+        """
+        difference = np.sign(self.values - other.values)
+        unknown = ((self.kinds == AT_LEAST) & (difference <= 0)) | (
+            (other.kinds == AT_LEAST) & (difference >= 0)
+        )
+        return np.where(unknown, 0, difference).astype(np.int8)
+
+    def _draw(self, index: int) -> PBx:
+        return PBx(value=float(self.values[index]), censored=KINDS[int(self.kinds[index]) + 1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CurveDraws:
+    """The points of a curve over a suite in every draw: ``scores`` [D, S] in percent, ``tps`` by count."""
+
+    scores: Floats
+    tps: Mapping[str, Floats]
+
+    def score_intervals(self, level: float = LEVEL) -> list[Interval]:
+        """Return the interval of the score at every setting, in percent."""
+        return _intervals(self.scores, level)
+
+    def tps_intervals(self, count: str, level: float = LEVEL) -> list[Interval]:
+        """Return the interval of the tokens per step at every setting."""
+        return _intervals(self.tps[count], level)
+
+    def pbx(self, x: float, count: str, rule: Rule, static: bool) -> PBxDraws:
+        """Return PBx in every draw, by the same rule as `pb_plugin.statistics.pbx.pbx`."""
+        tps, scores = self.tps[count], self.scores
+        reached = scores >= x - ROUNDING
+        best = np.where(reached, tps, 0.0).max(axis=1)
+        kinds = np.where(reached.any(axis=1), EXACT, NEVER)
+        kinds = np.where(reached.any(axis=1) & (best == tps.max(axis=1)), AT_LEAST, kinds).astype(np.int8)
+        if rule == "published" and static:
+            return PBxDraws(values=best, kinds=kinds)
+        crossing = _last_crossings(tps, scores, reached, x)
+        return PBxDraws(values=np.where(kinds == EXACT, crossing, best), kinds=kinds)
+
+
+def _last_crossings(tps: Floats, scores: Floats, reached: NDArray[np.bool_], x: float) -> Floats:
+    """Return where each curve falls below *x* for good, [D]; any number where it does not."""
+    order = np.lexsort((-scores, tps), axis=1)
+    tps, scores = np.take_along_axis(tps, order, 1), np.take_along_axis(scores, order, 1)
+    reached = np.take_along_axis(reached, order, 1)
+    n_settings = tps.shape[1]
+    last = n_settings - 1 - reached[:, ::-1].argmax(axis=1)
+    following = np.minimum(last + 1, n_settings - 1)
+    rows = np.arange(len(tps))
+    fall = scores[rows, last] - scores[rows, following]
+    share = np.clip((scores[rows, last] - x) / np.where(fall > 0.0, fall, 1.0), 0.0, 1.0)
+    found: Floats = tps[rows, last] + share * (tps[rows, following] - tps[rows, last])
+    return found
+
+
+def _intervals(draws: Floats, level: float) -> list[Interval]:
+    low, high = percentile_interval(draws, level)
+    return [Interval(low=float(a), high=float(b), level=level) for a, b in zip(low, high, strict=True)]
