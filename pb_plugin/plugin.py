@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pb_plugin.planning.options import add_options, read_options
+from pb_plugin.planning.options import add_options, project_folder, read_options
 from pb_plugin.printable import printable
 
 if TYPE_CHECKING:
@@ -54,12 +54,25 @@ def pytest_configure(config: pytest.Config) -> None:
             from pb_plugin.running.timing import check_timing
 
             check_timing(config)
-        if options != Options(store=config.rootpath / ".pb"):
+        if options != Options(store=project_folder(config) / ".pb"):
             session.check()
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, OSError) as error:
         raise pytest.UsageError(printable(str(error))) from error
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say where pytest was led away from the project by the value of an option."""
+    from pb_plugin.planning.options import Options
+
+    project = project_folder(config)
+    if project == config.rootpath or config.stash[SESSION].options == Options(store=project / ".pb"):
+        return []
+    return [
+        "parallelbench: pytest took the value of an option for a place of tests, and so looks for its "
+        f"settings in {config.rootpath} and not in {project}; write --option=VALUE, without a blank"
+    ]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

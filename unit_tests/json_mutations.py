@@ -1,4 +1,4 @@
-"""Damaged JSON for tests of readers: one value, key or stretch of text changed at random."""
+"""Damaged JSON for tests of readers: a value, key or stretch of text changed at random; what a refusal is."""
 
 import json
 from collections.abc import Iterator
@@ -75,3 +75,12 @@ def damaged(text: str, seed: int) -> str:
             (written[:cut], written[:cut] + "[" * 100_000, written[:cut] + '"' + written[cut:])
         )
     return written
+
+
+def check_refusal(error: BaseException, *parts: str) -> None:
+    """Assert that *error* says in one short line, for any terminal, what is wrong and what to do."""
+    said = str(error)
+    assert all(part in said for part in parts), said
+    assert "; " in said, said
+    assert said.isprintable(), said
+    assert len(said) < 1200, said

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from math import factorial
 
 import pytest
-from pb_plugin.gates.gate import parse_gate
 
 from decoders.text.frequencies import TokenCounts
 from pb_plugin.cli import main
 from pb_plugin.cli.browse import answer_count
+from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.pages import PAGES as MESSAGE_PAGES
 from pb_plugin.planning.methods import variants_of
 from pb_plugin.planning.option_grammar import parse_method

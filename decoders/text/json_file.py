@@ -34,7 +34,7 @@ def shortened(value: Any) -> str:
     return written if len(written) <= SHOWN else f"{written[:SHOWN]}... ({len(written)} characters)"
 
 
-def one_line(error: BaseException) -> str:
-    """Return what *error* says, on one line and cut where it is long."""
-    said = " ".join(str(error).split())
-    return said if len(said) <= SHOWN else f"{said[:SHOWN]}..."
+def one_line(error: BaseException, most: int = SHOWN) -> str:
+    """Return what *error* says, on one line, without control characters, and cut after *most* characters."""
+    said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(error).split()))
+    return said if len(said) <= most else f"{said[:most]}..."

@@ -11,6 +11,7 @@ from typing import Any
 
 from decoders.fingerprint import code_hash
 from pb_plugin.records.canonical import digest
+from pb_plugin.records.plain_files import plain_files
 from task_specs.choose import choose
 from task_specs.load import data_checksum, load_samples
 from task_specs.prompt import PromptStyle, messages
@@ -33,10 +34,13 @@ def vocabulary_of(directory: Path | None) -> tuple[str, ...]:
 
     The names of our own lists; with released data also the names in theirs, whichever tasks are selected, as
     the vocabulary is part of the key of a record.
+
+    Raises:
+        ValueError: What has the name of such a file is none.
     """
     pieces = dict.fromkeys(vocabulary())
     if directory is not None:
-        for file in sorted(directory.glob("waiting_line*/*.jsonl")):
+        for file in plain_files(directory, "waiting_line*/*.jsonl"):
             for match in _PERSON.finditer(file.read_text(encoding="utf-8", errors="replace")):
                 pieces |= dict.fromkeys(match.groups())
     return tuple(pieces)

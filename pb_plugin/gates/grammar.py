@@ -13,6 +13,9 @@ from typing import Any, Literal
 from pb_plugin.pages import PAGES
 from pb_plugin.results.cell_numbers import COUNTS
 
+LONGEST = 300
+"""Characters of a gate."""
+
 GRAMMAR = (
     "[SUITE:][MODEL:][METHOD:]PB80[(content)][@b16]>=4 or "
     "[SUITE:][MODEL:][METHOD:][TASK:]score@k2>=60 (score@gamma=0.9,b16>=60, score@tps=4>=80; a task's "
@@ -81,6 +84,11 @@ def parse_gate(text: str) -> Gate:
     Raises:
         ValueError: *text* is no gate; the message says which part is wrong and what to write.
     """
+    if len(text) > LONGEST:
+        raise ValueError(
+            f"gate must have at most {LONGEST} characters, got {len(text)} ({text[:20]!r} ...); "
+            f"write {GRAMMAR}"
+        )
     left, operator, bound = _split(text)
     prefix, _, what = left.rpartition(":")
     lower = _LOWER.fullmatch(what)

@@ -137,7 +137,7 @@ TABLE: tuple[OptionRow, ...] = (
         field="store",
         kind="path",
         metavar="DIR",
-        help="Where records are kept and reused from. Default: .pb under the root directory.",
+        help="Where records are kept and reused from. Default: .pb in the project.",
     ),
     OptionRow(field="fresh", kind="flag", help="Decode everything again instead of reusing stored records."),
     OptionRow(

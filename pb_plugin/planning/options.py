@@ -8,13 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from decoders.text.json_file import shortened
 from pb_plugin.planning.option_grammar import split_values
 from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
 
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["DEFAULT_UNMASKING", "TABLE", "OptionRow", "Options", "add_options", "read_options", "read_value"]
+__all__ = [
+    "DEFAULT_UNMASKING",
+    "TABLE",
+    "OptionRow",
+    "Options",
+    "add_options",
+    "project_folder",
+    "read_options",
+    "read_value",
+]
 
 INI_TYPE: Mapping[Kind, Any] = {
     "items": "args",
@@ -34,7 +44,42 @@ def _one_of(choices: tuple[str, ...], text: str, *, name: str) -> str:
     return text
 
 
-DEFAULT_UNMASKING = ("random", "left_to_right", "confidence", "threshold")
+def _path(text: str, *, name: str, folder: Path) -> Path:
+    try:
+        path = Path(os.path.normpath(folder / Path(text).expanduser()))
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return path  # who uses it says what is missing
+    except (OSError, ValueError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(
+            f"{name} must be a path that the system takes, got {shortened(text)} ({why}); choose another"
+        ) from error
+    return path
+
+
+def project_folder(config: pytest.Config) -> Path:
+    """Return pytest's root directory, as it would be if it took no value of an option for a place of tests.
+
+    pytest looks for its root before it knows the options of plugins: the folder in ``--pb-grammar FOLDER``
+    moves it, the folder in ``--pb-grammar=FOLDER`` does not.
+    """
+    root, here = config.rootpath, config.invocation_params.dir
+    if config.getoption("rootdir", None) or config.getoption("inifilename", None):
+        return root
+    named = (
+        Path(os.path.normpath(here / argument.partition("::")[0]))
+        for argument in config.getoption("file_or_dir", None) or ()
+    )
+    folders = [path if path.is_dir() else path.parent for path in named if path.exists()] or [here]
+    settled = config.inipath is not None or (root / "setup.py").is_file()
+    if settled and all(folder.is_relative_to(root) for folder in folders):
+        return root
+    together = Path(os.path.commonpath([here, *folders]))
+    return together if together != Path(together.anchor) else Path(os.path.commonpath(folders))
+
+
+DEFAULT_UNMASKING = DEFAULT_UNMASKING = ("random", "left_to_right", "confidence", "threshold")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +133,7 @@ def read_options(config: pytest.Config) -> Options:
         ValueError: A value breaks its rule; the message names option, rule, value and cure.
     """
     ini_folder = config.inipath.parent if config.inipath is not None else config.rootpath
-    fields: dict[str, Any] = {"store": config.rootpath / ".pb"}
+    fields: dict[str, Any] = {"store": project_folder(config) / ".pb"}
     for row in TABLE:
         written, name, folder = config.getoption(f"pb_{row.field}"), row.flag, config.invocation_params.dir
         if written is None:
@@ -116,7 +161,7 @@ def read_value(row: OptionRow, written: Any, *, name: str, folder: Path) -> Any:
         case "int":
             return row.parse(str(written), name=name)
         case "path":
-            return Path(os.path.normpath(folder / Path(not_empty(written, name=name)).expanduser()))
+            return _path(not_empty(written, name=name), name=name, folder=folder)
         case "text":
             return _one_of(row.choices, not_empty(written, name=name), name=name)
         case "lines":

@@ -1,4 +1,4 @@
-"""Plain data to the one JSON text and hash that equal values share."""
+"""Plain data to the one JSON text and hash that equal values share, and back into a type."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import math
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 
 def canonical(value: Any) -> Any:
@@ -43,3 +45,24 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """Return the sha256 of `canonical_json`, in hex."""
     return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+
+
+def read_json(text: str | bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """Return *text* decoded; Python's parser reads half a surrogate pair, as a tokenizer or a path may give.
+
+    Raises:
+        ValueError: It is no JSON, or not what *decoder* takes; names the key.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if "\\ud" not in str(text).lower():
+            raise
+        return msgspec.convert(json.loads(text, parse_constant=_reject_constant), decoder.type)
+
+
+def _reject_constant(name: str) -> float:
+    raise ValueError(f"a stored number must be finite, got {name}; the line was not written by this suite")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from pb_plugin.records.canonical import canonical_json, digest
+from decoders.text.json_file import one_line
+from pb_plugin.records.canonical import canonical_json, digest, read_json
+from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.record import RESULT, Record
 
 SUFFIX = ".resolved"
@@ -87,16 +89,16 @@ def read_resolutions(store: Path) -> frozenset[tuple[str, str, str]]:
     """Return every decision in *store*.
 
     Raises:
-        ValueError: A line is no resolution; names file, line, problem and cure.
+        ValueError: A line is no resolution, or a file is none; names file, line, problem and cure.
     """
     found = set()
-    for file in sorted(path for path in store.glob(f"*{SUFFIX}") if path.is_file()):
+    for file in plain_files(store, f"*{SUFFIX}"):
         for number, line in enumerate(file.read_bytes().splitlines(), start=1):
             try:
-                found.add(_LINE.decode(line).decision)
+                found.add(read_json(line, _LINE).decision)
             except (ValueError, RecursionError) as error:
                 raise ValueError(
-                    f"{file}, line {number}: not a resolution ({error}); delete this file and run "
+                    f"{file}, line {number}: not a resolution ({one_line(error)}); delete this file and run "
                     f"pb resolve {store} again: no record is lost"
                 ) from error
     return frozenset(found)
@@ -122,7 +124,5 @@ def write_resolutions(conflicts: Iterable[Conflict], store: Path) -> Path:
     ]
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     path = store / f"{moment}-{os.getpid()}{SUFFIX}"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
-    unfinished.rename(path)
+    write_whole(path, "".join(f"{line}\n" for line in lines), what="what was decided")
     return path

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 
 from pb_plugin.records.asked import ASKED_PARTS
-from pb_plugin.records.canonical import canonical_json, digest
+from pb_plugin.records.canonical import canonical_json, digest, read_json
 
 SCHEMA = 3
 """Raised whenever the meaning of a field moves; part of ``decode_key``."""
@@ -221,7 +221,7 @@ class Record:
             ValueError: The line is no JSON, no record of this schema, or its keys do not fit its parts.
             RecursionError: It is nested too deeply.
         """
-        written = _decoded(line, _LINE)
+        written = read_json(line, _LINE)
         values = {name: getattr(written, name) for name in _FIELDS}
         try:
             key = _written_key(values["parts"])
@@ -265,23 +265,7 @@ def schema_of(line: bytes) -> Any:
         ValueError: The line is no JSON object.
         RecursionError: It is nested too deeply.
     """
-    return _decoded(line, _SCHEMA_OF).schema
-
-
-def _decoded(line: str | bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    """Return *line* decoded; Python's parser reads half a surrogate pair, which a tokenizer may give."""
-    try:
-        return decoder.decode(line)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError as error:
-        if "surrogate" not in str(error):
-            raise
-        return msgspec.convert(json.loads(line, parse_constant=_reject_constant), decoder.type)
-
-
-def _reject_constant(name: str) -> float:
-    raise ValueError(f"a stored number must be finite, got {name}; the line was not written by this suite")
+    return read_json(line, _SCHEMA_OF).schema
 
 
 def _check_error(error: Mapping[str, str], scores: Mapping[str, float | None]) -> None:

@@ -12,8 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from decoders.text.json_file import one_line
 from pb_plugin.records.conflict import Conflict, StoredRecord, decision_of, read_resolutions, result_digest
+from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.record import SCHEMA, Record, schema_of
+
+LONGEST = 600
+"""Characters that are shown of what is wrong with a line."""
 
 _WORKER = re.compile(r"[A-Za-z0-9_.]+")
 
@@ -269,13 +274,14 @@ class Store:
         """Yield every record of this schema, by file name, then line.
 
         Raises:
-            ValueError: A line other than a torn last one is no record; names file, line, problem and cure.
+            ValueError: A line other than a torn last one is no record, or what has the name of a file of
+                records is none; names file, line, problem and cure.
         """
         return (line for line in self.scan() if isinstance(line, StoredRecord))
 
     def scan(self) -> Iterator[StoredRecord | SkippedLine]:
         """Yield what `read` yields and, in their place, the lines it skips."""
-        for file in sorted(self.directory.glob("*.jsonl")):
+        for file in plain_files(self.directory, "*.jsonl"):
             with file.open("rb") as lines:
                 for number, line in enumerate(lines, start=1):
                     yield self._parse(file, number, line)
@@ -290,7 +296,7 @@ class Store:
             ValueError: See `read`; or a file of resolutions is damaged.
         """
         reading = _Reading(decided=read_resolutions(self.directory)) if known is None else known._reading
-        for file in sorted(self.directory.glob("*.jsonl")):
+        for file in plain_files(self.directory, "*.jsonl"):
             if known is None or file != self._path:
                 self._read_on(file, reading)
         return reading.index()
@@ -328,8 +334,8 @@ class Store:
             if not line.endswith(b"\n"):
                 return SkippedLine(file=file, line=number, why="torn")
             raise ValueError(
-                f"{file}, line {number}: not a record ({error}); delete this line or move the file out of "
-                f"{self.directory}: nothing else was lost"
+                f"{file}, line {number}: not a record ({one_line(error, LONGEST)}); delete this line or "
+                f"move the file out of {self.directory}: nothing else was lost"
             ) from error
 
     def _disk_error(self, why: str | None) -> OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from decoders.text.json_file import shortened
 from pb_plugin.records.asked import Asked
 from pb_plugin.records.canonical import canonical
 from pb_plugin.records.record import Record
@@ -63,7 +64,7 @@ class PlannedCell:
         unscored: Why the samples are not decoded (no tool for the score), or None.
 
     Raises:
-        ValueError: There is no sample.
+        ValueError: There is no sample, or a knob is no parameter of the method.
     """
 
     asked: Asked
@@ -80,6 +81,12 @@ class PlannedCell:
     def __post_init__(self) -> None:
         if self.n_planned < 1:
             raise ValueError(f"n_planned must be at least 1, got {self.n_planned!r}; leave an empty cell out")
+        unknown = sorted(set(self.curve.knobs or ()) - set(self.asked.method_params))
+        if unknown:
+            raise ValueError(
+                f"knobs must be parameters of the method, got {shortened(unknown[0])}; it has "
+                f"{', '.join(sorted(self.asked.method_params)) or 'none'}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +116,7 @@ class CellResult:
 
 
 def _check_records(cell: CellResult) -> None:
-    task, n_planned = cell.asked.task, cell.planned.n_planned
+    task, n_planned = shortened(cell.asked.task), cell.planned.n_planned
     asked = {name: canonical(value) for name, value in cell.asked.parts().items() if name not in SHARED}
     samples: set[str] = set()
     for record in cell.records:
@@ -117,8 +124,8 @@ def _check_records(cell: CellResult) -> None:
         for name, value in asked.items():
             if record.parts[name] != value:
                 raise ValueError(
-                    f"{name} of a record must be that of its cell, {value!r}, got {record.parts[name]!r} "
-                    f"({task}, sample {sample!r}); sort the records by cell"
+                    f"{name} of a record must be that of its cell, {shortened(value)}, got "
+                    f"{record.parts[name]!r} ({task}, sample {sample!r}); sort the records by cell"
                 )
         if sample in samples:
             raise ValueError(

@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from decoders.text.json_file import shortened
 from pb_plugin.statistics.pbx import PBx, Point, Rule, pbx
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
     if not set(COLUMNS) <= set(header) <= allowed or len(set(header)) != len(header):
         raise ValueError(
             f"{path}, line 1: columns must be {', '.join(COLUMNS)} and perhaps "
-            f"{', '.join(OPTIONAL_COLUMNS)}, got {','.join(header)!r}; "
+            f"{', '.join(OPTIONAL_COLUMNS)}, got {shortened(','.join(header))}; "
             "one file holds one curve, rename or remove columns"
         )
 
@@ -123,7 +124,7 @@ def _row(path: Path, line: int, header: Sequence[str], fields: Sequence[str]) ->
     if len(fields) != len(header):
         raise ValueError(
             f"{path}, line {line}: a row must have {len(header)} fields, got {len(fields)} "
-            f"({','.join(fields)!r}); quote a field that holds a comma"
+            f"({shortened(','.join(fields))}); quote a field that holds a comma"
         )
     values = {name: value.strip() for name, value in zip(header, fields, strict=True)}
     for name in ("task", *(name for name in OPTIONAL_COLUMNS if name in values)):
@@ -133,13 +134,13 @@ def _row(path: Path, line: int, header: Sequence[str], fields: Sequence[str]) ->
     accuracy = _number(path, line, "accuracy", values)
     if tps <= 0:
         raise ValueError(
-            f"{path}, line {line}, column tps: must be above 0, got {values['tps']!r}; it is generated "
-            "tokens divided by forwards"
+            f"{path}, line {line}, column tps: must be above 0, got {shortened(values['tps'])}; it is "
+            "generated tokens divided by forwards"
         )
     if not 0 <= accuracy <= 100:
         raise ValueError(
             f"{path}, line {line}, column accuracy: must be in percent, 0 to 100, got "
-            f"{values['accuracy']!r}; scale it"
+            f"{shortened(values['accuracy'])}; scale it"
         )
     return _Row(line=line, task=values["task"], setting=values.get("setting"), tps=tps, accuracy=accuracy)
 
@@ -149,10 +150,10 @@ def _number(path: Path, line: int, column: str, values: Mapping[str, str]) -> De
         number = Decimal(values[column])
     except InvalidOperation:
         number = Decimal("nan")
-    if not (number.is_finite() and abs(number) < 10**15):
+    if not (number.is_finite() and number.adjusted() < 15):
         raise ValueError(
-            f"{path}, line {line}, column {column}: must be a finite number, got {values[column]!r}; "
-            "write it with a decimal point"
+            f"{path}, line {line}, column {column}: must be a finite number, got {shortened(values[column])}"
+            "; write it with a decimal point"
         )
     return number
 
@@ -165,8 +166,8 @@ def _settings(path: Path, rows: Sequence[_Row]) -> list[list[_Row]]:
         key = len(settings) if row.setting is None else row.setting
         if key in settings:
             raise ValueError(
-                f"{path}, line {row.line}, column setting: must occur once for task {row.task!r}, got "
-                f"{key!r} again (first in line {settings[key].line}); remove one row"
+                f"{path}, line {row.line}, column setting: must occur once for task {shortened(row.task)}, "
+                f"got {shortened(key)} again (first in line {settings[key].line}); remove one row"
             )
         settings[key] = row
     first_task, expected = next(iter(by_task.items()))
@@ -175,11 +176,11 @@ def _settings(path: Path, rows: Sequence[_Row]) -> list[list[_Row]]:
             line = max(row.line for row in settings.values())
             named = isinstance(next(iter(settings)), str)
             difference = sorted(str(key) for key in set(settings) ^ set(expected)) if named else ""
-            detail = f" (not in both: {', '.join(difference)})" if named else ""
+            detail = f" (not in both: {shortened(', '.join(difference))})" if named else ""
             raise ValueError(
                 f"{path}, line {line}, column task: every task must have the same settings, got "
-                f"{len(settings)} for {task!r} and {len(expected)} for {first_task!r}{detail}; "
-                "add or remove rows"
+                f"{len(settings)} for {shortened(task)} and {len(expected)} for {shortened(first_task)}"
+                f"{detail}; add or remove rows"
             )
     return [[settings[key] for settings in by_task.values()] for key in expected]
 

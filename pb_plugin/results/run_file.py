@@ -7,8 +7,7 @@ file.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from decoders.text.json_file import one_line
 from decoders.traits import method_traits
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.planning.cell import Cell
@@ -23,7 +23,8 @@ from pb_plugin.planning.methods import MethodVariant
 from pb_plugin.planning.native import params_of
 from pb_plugin.records.asked import value_text
 from pb_plugin.records.begun import begun_runs
-from pb_plugin.records.canonical import canonical_json, digest
+from pb_plugin.records.canonical import canonical_json, digest, read_json
+from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.record import Record
 from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_result import CellResult, CurveKind, PlannedCell
@@ -76,16 +77,26 @@ class Run:
         return {"schema": RUN_SCHEMA, **values}
 
     @classmethod
-    def from_json(cls, values: Any) -> Run:
-        """Return the run that `to_json` described.
+    def from_json(cls, text: str | bytes) -> Run:
+        """Return the run whose `to_json` *text* is.
 
         Raises:
-            ValueError: It is of another schema, or something is missing or of a wrong type.
+            ValueError: It is no JSON, of another schema, or something is missing or of a wrong type.
+            RecursionError: It is nested too deeply.
         """
-        schema = values.get("schema") if isinstance(values, Mapping) else values
+        schema = read_json(text, _SCHEMA_OF).schema
         if schema != RUN_SCHEMA:
             raise ValueError(f"schema must be {RUN_SCHEMA}, got {schema!r}; run the suite again")
-        return msgspec.convert(values, cls)
+        run: Run = read_json(text, _RUN)
+        return run
+
+
+class _Schema(msgspec.Struct):
+    schema: Any = None
+
+
+_SCHEMA_OF = msgspec.json.Decoder(_Schema)
+_RUN = msgspec.json.Decoder(Run)
 
 
 def describe(
@@ -153,16 +164,13 @@ def _curve_kind(variant: MethodVariant) -> CurveKind:
 def save(run: Run, store: Path) -> Path:
     """Write *run* beside the records, unless the newest run file says the same; return its path."""
     folder = store / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     text = canonical_json(run.to_json()) + "\n"
-    known = sorted(folder.glob("*.json"))
-    if known and known[-1].read_text(encoding="ascii") == text:
+    known = plain_files(folder, "*.json")
+    if known and known[-1].read_bytes() == text.encode("ascii"):
         return known[-1]
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     path = folder / f"{moment}-{digest(text)[:12]}.json"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(text, encoding="ascii")
-    unfinished.rename(path)
+    write_whole(path, text, what="the run file, from which pb report makes its tables,")
     return path
 
 
@@ -176,7 +184,7 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
         raise ValueError(
             f"store must be a directory, got {str(store)!r}; name one that a run has written (--pb-store)"
         )
-    known = sorted((store / FOLDER).glob("*.json"))
+    known = plain_files(store / FOLDER, "*.json")
     chosen = [path for path in known if name in (None, path.name, path.stem)]
     if not chosen:
         have = ", ".join(path.name for path in known) or "none"
@@ -187,10 +195,11 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
         )
     path = chosen[-1]
     try:
-        return Run.from_json(json.loads(path.read_text(encoding="ascii"))), path
-    except (ValueError, LookupError, TypeError) as error:
+        return Run.from_json(path.read_bytes()), path
+    except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path}: not a run file ({error}); move it away and run the command again: no record is lost"
+            f"{path}: not a run file ({one_line(error)}); move it away and run the command again: no "
+            "record is lost"
         ) from error
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned
 from pb_plugin.planning.cell import Cell
 from pb_plugin.records.canonical import canonical_json, digest
+from pb_plugin.records.plain_files import write_whole
 from pb_plugin.records.record import Record
 
 N_ROWS = 8
@@ -39,6 +42,13 @@ class BatchOutcome:
         """The outcome for people."""
         rows = f"{self.checked} rows"
         return f"batch check: {self.differ} of {rows} differ when decoded alone"
+
+
+class _Written(msgspec.Struct, forbid_unknown_fields=True):
+    """What the file of an outcome holds."""
+
+    checked: Annotated[int, msgspec.Meta(ge=1)]
+    differ: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class BatchCheck:
@@ -80,9 +90,8 @@ def save(outcome: BatchOutcome, store: Path, run: Path) -> None:
     """Write *outcome* of the run whose file is *run* into *store*, where anything was checked."""
     if outcome.checked:
         path = store / FOLDER / run.name
-        path.parent.mkdir(exist_ok=True)
         text = canonical_json({"checked": outcome.checked, "differ": outcome.differ})
-        path.write_text(text + "\n", encoding="ascii")
+        write_whole(path, text + "\n", what="the batch check")
 
 
 def load(store: Path, run: Path) -> BatchOutcome | None:
@@ -95,6 +104,7 @@ def load(store: Path, run: Path) -> BatchOutcome | None:
     if not path.is_file():
         return None
     try:
-        return BatchOutcome(**json.loads(path.read_text(encoding="ascii")))
-    except (ValueError, TypeError) as error:
+        written = msgspec.json.decode(path.read_bytes(), type=_Written)
+        return BatchOutcome(checked=written.checked, differ=written.differ)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a batch check ({error}); delete it: no record is lost") from error

@@ -192,15 +192,14 @@ def test_a_default_store_that_is_a_file_is_one_reason_for_every_item_and_no_matt
     result = suite.pytester.runpytest_inprocess(
         "-p", "pb_plugin.plugin", "-p", "no:cacheprovider", "-k", "copy-ideal-random-k1] or plain"
     )
-    result.assert_outcomes(passed=1, errors=1, failed=1)
-    result.stdout.fnmatch_lines(["FAILED pb-gate::store - store must be a directory, got the file *"])
+    result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["failed, 1 item: store must be a directory, got the file '*.pb'; name *"])
 
 
 def test_a_store_that_cannot_be_written_is_one_reason(suite):
     suite.pytester.path.joinpath("file").write_text("mine")
     result = suite.run(*ONE, store=suite.pytester.path / "file" / "store")
-    result.assert_outcomes(errors=1, failed=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["failed, 1 item: store must be a directory that can be written, got *"])
 
 
@@ -330,7 +329,7 @@ def test_a_line_of_the_store_that_is_no_record_is_named(suite):
     file.write_text("{}\n" + text)
     result = suite.run(*ONE)
     assert result.ret == 1
-    result.assert_outcomes(errors=1, failed=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"failed, 1 item: ValueError: {file}, line 1: not a record (*); delete *"])
     result.stdout.fnmatch_lines([f"no summary: {file}, line 1: not a record *"])
     file.write_text(text)

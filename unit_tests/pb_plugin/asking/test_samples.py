@@ -1,11 +1,12 @@
 """The questions of a task in the style that a model reads."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from pb_plugin.asking.planned import plan_samples
-from pb_plugin.asking.samples import NotApplicable, TaskData
+from pb_plugin.asking.samples import NotApplicable, TaskData, vocabulary_of
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
 from pb_plugin.records.record import PAIR_PARTS, Record
@@ -79,3 +80,13 @@ def test_a_record_carries_the_style_and_records_of_different_styles_are_no_pair(
 def test_what_is_planned_for_a_style_is_what_is_asked_in_it():
     asked = data_of("reverse").asked("compact")
     assert [planned.parts["input_hash"] for planned in planned_of("compact")] == [q.input_hash for q in asked]
+
+
+def test_what_has_the_name_of_a_released_file_and_is_none_is_refused_instead_of_hanging(tmp_path):
+    folder = tmp_path / "waiting_line"
+    folder.mkdir()
+    (folder / "copy.jsonl").write_text('{"input": "[\\"Zoe Zander\\"]"}')
+    assert {"Zoe", " Zander"} <= {piece.strip('"') for piece in vocabulary_of(tmp_path)}
+    os.mkfifo(folder / "sort.jsonl")
+    with pytest.raises(ValueError, match=r"sort\.jsonl must be a file that can be read, .* got a pipe; move"):
+        vocabulary_of(tmp_path)

@@ -1,7 +1,9 @@
 """``pb report``: the summary of a stored run again, equal for equal records, honest about the store."""
 
 import json
+from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 import torch
@@ -11,7 +13,10 @@ from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import describe, save
+from pb_plugin.running import batch_check
+from pb_plugin.running.batch_check import BatchOutcome
 from pb_plugin.running.bench import Bench
+from unit_tests.json_mutations import damaged
 
 torch.set_num_threads(1)
 
@@ -243,3 +248,38 @@ def test_a_store_without_the_run_is_told_in_one_line(pb, store, tmp_path, name):
     assert err.startswith("pb: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+def damage(store, seed):
+    """Damage a line of records, the run file, what the batch check found or a resolution of *store*."""
+    draw = Random(seed)
+    file = draw.choice(
+        [path for path in sorted(store.rglob("*")) if path.suffix in (".jsonl", ".json", ".resolved")]
+    )
+    lines = file.read_text(encoding="ascii").splitlines()
+    place = draw.randrange(len(lines))
+    lines[place] = damaged(lines[place], seed)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_damaged_store_is_shown_or_refused_in_one_line_by_every_command_over_it(store, capsys, count):
+    changed = json.loads(records(store)[0])
+    (store / "other.jsonl").write_text(json.dumps({**changed, "nfe": changed["nfe"] + 1}) + "\n")
+    assert main(["resolve", str(store)]) == 0
+    batch_check.save(BatchOutcome(checked=8, differ=1), store, store / "runs" / f"{RUN_ONE}.json")
+    whole = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    codes = Counter()
+    for seed in range(count):
+        for path, content in whole.items():
+            path.write_bytes(content)
+        damage(store, seed)
+        commands = (["report", store], ["report", store, "--json"], ["resolve", store, "--dry-run"])
+        for command in (*commands, ["plot", store, store / "out.svg"]):
+            capsys.readouterr()
+            code = main([str(word) for word in command])
+            shown = capsys.readouterr()
+            assert code in (0, 2), seed
+            assert (shown.err.count("\n"), len(shown.err) < 1500) == (code // 2, True), (seed, shown.err)
+            codes[code] += 1
+    assert min(codes.values()) > count // 4

@@ -1,6 +1,8 @@
 """Gates: the grammar with its messages, and verdicts on a small run with known points."""
 
 import re
+import time
+from random import Random
 
 import pytest
 
@@ -9,6 +11,7 @@ from pb_plugin.gates.judge import Verdict, judge
 from pb_plugin.results.aggregate import aggregate
 from pb_plugin.statistics.intervals import wilson
 from pb_plugin.statistics.resample import Resample
+from unit_tests.json_mutations import check_refusal
 
 SUITES = {"all": ("copy", "w2s_easy"), "core": ("copy", "sort")}
 
@@ -306,3 +309,29 @@ def test_a_score_at_a_speed_is_interpolated_over_a_suite(summary):
 def test_a_speed_is_a_number_and_stands_alone(conditions):
     with pytest.raises(ValueError, match=r"setting of a score must be tps=NUMBER alone for tokens per step"):
         parse_gate(f"score@{conditions}>=60")
+
+
+GATES = ("threshold:PB80>=4", "core:llada:confidence:PB80(content)@b16>3", "copy:lo(score@gamma=0.9,b4)<=60")
+PIECES = (
+    *("", ":", "@", "b", "k", "(", ")", ",", "=", ">", "<=", "!", "PB", "score@", "lo(", "nan", "inf", "-1"),
+    *("1e999", "0", "9" * 5000, "\u0663", "\0", "\x1b[31m", "\n", "a:" * 200, "core", "@b16", "=" * 200),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_damaged_gate_is_judged_or_refused_with_what_to_write(summary, count):
+    refused = 0
+    for seed in range(count):
+        draw = Random(seed)
+        text = draw.choice(GATES)
+        for _ in range(draw.randint(1, 4)):
+            start = draw.randrange(len(text) + 1)
+            text = text[:start] + draw.choice(PIECES) + text[start + draw.randrange(4) :]
+        start = time.monotonic()
+        try:
+            assert judge(parse_gate(text), summary), seed
+        except ValueError as error:
+            check_refusal(error)
+            refused += 1
+        assert time.monotonic() - start < 2.0, seed
+    assert count // 3 < refused < count

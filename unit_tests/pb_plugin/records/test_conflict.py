@@ -1,12 +1,10 @@
 """Results of one key that differ: one of them counts once that is written down, and nothing is lost."""
 
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.records.conflict import read_resolutions, write_resolutions
+from pb_plugin.records.conflict import write_resolutions
 from pb_plugin.records.store import Store
 
 LINES = st.lists(
@@ -108,10 +106,3 @@ def test_a_damaged_file_is_named_with_line_and_cure(tmp_path, make_record, line)
     assert str(error.value).endswith(
         f"); delete this file and run pb resolve {tmp_path} again: no record is lost"
     )
-
-
-def test_what_is_no_plain_file_decides_nothing(tmp_path):
-    (tmp_path / "folder.resolved").mkdir()
-    (tmp_path / "dangling.resolved").symlink_to("nowhere")
-    os.mkfifo(tmp_path / "fifo.resolved")
-    assert read_resolutions(tmp_path) == frozenset()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pb_plugin.records.conflict import StoredRecord
 from pb_plugin.records.store import Store, StoreLost
+from unit_tests.json_mutations import check_refusal, damaged
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
@@ -352,3 +353,24 @@ def test_a_file_that_is_gone_is_told_at_the_next_write(tmp_path, make_record, ho
     store.append(make_record(parts={"sample_id": "b"}))
     assert [line.record.parts["sample_id"] for line in Store(place).read()] == ["b"]
     store.close()
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_damaged_line_is_read_skipped_or_refused_in_one_short_line(tmp_path, make_record, count):
+    file = tmp_path / "a.jsonl"
+    good = make_record(score=None, trace={"steps": [[1, 2]]}, remasks=1)
+    whole = make_record(parts={"sample_id": "whole"}).to_json()
+    refused = 0
+    for seed in range(count):
+        line = damaged(good.to_json(), seed)
+        end = "\n" if seed % 2 else ""
+        file.write_text(f"{whole}\n{line}{end}", encoding="ascii")
+        try:
+            index = Store(tmp_path).index()
+        except ValueError as error:
+            check_refusal(error, f"{file}, line 2: not a record (", "; delete this line or move the file out")
+            refused += 1
+        else:
+            assert index.n_lines + index.n_other_schema + len(index.torn_files) == 2, seed
+            assert all(record.to_json() for record in index.records())
+    assert count // 3 < refused < count

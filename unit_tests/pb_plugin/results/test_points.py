@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from random import Random
 
 import pytest
 from scipy import stats
 
 from pb_plugin.results.points import points_interval, points_pbx, read_points
 from pb_plugin.statistics.pbx import PBx
+from unit_tests.json_mutations import check_refusal
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "shared" / "published_curves"
 
@@ -80,6 +82,11 @@ def test_pbx_of_a_file_follows_the_rule_that_is_asked_for(write):
             "line 3, column tps: must be a finite number, got 'fast'",
         ),
         ("task,tps,accuracy\ncopy,inf,90\n", "line 2, column tps: must be a finite number, got 'inf'"),
+        ("task,tps,accuracy\ncopy,1e999999999,90\n", "must be a finite number, got '1e999999999'"),
+        (
+            f"task,tps,accuracy\ncopy,{'x' * 5000},90\n",
+            f"must be a finite number, got '{'x' * 199}... (5002 characters); write it",
+        ),
         ("task,tps,accuracy\ncopy,1e400,90\n", "line 2, column tps: must be a finite number, got '1e400'"),
         ("task,tps,accuracy\ncopy,0,90\n", "line 2, column tps: must be above 0, got '0'; it is generated"),
         (
@@ -96,7 +103,7 @@ def test_pbx_of_a_file_follows_the_rule_that_is_asked_for(write):
         (
             "task,tps,accuracy,setting\na,1,9,k1\nb,1,9,k2\n",
             "line 3, column task: every task must have the same settings, got 1 for 'b' and 1 for 'a' "
-            "(not in both: k1, k2)",
+            "(not in both: 'k1, k2')",
         ),
         (
             "task,tps,accuracy,setting\na,1,9,k1\na,2,9,k1\n",
@@ -149,3 +156,27 @@ def test_published_curves_have_the_intervals_of_an_earlier_study(name, static, l
     else:
         assert found.low.value == pytest.approx(low, abs=0.06)
     assert found.high.value == pytest.approx(high, abs=0.06)
+
+
+CURVE = "task,tps,accuracy,setting\ncopy,1,90,a\ncopy,2,80,b\nsort,1,95,a\nsort,2,70,b\n"
+PIECES = (
+    *("", "nan", "-inf", "-1", "1e400", "1e999999999", "1e-999999999", "0", "9" * 5000, "1_0", "\u0663"),
+    *('"', "\0", "\n", "\r", ",", "avg", "x" * 5000, "\ufeff", "\x1b[31m"),
+)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(1500, marks=pytest.mark.slow)])
+def test_a_damaged_file_is_read_or_refused_in_one_short_line(write, count):
+    refused = 0
+    for seed in range(count):
+        draw, text = Random(seed), CURVE
+        for _ in range(draw.randint(1, 3)):
+            start = draw.randrange(len(text) + 1)
+            text = text[:start] + draw.choice(PIECES) + text[start + draw.randrange(5) :]
+        path = write(text)
+        try:
+            points_pbx(path, draw.choice(("published", "uniform")), 80.0, draw.random() < 0.5)
+        except ValueError as error:
+            check_refusal(error, str(path))
+            refused += 1
+    assert count // 3 < refused < count

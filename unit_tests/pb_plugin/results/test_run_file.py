@@ -1,6 +1,9 @@
 """The run file: what was planned, nothing that was measured, and the summary of both."""
 
 import json
+import os
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +14,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.results import run_file as runfile
 from pb_plugin.results.run_file import Run, describe, load, save, summarise
 from pb_plugin.running.bench import Bench
+from unit_tests.json_mutations import check_refusal, damaged
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ def test_what_varies_along_a_curve_and_what_names_it(described, method, knobs, v
 def test_there_and_back_again(described, tmp_path):
     run, _ = described(k=(1, 64), unmasking=("random", "threshold"), block_length=(32, 16))
     assert run.notes
-    assert Run.from_json(json.loads(json.dumps(run.to_json()))) == run
+    assert Run.from_json(json.dumps(run.to_json())) == run
     path = save(run, tmp_path / "other")
     assert load(tmp_path / "other") == (run, path)
     assert path.read_text().endswith("\n")
@@ -124,16 +128,17 @@ def test_a_result_in_conflict_is_missing_in_the_summary(described, tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{", "Expecting property name"),
-        ("[]", r"schema must be \d+, got \[\]; run the suite again"),
+        ("", "Input data was truncated"),
+        ("{", "Input data was truncated"),
+        ("[]", r"Expected `object`, got `array`"),
         ('{"schema": 99}', r"schema must be \d+, got 99; run the suite again"),
         (f'{{"schema": {runfile.RUN_SCHEMA}}}', "Object missing required field `chosen`"),
-        (
-            f'{{"schema": {runfile.RUN_SCHEMA}, "cells": [{{}}]}}',
-            r".*missing required field `asked` - at `\$.cells\[0\]`",
-        ),
+        ("[" * 100_000, "Expected `object`, got `array`"),
+        ('{"schema":' + "[" * 100_000, "maximum recursion depth exceeded"),
+        ("9" * 10_000, "Number out of range"),
+        ('{"schema": "\\ud800"}', "schema must be"),
     ],
-    ids=["cut", "list", "schema", "empty", "cell"],
+    ids=["empty", "cut", "list", "schema", "keys", "deep", "deep key", "long number", "surrogate"],
 )
 def test_a_damaged_file_is_named_with_the_cure(tmp_path, text, why):
     path = tmp_path / "runs" / "20260101T000000Z-x.json"
@@ -141,6 +146,67 @@ def test_a_damaged_file_is_named_with_the_cure(tmp_path, text, why):
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"{path}: not a run file \({why}.*\); move it away and run"):
         load(tmp_path)
+
+
+def put(values, path, value):
+    *outer, last = path
+    for key in outer:
+        values = values[key]
+    if value is ...:
+        del values[last]
+    else:
+        values[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        (("cells", 0, "n_planned"), None, r"`int`, got `null` - at `$.cells[0].n_planned`"),
+        (
+            ("cells", 1, "n_planned"),
+            0,
+            "n_planned must be at least 1, got 0; leave an empty cell out - at `$.cells[1]`",
+        ),
+        (
+            ("cells", 0, "curve", "family"),
+            "mixed",
+            "family must be static or adaptive, got 'mixed'; it chooses the",
+        ),
+        (("cells", 0, "asked", "k"), "1", "`int | null`, got `str` - at `$.cells[0].asked.k`"),
+        (("cells", 0, "asked"), ..., "missing required field `asked` - at `$.cells[0]`"),
+        (("cells", 0, "keys"), "abc", "`array`, got `str` - at `$.cells[0].keys`"),
+        (("chosen", "samples"), [1], "`int | null`, got `array` - at `$.chosen.samples`"),
+        (("notes",), {}, "`array`, got `object` - at `$.notes`"),
+        (("remote_code",), [["one"]], "`array` of length 2 - at `$.remote_code[0]`"),
+    ],
+    ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_a_value_of_a_wrong_type_is_named_by_its_key(described, tmp_path, path, value, why):
+    run, _ = described(unmasking=("random",), k=(1, 2))
+    file = save(run, tmp_path)
+    values = json.loads(file.read_text(encoding="ascii"))
+    put(values, path, value)
+    file.write_text(json.dumps(values), encoding="ascii")
+    with pytest.raises(ValueError, match=re.escape(why)) as error:
+        load(tmp_path)
+    assert str(error.value).startswith(f"{file}: not a run file (")
+    assert str(error.value).endswith("); move it away and run the command again: no record is lost")
+
+
+def test_a_path_that_is_no_unicode_comes_back(described):
+    run, _ = described(unmasking=("random",), k=(1,))
+    odd = replace(run, chosen=replace(run.chosen, data="/data/\udcff"))
+    assert Run.from_json(canonical_json(odd.to_json())) == odd
+
+
+@pytest.mark.parametrize("name", ["20990101T000000Z-x.json", "a.json"])
+def test_what_has_the_name_of_a_run_file_and_is_none_is_refused(described, tmp_path, name):
+    run, _ = described(unmasking=("random",), k=(1,))
+    save(run, tmp_path)
+    os.mkfifo(tmp_path / "runs" / name)
+    for action in (lambda: load(tmp_path), lambda: save(run, tmp_path)):
+        with pytest.raises(ValueError, match=rf"{name} must be a file that can be read, .* got a pipe; move"):
+            action()
 
 
 def test_a_store_without_a_run_says_what_to_do(tmp_path):
@@ -162,3 +228,21 @@ def test_the_file_holds_nothing_that_was_measured(described):
     bench.decode(list(plan(bench.options).cells))
     after, _ = described(unmasking=("random",), k=(8,))
     assert canonical_json(after.to_json()) == before
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_damaged_run_file_is_read_and_summarised_or_refused_in_one_short_line(described, tmp_path, count):
+    run, bench = described(unmasking=("random", "threshold:gamma=0.9"), k=(1, 8), samples=1)
+    bench.decode(plan(bench.options).cells)
+    bench.close()
+    find = Store(bench.options.store).index().find
+    file = save(run, tmp_path)
+    text, refused = file.read_text(encoding="ascii"), 0
+    for seed in range(count):
+        file.write_text(damaged(text, seed), encoding="ascii")
+        try:
+            summarise(load(tmp_path)[0], find)
+        except ValueError as error:
+            check_refusal(error)
+            refused += 1
+    assert count // 3 < refused < count
