@@ -7,6 +7,7 @@ from decoders.rows import Setting
 from decoders.unmasking.adablock import AdaBlock
 from decoders.unmasking.pc_sampler import PCSampler
 from decoders.unmasking.prophet import Prophet
+from decoders.unmasking.top_k import confidence
 from unit_tests.golden.replay import (
     TRACES,
     cases_of,
@@ -55,6 +56,7 @@ def linear_position(given):
 
 
 METHOD_OF = {
+    "llada_cfg": lambda given: confidence(cfg=given["cfg_scale"]),
     "pc_linear_position": linear_position,
     "prophet": prophet,
     "adablock": adablock,
@@ -62,6 +64,7 @@ METHOD_OF = {
     "adablock_dual": adablock,
 }
 N_CASES = {
+    "llada_cfg": 6,
     "pc_linear_position": 18,
     "prophet": 48,
     "adablock": 48,
@@ -89,6 +92,11 @@ def setting_of(name):
 
 
 def assert_same_trace(case, outcome, canvases):
+    if outcome.evaluated_canvases is not None:  # guided: the second canvas of a forward is without the prompt
+        n_prompt = case["prompt_len"]
+        assert outcome.evaluated_canvases == len(canvases) == 2 * outcome.nfe
+        assert canvases[1::2] == [[MASK] * n_prompt + canvas[n_prompt:] for canvas in canvases[::2]]
+        canvases = canvases[::2]
     assert our_canvases(case, outcome, canvases) == published_canvases(case, MASK)
     assert outcome.nfe == case["nfe"]
     if "windows" in case:

@@ -39,6 +39,7 @@ FILES_OF = {
         "llada_low_confidence": everything,
         "fastdllm_topk": everything,
         "llada_batch_left_padded": everything,
+        "llada_cfg": everything,
         "klass_repo_topk": asking("default"),
         "fastdllm_prefix_cache": without_threshold,
         "fastdllm_dual_cache": without_threshold,

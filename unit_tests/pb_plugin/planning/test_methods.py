@@ -129,7 +129,7 @@ def test_text_is_converted_by_the_annotation(written, value):
     [
         (
             "threshold:foo=1",
-            r"--unmasking threshold:foo=1: parameter must be one of gamma, confidence, at_least, got 'foo'",
+            r"--unmasking threshold:foo=1: parameter must be one of gamma, confidence, at_least, rule, got 'foo'",
         ),
         ("threshold:gamma=x", r"threshold:gamma=x: gamma must be a finite number, got 'x'; write digits"),
         ("threshold:gamma=nan", r"gamma must be a finite number, got 'nan'"),
@@ -154,7 +154,7 @@ def test_text_is_converted_by_the_annotation(written, value):
         ),
         (
             "decoders.state:ODDS_TOLERANCE",
-            r"must be a class or function that gives a method, got 1e-06",
+            r"must be a class or function that gives a method, got 1e-05",
         ),
     ],
 )
