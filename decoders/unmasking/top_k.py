@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +11,11 @@ from decoders.loop.confidence import SCORES
 from decoders.state import StepUpdate
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from decoders.state import StepView
+
+ENDS = ("free", "never", "last")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +29,10 @@ class TopK:
 
     Args:
         score: One of random, left_to_right, confidence, margin, entropy.
+        eos: What may be done with ends of text: ``free``; ``never`` proposes another token wherever one is
+            possible (LLaDA's logits_eos_inf); ``last`` commits them after all else, and compares the others
+            by their probability among the rest (confidence_eos_eot_inf). Only for score=confidence. All ends
+            of the model are meant; of the published switches the first means one token and the second two.
         cfg: Scale of classifier-free guidance, at least 0: s in logits + s (logits - those without the
             prompt). Above 0 a forward evaluates two canvases of each row.
         upstream_exact: Run the steps whose quota is 0 as well, as LLaDA's published loop does.
@@ -32,14 +41,20 @@ class TopK:
     family: ClassVar[str] = "static"
     takes_k: ClassVar[bool] = True
     sweep: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
-    needs: ClassVar[frozenset[str]] = frozenset()
     may_remask: ClassVar[bool] = False
 
     score: str
+    eos: str = "free"
     cfg: float = 0.0
     upstream_exact: bool = False
 
     def __post_init__(self) -> None:
+        if self.eos not in ENDS:
+            raise ValueError(f"eos must be one of {', '.join(ENDS)}, got {self.eos!r}; choose one of these")
+        if self.eos != "free" and self.score != "confidence":
+            raise ValueError(
+                f"eos must be free for score={self.score}, got {self.eos!r}; order by confidence instead"
+            )
         if not 0.0 <= self.cfg < float("inf"):
             raise ValueError(f"cfg must be at least 0 and finite, got {self.cfg!r}; 0 is no guidance")
         if self.score not in SCORES:
@@ -51,6 +66,11 @@ class TopK:
     def name(self) -> str:
         """The score is what the method is called by."""
         return self.score
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Whole distributions, where ends of text are taken out of them."""
+        return frozenset() if self.eos == "free" else frozenset({"probabilities"})
 
     @property
     def guidance(self) -> float:
@@ -67,8 +87,19 @@ class TopK:
 
     def step(self, view: StepView, memory: None) -> tuple[StepUpdate, None]:
         """Commit the ``view.quota`` best."""
-        rank = view.rank(SCORES[self.score](view))
-        return StepUpdate(unmask=rank < view.quota.unsqueeze(1), tokens=view.proposals), None
+        tokens, score = view.proposals, SCORES[self.score](view)
+        if self.eos != "free":
+            tokens, score = self._without_ends(view)
+        return StepUpdate(unmask=view.rank(score) < view.quota.unsqueeze(1), tokens=tokens), None
+
+    def _without_ends(self, view: StepView) -> tuple[Tensor, Tensor]:
+        """Return tokens and their log odds [R, G] where ends of text are not proposed, or come last."""
+        ends = view.end_columns.unsqueeze(1).expand_as(view.probs)
+        tokens, log_odds = view.raised(view.probs.new_zeros(view.probs.shape).masked_fill(ends, -math.inf))
+        is_end = ends.gather(2, view.columns.unsqueeze(2)).squeeze(2)
+        nothing_else = view.probs.masked_fill(ends, 0.0).sum(dim=2) == 0.0
+        late = is_end if self.eos == "last" else nothing_else
+        return view.proposals.where(late, tokens), log_odds.masked_fill(late, -math.inf)
 
 
 def random(*, cfg: float = 0.0, upstream_exact: bool = False) -> TopK:
@@ -81,9 +112,9 @@ def left_to_right(*, cfg: float = 0.0, upstream_exact: bool = False) -> TopK:
     return TopK(score="left_to_right", cfg=cfg, upstream_exact=upstream_exact)
 
 
-def confidence(*, cfg: float = 0.0, upstream_exact: bool = False) -> TopK:
+def confidence(*, eos: str = "free", cfg: float = 0.0, upstream_exact: bool = False) -> TopK:
     """Return top-k by the probability of the proposed token."""
-    return TopK(score="confidence", cfg=cfg, upstream_exact=upstream_exact)
+    return TopK(score="confidence", eos=eos, cfg=cfg, upstream_exact=upstream_exact)
 
 
 def margin(*, cfg: float = 0.0, upstream_exact: bool = False) -> TopK:

@@ -1,5 +1,7 @@
 """Decode traces of methods published by several groups on LLaDA, stored as numbers, against our methods."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -111,6 +113,46 @@ def test_some_cases_of_every_file_are_decoded_as_published_alone_and_together(mo
     for case in some:
         assert_same_trace(case, *found[case["id"]])
         assert decoded(models, [case], setting_of(name)) == {case["id"]: found[case["id"]]}
+
+
+def with_ends(models, case):
+    """Return the models with the ends of the case: only the first of them is suppressed in the logits."""
+    given, ends = case["params"], {case["params"]["eos_id"]}
+    if given["confidence_eos_eot_inf"]:
+        ends.add(given["eot_id"])
+    return {kind: replace(model, eos_ids=frozenset(ends)) for kind, model in models.items()}
+
+
+def eos_setting(case):
+    given = case["params"]
+    method = confidence(eos="last" if given["confidence_eos_eot_inf"] else "never")
+    return Setting(method=method, max_steps=given["steps"], block_length=given["block_length"])
+
+
+@pytest.mark.slow
+def test_the_published_switches_for_ends_of_text_are_reproduced_one_at_a_time(models):
+    """Both at once mean different sets of tokens, which ours cannot tell apart."""
+    cases = cases_of("llada_eos_options")
+    single = [c for c in cases if c["params"]["logits_eos_inf"] != c["params"]["confidence_eos_eot_inf"]]
+    assert (len(cases), len(single)) == (18, 12)
+    apart = []
+    for case in single:
+        found = decoded(with_ends(models, case), [case], eos_setting)
+        outcome, canvases = found[case["id"]]
+        ours, published = our_canvases(case, outcome, canvases), published_canvases(case, MASK)
+        if ours != published:
+            assert_parted_at_ends(case, ours, published)
+            apart.append(case)
+    assert len(apart) == 1
+
+
+def assert_parted_at_ends(case, ours, published):
+    """Ends that come last are worth the same, and the published choice among them has no order."""
+    step = next(t for t, (one, other) in enumerate(zip(ours, published, strict=True)) if one != other)
+    ends = {case["params"]["eos_id"], case["params"]["eot_id"]}
+    pairs = [pair for pair in zip(ours[step], published[step], strict=True) if pair[0] != pair[1]]
+    assert pairs
+    assert all(set(pair) <= ends | {MASK} for pair in pairs)
 
 
 @pytest.mark.slow

@@ -30,6 +30,10 @@ def without_threshold(case):
     return not with_threshold(case)
 
 
+def one_switch(case):
+    return case["params"]["logits_eos_inf"] != case["params"]["confidence_eos_eot_inf"]
+
+
 def asking(name):
     return lambda case: case["params"]["alg"] == name
 
@@ -40,6 +44,7 @@ FILES_OF = {
         "fastdllm_topk": everything,
         "llada_batch_left_padded": everything,
         "llada_cfg": everything,
+        "llada_eos_options": one_switch,
         "klass_repo_topk": asking("default"),
         "fastdllm_prefix_cache": without_threshold,
         "fastdllm_dual_cache": without_threshold,
@@ -80,7 +85,7 @@ FILES_OF = {
 }
 """Which of the cases in which file the golden tests decode with a method."""
 
-N_OTHERWISE = {"klass": 4, "pc_sampler": 6}
+N_OTHERWISE = {"confidence": 1, "klass": 4, "pc_sampler": 6}
 """Cases that are known to part, for the reasons that the golden tests check."""
 
 
