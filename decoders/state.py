@@ -149,6 +149,11 @@ class StepView:
         """The column of ``probs`` that belongs to the proposal, int64 [R, G]; needs ``probabilities``."""
         return self._needed("columns", "probabilities")  # type: ignore[no-any-return]
 
+    @cached_property
+    def end_columns(self) -> Tensor:
+        """Which columns of ``probs`` end a text, bool [R, C]; needs ``probabilities``."""
+        return self._needed("end_columns", "probabilities")  # type: ignore[no-any-return]
+
     def raised(self, bonus: Tensor) -> tuple[Tensor, Tensor]:
         """Return the tokens and the log odds [R, G] of what would be proposed with *bonus* on the logits.
 
@@ -245,8 +250,12 @@ class UnmaskingMethod(Protocol):
     family: ClassVar[str]
     takes_k: ClassVar[bool]
     sweep: ClassVar[tuple[Mapping[str, Any], ...]]
-    needs: ClassVar[frozenset[str]]
     may_remask: ClassVar[bool]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the view shall offer beyond the usual."""
+        ...
 
     @property
     def name(self) -> str:

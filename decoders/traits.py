@@ -27,6 +27,7 @@ class MethodTraits:
         writes_evaluated: Whether an update may unmask all that is evaluated: masks outside the block, and
             what is committed, which gets another token.
         moves_block_end: Whether an update may set where the current block ends.
+        guidance: Scale s of classifier-free guidance: logits + s (logits - those without prompt); 0 is none.
         may_leave_masks: Whether an update may leave positions masked for good.
         takes_max_steps: Whether a step budget says something to it; every method with k takes one.
         blocks: Block lengths it sweeps, for a method whose knob is the block.
@@ -36,6 +37,7 @@ class MethodTraits:
     scope: str = "block"
     writes_evaluated: bool = False
     moves_block_end: bool = False
+    guidance: float = 0.0
     may_leave_masks: bool = False
     takes_max_steps: bool = False
     blocks: tuple[int, ...] = ()

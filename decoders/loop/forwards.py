@@ -25,6 +25,7 @@ from decoders.loop.view import (
     verify,
 )
 from decoders.protocols import Denoiser, HasAttention, HasCache, HasShadow
+from decoders.traits import method_traits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,8 @@ def listen(slots: Slots, denoiser: Denoiser) -> Heard:
             )
         _check_logits(logits, len(query), slots, denoiser.vocab_size)
         return Heard(query=query, logits=logits, attention=attention.float(), evaluated=whole)
+    if needs.guidance:
+        return _guided(slots, denoiser, query, whole)
     logits = denoiser(slots.canvas, slots.attend, asked, contexts)
     _check_logits(logits, len(query), slots, denoiser.vocab_size)
     return Heard(query=query, logits=logits, evaluated=whole)
@@ -83,6 +86,29 @@ def interpret(slots: Slots, heard: Heard, *, unbiased: bool) -> Proposals:
     if heard.judged is None or heard.judged_logits is None:
         return found
     return verify(slots, found, heard.judged, heard.judged_logits)
+
+
+def _guided(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int]) -> Heard:
+    """Evaluate every canvas twice in one forward: as it is, and with all that was given masked.
+
+    A token that one of the two rules out keeps its own logit.
+    """
+    given = slots.attend.clone()
+    given[:, -slots.gen_length :] = ~slots.fillable
+    without = slots.canvas.masked_fill(given, denoiser.mask_id)
+    asked = _in_canvas(slots, query)
+    both = denoiser(
+        torch.cat([slots.canvas, without]),
+        slots.attend.repeat(2, 1),
+        torch.cat([asked, asked + torch.tensor([len(slots), 0], device=asked.device)]),
+        [row.context for row in slots.rows] * 2,
+    )
+    _check_logits(both, 2 * len(query), slots, denoiser.vocab_size)
+    own, other = both.float().chunk(2)
+    scale = torch.tensor([method_traits(row.setting.method).guidance for row in slots.rows])
+    gap = (own - other).masked_fill(own.isinf() | other.isinf(), 0.0)
+    logits = own + scale.to(own.device)[query[:, 0]].unsqueeze(1) * gap
+    return Heard(query=query, logits=logits, evaluated=tuple(2 * size for size in whole))
 
 
 def _shadowed(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int]) -> Heard:

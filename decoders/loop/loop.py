@@ -302,6 +302,7 @@ def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
     results = []
     for at, row_ids, row_steps, (nfe, remasks) in zip(ended, ids, commit_step, counts, strict=True):
         row = slots.rows[at]
+        guided = method_traits(row.setting.method).guidance > 0.0
         results.append(
             Decoded(
                 key=row.key,
@@ -310,6 +311,8 @@ def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
                 commit_step=tuple(row_steps),
                 remasks=remasks,
                 evaluated_positions=slots.evaluated[at],
+                evaluated_canvases=2 * nfe if guided else None,
+                forwards=nfe if guided else None,
             )
         )
     return results

@@ -32,6 +32,7 @@ class Needs:
     probabilities: bool = False
     shadow: bool = False
     attention: bool = False
+    guidance: bool = False
     cache: str = "none"
 
     def max_rows(self, gen_length: int, columns: int) -> int | None:
@@ -52,6 +53,7 @@ def needs_of(setting: Setting) -> Needs:
         probabilities=PROBABILITIES in needs,
         shadow=SHADOW in needs,
         attention=ATTENTION in needs,
+        guidance=method_traits(setting.method).guidance > 0.0,
         cache=setting.cache,
     )
 
@@ -84,6 +86,12 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
             )
     if {SHADOW, ATTENTION} <= needs:
         raise NotSupported(f"method {method.name} must need shadow or attention, got both; give up one")
+    guided = method_traits(method).guidance > 0.0
+    if guided and ({SHADOW, ATTENTION} & needs or setting.cache != "none"):
+        raise NotSupported(
+            f"guidance must be without cache, shadow and attention for method {method.name}, got "
+            f"cache={setting.cache} and needs={', '.join(sorted(needs)) or 'none'}; give up one of them"
+        )
     if setting.cache == "none":
         return
     if "cache" in lacks or not isinstance(denoiser, HasCache):

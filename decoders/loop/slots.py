@@ -55,6 +55,7 @@ class Slots:
     masks_at_entry: Tensor  # int64 [B]
     support: Tensor | None  # int64 [B, C]
     tokenizer: Tokenizer
+    eos_ids: frozenset[int]
     rows: tuple[Row, ...]
     eligible_count: tuple[int, ...]
     query_count: tuple[int, ...]
@@ -166,6 +167,7 @@ def join(first: Slots, second: Slots) -> Slots:
         **per_row | {name: getattr(first, name) + getattr(second, name) for name in ON_HOST},
         support=support,
         tokenizer=first.tokenizer,
+        eos_ids=first.eos_ids,
         cache=join_memory(first.cache, second.cache),
         memory={m: state for m, state in memory.items() if state is not None},
     )
@@ -235,6 +237,7 @@ def admit(
         masks_at_entry=zeros,
         support=support,
         tokenizer=denoiser.tokenizer,
+        eos_ids=denoiser.eos_ids,
         rows=tuple(rows),
         eligible_count=(0,) * len(rows),
         query_count=(0,) * len(rows),

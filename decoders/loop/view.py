@@ -221,6 +221,14 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         query, _, proposed = queried()
         return _scattered(slots, query, proposed)[index]
 
+    def end_columns() -> Tensor:
+        n_columns = found.logits.shape[1]
+        ends = torch.tensor(sorted(slots.eos_ids), dtype=torch.long, device=device)
+        if slots.support is not None:
+            return torch.isin(slots.support[index], ends)
+        is_end = torch.isin(torch.arange(n_columns, device=device), ends)
+        return is_end.expand(len(members), n_columns)
+
     def local() -> Tensor:
         places = torch.zeros(len(slots), dtype=torch.long, device=device)
         places[index] = torch.arange(len(members), device=device)
@@ -275,7 +283,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
     }
     method = slots.rows[members[0]].setting.method
     if PROBABILITIES in method.needs:
-        lazy |= {"probs": dense, "columns": columns, "raised": raised}
+        lazy |= {"probs": dense, "columns": columns, "raised": raised, "end_columns": end_columns}
     if SHADOW in method.needs and found.verified is not None:
         lazy["verified_log_odds"] = partial(found.verified.__getitem__, index)
     if ATTENTION in method.needs and found.attention is not None:

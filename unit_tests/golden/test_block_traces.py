@@ -211,6 +211,7 @@ class Compared:
         self.inner, self.name, self.block_length = inner, inner.name, inner.block_length
         self.mask_id, self.pad_id, self.vocab_size = inner.mask_id, inner.pad_id, inner.vocab_size
         self.window_margin, self.new_cache = inner.window_margin, inner.new_cache
+        self.tokenizer, self.eos_ids = inner.tokenizer, inner.eos_ids
         self.windows, self.sizes = {}, []
 
     def __call__(self, canvas, attend, query, contexts):

@@ -72,7 +72,7 @@ class Recording:
         self.canvases = {}
         self.mask_id, self.pad_id = inner.mask_id, inner.pad_id
         self.name, self.vocab_size, self.window_margin = inner.name, inner.vocab_size, inner.window_margin
-        self.new_cache = inner.new_cache
+        self.new_cache, self.tokenizer, self.eos_ids = inner.new_cache, inner.tokenizer, inner.eos_ids
 
     def keep(self, canvas, attend, contexts):
         for tokens, is_real, context in zip(canvas, attend, contexts, strict=True):

@@ -30,6 +30,15 @@ def without_threshold(case):
     return not with_threshold(case)
 
 
+def with_rule(name):
+    """Cases of the later Fast-dLLM caches, which have a threshold, a factor or neither."""
+    return lambda case: next((key for key in ("factor", "threshold") if key in case["params"]), None) == name
+
+
+def one_switch(case):
+    return case["params"]["logits_eos_inf"] != case["params"]["confidence_eos_eot_inf"]
+
+
 def asking(name):
     return lambda case: case["params"]["alg"] == name
 
@@ -39,6 +48,10 @@ FILES_OF = {
         "llada_low_confidence": everything,
         "fastdllm_topk": everything,
         "llada_batch_left_padded": everything,
+        "fastdllm_prefix_cache_aug": with_rule(None),
+        "fastdllm_dual_cache_aug": with_rule(None),
+        "llada_cfg": everything,
+        "llada_eos_options": one_switch,
         "klass_repo_topk": asking("default"),
         "fastdllm_prefix_cache": without_threshold,
         "fastdllm_dual_cache": without_threshold,
@@ -52,6 +65,8 @@ FILES_OF = {
         "pb_dream_threshold": everything,
         "fastdllm_prefix_cache": with_threshold,
         "fastdllm_dual_cache": with_threshold,
+        "fastdllm_prefix_cache_aug": with_rule("threshold"),
+        "fastdllm_dual_cache_aug": with_rule("threshold"),
         "dinfer_threshold": everything,
         "stable_diffcoder": lambda case: case["params"].get("threshold", 0.95) is not None,
     },
@@ -61,7 +76,12 @@ FILES_OF = {
     "prophet": {"prophet": everything},
     "adablock": {"adablock": everything, "adablock_prefix": everything, "adablock_dual": everything},
     "sub_blocks": {"fast_dllm_v2": everything},
-    "factor": {"fastdllm_factor": everything, "pb_dream_factor": everything},
+    "factor": {
+        "fastdllm_factor": everything,
+        "pb_dream_factor": everything,
+        "fastdllm_prefix_cache_aug": with_rule("factor"),
+        "fastdllm_dual_cache_aug": with_rule("factor"),
+    },
     "dus": {"dus": everything},
     "slowfast": {"slowfast": without_truncation},
     "eb": {"eb_bits_blocks": everything, "eb_nats": everything},
@@ -79,7 +99,7 @@ FILES_OF = {
 }
 """Which of the cases in which file the golden tests decode with a method."""
 
-N_OTHERWISE = {"klass": 4, "pc_sampler": 6}
+N_OTHERWISE = {"confidence": 1, "klass": 4, "pc_sampler": 6}
 """Cases that are known to part, for the reasons that the golden tests check."""
 
 

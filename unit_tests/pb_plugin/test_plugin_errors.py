@@ -232,12 +232,16 @@ def test_a_fault_of_a_task_file_names_file_line_and_key(suite, task_file, change
     ],
     ids=["JSON", "missing", "field", "twice", "unknown"],
 )
-def test_a_fault_of_a_data_file_names_file_line_and_key_for_every_item(suite, task_file, lines, message):
-    result = suite.run("--task", task_file(lines=lines), "--unmasking", "random", "--k", "1,8")
-    assert result.ret == 1
-    result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines([f"failed, 2 items: ValueError: {message}"])
-    result.stdout.no_fnmatch_line("*Traceback*")
+def test_a_fault_of_a_data_file_names_file_line_and_key(suite, task_file, lines, message):
+    """Once, where no other task could be asked; beside one it is the reason of the task's items."""
+    options = ("--unmasking", "random", "--k", "1,8")
+    alone = suite.run("--task", task_file(lines=lines), *options)
+    assert alone.ret == USAGE
+    alone.stderr.fnmatch_lines([f"ERROR: {message}"])
+    beside = suite.run("--task", task_file(lines=lines), "--task", "copy", *options)
+    beside.assert_outcomes(errors=2, passed=2)
+    beside.stdout.fnmatch_lines([f"failed, 2 items: ValueError: {message}"])
+    beside.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_a_good_task_file_of_ones_own_passes(suite, task_file):
@@ -257,9 +261,10 @@ def test_a_floor_in_the_task_file_holds_unless_the_option_says_otherwise(suite, 
 
 
 def test_a_checksum_that_does_not_fit_is_an_error_of_every_item(suite, task_file):
-    result = suite.run("--task", task_file(checksum=f'"{"0" * 64}"'), "--unmasking", "random", "--k", "1,8")
+    wrong = task_file(checksum=f'"{"0" * 64}"')
+    result = suite.run("--task", wrong, "--task", "copy", "--unmasking", "random", "--k", "1,8")
     assert result.ret == 1
-    result.assert_outcomes(errors=2)
+    result.assert_outcomes(errors=2, passed=2)
     result.stdout.fnmatch_lines(
         ["failed, 2 items: ValueError: *say.yaml: checksum must be that of say.jsonl, got '0*'; the file *"]
     )
