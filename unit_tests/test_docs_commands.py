@@ -45,6 +45,8 @@ def checkout(pytester, monkeypatch, loaded_modules):
     """An empty folder with the suite of this checkout and its configuration; the packages are ours."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)  # a command of its own is nobody's worker
     for name in ("pyproject.toml", "conftest.py"):
         shutil.copy(ROOT / name, pytester.path / name)
     shutil.copytree(ROOT / "bench_tests", pytester.path / "bench_tests")

@@ -9,6 +9,7 @@ from decoders.loading.checkpoint import MOST_LAYERS, Config
 from decoders.loading.rope import rope_theta
 from decoders.loading.weights import Parts, whole
 from decoders.network.plan import Plan
+from decoders.text.json_file import one_line
 
 COMMON_REQUIRED: Mapping[str, tuple[Any, ...]] = {
     "hidden_act": ("silu", None),
@@ -89,7 +90,9 @@ def plan_of(
     }
     max_length = config.integer("max_position_embeddings")
     eos_ids = config.ids("eos_token_id", below=rows)
-    native = make_config(
+    native = _native(
+        config,
+        make_config,
         vocab_size=rows,
         hidden_size=hidden,
         num_hidden_layers=config.integer("num_hidden_layers", below=MOST_LAYERS),
@@ -118,3 +121,14 @@ def plan_of(
         shift=shift,
         block_length=block_length,
     )
+
+
+def _native(config: Config, make_config: Callable[..., Any], **values: Any) -> Any:
+    """Return the config of the native class, which looks at its values together."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        return make_config(**values)
+    except StrictDataclassError as error:
+        rule = f"one that {getattr(make_config, '__name__', 'transformers')} takes with the other values"
+        raise config.refuse("hidden_size", f"{rule} ({one_line(error)})", "use the published file") from error

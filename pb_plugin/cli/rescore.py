@@ -15,7 +15,7 @@ from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.rescored import Change, Mean, Rescored, RescoredTask
 from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_result import CellResult, PlannedCell
-from pb_plugin.results.run_file import Run, TaskChoice, load, save
+from pb_plugin.results.run_file import ChosenTasks, Run, load, save
 from pb_plugin.results.summary import setting_label
 from pb_plugin.running.scoring import Scoring, Unscored, score_key
 from pb_plugin.running.tools import GRAMMAR, Tools
@@ -92,7 +92,7 @@ def _with_keys(run: Run, key_of: Mapping[str, str]) -> Run:
     )
 
 
-def _specs(chosen: TaskChoice) -> dict[str, TaskSpec]:
+def _specs(chosen: ChosenTasks) -> dict[str, TaskSpec]:
     try:
         return {spec.id: spec for spec in specs_of(chosen.task)}
     except LookupError as error:

@@ -16,6 +16,7 @@ Grid = tuple[tuple[str, tuple[str, ...]], ...]
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _FOLDER = re.compile(r"=\s*(/|\.\.?/|~)")
+_PBX = re.compile(r"PB(?P<x>\d+(\.\d+)?)(\((?P<count>\w+)\))?")
 _KEY = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -190,6 +191,24 @@ def parse_float(text: str, *, name: str, low: float, high: float = float("inf"))
         rule = f"a number of at least {low:g}" if high == float("inf") else f"a number in [{low:g}, {high:g}]"
         raise ValueError(f"{name} must be {rule}, got {text!r}; write it like 0.9")
     return number
+
+
+def parse_pbx(text: str, *, name: str) -> tuple[float, str]:
+    """Return x and the token count of ``PB80`` or ``PB80(content)``.
+
+    Raises:
+        ValueError: *text* is not written so.
+    """
+    from pb_plugin.records.record import TokenCounts
+
+    match = _PBX.fullmatch(text.strip())
+    x, count = (0.0, "") if match is None else (float(match["x"]), match["count"] or "canvas")
+    if not 0.0 < x <= 100.0 or count not in TokenCounts._fields:
+        raise ValueError(
+            f"{name} must be PB<x> with x in (0, 100] and perhaps one of {', '.join(TokenCounts._fields)} in "
+            f"brackets, got {text!r}; write PB80 or PB80(content)"
+        )
+    return x, count
 
 
 def parse_floor(text: str, *, name: str = "--pb-floor") -> tuple[str, float]:

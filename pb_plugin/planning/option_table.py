@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from decoders.loading.allowed_code import allowed_text
-from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int
+from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx
 
 Kind = Literal["items", "lines", "int", "path", "flag", "text"]
 """items: repeatable and comma-separated; lines: repeatable, each use one value; flag: given or not."""
@@ -151,6 +151,39 @@ TABLE: tuple[OptionRow, ...] = (
         kind="lines",
         metavar="GATE",
         help='A condition that decides the exit code, such as "PB80>=4"; repeatable.',
+    ),
+    OptionRow(
+        field="save_baseline",
+        kind="path",
+        metavar="FILE",
+        help="Write what this run measured of every sample, without texts, for --pb-baseline. "
+        "Default: nothing.",
+    ),
+    OptionRow(
+        field="baseline",
+        kind="path",
+        metavar="FILE",
+        help="Fail where this run is shown to be worse than FILE by more than the margin, sample by "
+        "sample. Default: no comparison.",
+    ),
+    OptionRow(
+        field="gate_at",
+        kind="text",
+        metavar="PBX",
+        parse=parse_pbx,
+        help="The PBx that --pb-baseline compares: PB80, PB90(content). Default: PB80.",
+    ),
+    OptionRow(
+        field="margin",
+        kind="text",
+        metavar="POINTS",
+        parse=partial(parse_float, low=0.0, high=100.0),
+        help="How many points of a score --pb-baseline lets be lost; of PBx always 5 percent. Default: 1.",
+    ),
+    OptionRow(
+        field="gate_strict",
+        kind="flag",
+        help="Fail also where a drop beyond the margin is observed but not shown.",
     ),
     OptionRow(
         field="floor",

@@ -37,7 +37,7 @@ INI_TYPE: Mapping[Kind, Any] = {
 
 
 def _one_of(choices: tuple[str, ...], text: str, *, name: str) -> str:
-    if choices and text not in choices:
+    if text not in choices:
         raise ValueError(
             f"{name} must be one of {', '.join(choices)}, got {text!r}; leave it out for its default"
         )
@@ -99,6 +99,11 @@ class Options:
     fresh: bool = False
     data: Path | None = None
     gate: tuple[str, ...] = ()
+    save_baseline: Path | None = None
+    baseline: Path | None = None
+    gate_at: tuple[float, str] = (80.0, "canvas")
+    margin: float = 1.0
+    gate_strict: bool = False
     floor: tuple[tuple[str, float], ...] = ()
     grammar: str = "auto"
     bertscore: str | None = None
@@ -163,7 +168,8 @@ def read_value(row: OptionRow, written: Any, *, name: str, folder: Path) -> Any:
         case "path":
             return _path(not_empty(written, name=name), name=name, folder=folder)
         case "text":
-            return _one_of(row.choices, not_empty(written, name=name), name=name)
+            value = row.parse(not_empty(written, name=name), name=name)
+            return _one_of(row.choices, value, name=name) if row.choices else value
         case "lines":
             return tuple(row.parse(line, name=name) for line in written)
         case "items":

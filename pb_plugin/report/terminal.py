@@ -150,8 +150,10 @@ def closing_lines(
     lines += found.run.remote_code_lines if found else []
     if session.batch_outcome.checked:
         lines.append(session.batch_outcome.line)
+    lines += [] if session.baseline_note is None else [session.baseline_note]
     if found is None or not found.verdicts:
-        lines.append("no gate was judged" if session.gates else "nothing was gated (--pb-gate)")
+        is_gated = session.gates or session.baseline is not None
+        lines.append("no gate was judged" if is_gated else "nothing was gated (--pb-gate, --pb-baseline)")
     lines += (
         [f"gate {'passed' if verdict.passed else 'FAILED'}: {verdict.message}" for verdict in found.verdicts]
         if found

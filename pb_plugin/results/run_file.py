@@ -38,7 +38,7 @@ FOLDER = "runs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TaskChoice:
+class ChosenTasks:
     """How a session named its tasks, so that their samples can be found again.
 
     Args:
@@ -56,7 +56,7 @@ class TaskChoice:
 class Run:
     """The plan of one session. ``remote_code`` has REPO@REVISION and the name of the model that runs it."""
 
-    chosen: TaskChoice
+    chosen: ChosenTasks
     cells: tuple[PlannedCell, ...]
     missing_tasks: tuple[str, ...]
     notes: tuple[str, ...]
@@ -108,7 +108,7 @@ def describe(
     running = [cell for cell, found in zip(ordered, described, strict=True) if found.keys]
     codes = [(resources.model(cell).remote_code, cell.model.name) for cell in running]
     options = resources.options
-    chosen = TaskChoice(
+    chosen = ChosenTasks(
         task=options.task or task_ids(),
         data=None if options.data is None else str(options.data),
         samples=options.samples,
@@ -211,6 +211,11 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
     """
     from pb_plugin.statistics.resample import Resample
 
+    return aggregate(results_of(run, find), resample=Resample())
+
+
+def results_of(run: Run, find: Callable[[str, str], Record | None]) -> list[CellResult]:
+    """Return the cells of *run* with the records that *find* has for a decode key and a score key."""
     cells = []
     random_tasks = RandomTasks(asked=run.chosen.task, data=run.chosen.data, samples=run.chosen.samples)
     for cell in run.cells:
@@ -219,4 +224,4 @@ def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:
         decoded = [record for record in records if not record.failed]
         choices = random_tasks.choices(cell.asked.task, decoded)
         cells.append(CellResult(planned=cell, records=records, choices=choices))
-    return aggregate(cells, resample=Resample())
+    return cells

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pb_plugin.asking.samples import TaskData
+from pb_plugin.comparing import baseline
+from pb_plugin.comparing.side import Side, side_of
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.gates.judge import Verdict, judge
 from pb_plugin.planning.cell import Cell
@@ -69,6 +71,7 @@ class BenchSession:
         self._label: dict[str, str] = {}
         self._begun: set[str] = set()
         self._mark: Mark | None = None
+        self.baseline_note: str | None = None
         self.gates = tuple(parse_gate(text) for text in options.gate)
 
     def check(self) -> None:
@@ -87,6 +90,16 @@ class BenchSession:
                 f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
             )
         self.check_data()
+        _ = self.baseline
+
+    @cached_property
+    def baseline(self) -> Side | None:
+        """What this run is held against, or None.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        return None if self.options.baseline is None else baseline.load(self.options.baseline)
 
     def check_data(self) -> None:
         """Read the tasks up to the first that can be asked; where none can, no item could say more.
@@ -268,7 +281,42 @@ class BenchSession:
         problem = "; ".join([*self.bench.known.lost, *([problem] if problem else [])]) or None
         gates = self.gates if judge_gates else ()
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
+        if judge_gates and summary is not None:
+            verdicts += self._judge_baseline(run)
+            problem = "; ".join(filter(None, [problem, self._save_baseline(run)])) or None
         return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
+
+    def _side(self, run: Run) -> Side:
+        return side_of("this run", run, self.bench.known.find, self.options.store)
+
+    def _judge_baseline(self, run: Run) -> list[Verdict]:
+        if self.baseline is None:
+            return []
+        from pb_plugin.gates.against_baseline import judge_baseline
+
+        x, count = self.options.gate_at
+        return judge_baseline(
+            self.baseline,
+            self._side(run),
+            x=x,
+            count=count,
+            margin=self.options.margin,
+            is_strict=self.options.gate_strict,
+            n_available=max(spec.n_samples for spec in self.plan.specs),
+        )
+
+    def _save_baseline(self, run: Run) -> str | None:
+        """Write what was asked for; return why it could not be, or None."""
+        if self.options.save_baseline is None:
+            return None
+        try:
+            left_out = baseline.save(self._side(run), self.options.save_baseline)
+        except (ValueError, OSError) as error:
+            return str(error)
+        self.baseline_note = f"baseline written: {self.options.save_baseline}" + (
+            f", without {', '.join(left_out)}" if left_out else ""
+        )
+        return None
 
     def close(self) -> None:
         """End the scoring tools of this process, and let go of the run's mark."""

@@ -82,7 +82,7 @@ def test_gates_are_judged_again_on_stored_results(suite):
 def test_without_a_gate_the_summary_says_that_nothing_was_gated(suite):
     result = suite.run("--task", "copy", *CORE)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["nothing was gated (--pb-gate)"])
+    result.stdout.fnmatch_lines(["nothing was gated (--pb-gate, --pb-baseline)"])
 
 
 def test_an_interrupted_run_is_summarised_and_not_gated(suite):

@@ -8,6 +8,7 @@ DECODING = ("pb_plugin.running.bench", "pb_plugin.asking.rows", "pb_plugin.askin
 CHANGES_NO_RESULT = {
     "decoders.fingerprint": "makes the key",
     "decoders.loading.allowed_code": "allows or refuses code, whose hash is in the fingerprint",
+    "decoders.text.json_file": "reads or refuses files of a checkpoint, which are in the fingerprint",
     "decoders.models": "names the module of a model, whose own hash is in the key",
     "pb_plugin.asking.models": "chooses the module and the request, both in the key as fingerprint and code",
     "pb_plugin.asking.planned": "makes the key",

@@ -71,6 +71,10 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--k", "1,2", "--k", "4", "-k", "shuffle", "--block-length", "8,16"],
         *["--samples", "10", "--seed", "3", "--pb-store", "s", "--pb-fresh", "--pb-data", "../d"],
         *["--pb-gate", "PB80>=4", "--pb-gate", "lo(PB80)>=2", "--pb-floor", "copy=0.9"],
+        *["--pb-save-baseline", "new.json", "--pb-baseline", "old.json", "--pb-gate-strict"],
+        *["--pb-gate-at", "PB90(content)", "--pb-margin", "2.5"],
+        *["--pb-save-baseline", "new.json", "--pb-baseline", "old.json", "--pb-gate-strict"],
+        *["--pb-gate-at", "PB90(content)", "--pb-margin", "2.5"],
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
@@ -89,6 +93,11 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         fresh=True,
         data=pytester.path.parent / "d",
         gate=("PB80>=4", "lo(PB80)>=2"),
+        save_baseline=pytester.path / "new.json",
+        baseline=pytester.path / "old.json",
+        gate_at=(90.0, "content"),
+        margin=2.5,
+        gate_strict=True,
         floor=(("copy", 0.9),),
         batch=1,
         sweep="isolated",
@@ -116,6 +125,11 @@ pb_store = "s"
 pb_fresh = true
 pb_data = "d"
 pb_gate = ["PB80>=4"]
+pb_save_baseline = "new.json"
+pb_baseline = "old.json"
+pb_gate_at = "PB75"
+pb_margin = "0.5"
+pb_gate_strict = true
 pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
@@ -141,6 +155,11 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         fresh=True,
         data=pytester.path / "d",
         gate=("PB80>=4",),
+        save_baseline=pytester.path / "new.json",
+        baseline=pytester.path / "old.json",
+        gate_at=(75.0, "canvas"),
+        margin=0.5,
+        gate_strict=True,
         floor=(("copy", 0.9),),
         batch=2,
         sweep="isolated",
