@@ -1,5 +1,6 @@
 """Gates: reports of their own, the exit code, JUnit; and no judgement on part of the data."""
 
+import json
 from xml.etree import ElementTree
 
 import pytest
@@ -166,3 +167,76 @@ def test_a_run_with_workers_that_stops_early_is_not_gated(suite):
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.no_fnmatch_line("*pb-gate::*")
     result.stdout.fnmatch_lines(["no gate was judged"])
+
+
+BASE = ("--task", "copy,shuffle", "--samples", "12", "--unmasking", "confidence", "--k", "1,8")
+
+
+def test_a_run_is_held_against_a_baseline(suite):
+    """The same run is green; a broken scorer of one task is red and says what fell and what differs."""
+    file = suite.pytester.path / "base.json"
+    first = suite.run(*BASE, "--pb-save-baseline", str(file))
+    assert first.ret == 0
+    first.stdout.fnmatch_lines([f"baseline written: {file}"])
+    same = suite.run(*BASE, "--pb-baseline", str(file))
+    assert same.ret == 0
+    same.stdout.fnmatch_lines(["gate passed: green: no drop beyond the margins over 2 tasks (*nothing)"])
+    fewer = suite.run(*BASE, "--samples", "5", "--pb-baseline", str(file))
+    assert fewer.ret == 1
+    fewer.stdout.fnmatch_lines(["gate FAILED: copy *the samples must be the same on both sides*"])
+    part = suite.run("--task", "copy", *BASE[2:], "--pb-baseline", str(file))
+    assert part.ret == 1
+    part.stdout.fnmatch_lines(["gate FAILED: the run must have every cell of the baseline, got none for s*"])
+
+
+def test_a_worse_run_is_red_and_a_drop_that_chance_explains_fails_only_when_asked(suite):
+    file = suite.pytester.path / "base.json"
+    suite.run(*BASE, "--pb-save-baseline", str(file))
+    values = json.loads(file.read_text())
+    (cell,) = [
+        c
+        for c in values["cells"]
+        if (c["planned"]["asked"]["task"], c["planned"]["asked"]["k"]) == ("shuffle", 8)
+    ]
+    wrong = [sample for sample in cell["samples"] if sample[2] == 0]
+    assert len(wrong) > 4, "8 names at once are rarely an order"
+    wrong[0][2] = 1
+    file.write_text(json.dumps(values))
+    yellow = suite.run(*BASE, "--pb-baseline", str(file))
+    assert yellow.ret == 0
+    yellow.stdout.fnmatch_lines(
+        ["gate passed: yellow: score at k=8 fell from * which chance explains; about * samples per task*"]
+    )
+    strict = suite.run(*BASE, "--pb-baseline", str(file), "--pb-gate-strict")
+    assert strict.ret == 1
+    for sample in wrong:
+        sample[2] = 1
+    file.write_text(json.dumps(values))
+    red = suite.run(*BASE, "--pb-baseline", str(file))
+    assert red.ret == 1
+    red.stdout.fnmatch_lines(["gate FAILED: red: score at k=8 fell from * points or more with 95 % conf*"])
+    assert suite.run(*BASE, "--pb-baseline", str(file), "--pb-margin", "90").ret in (0, 1)
+
+
+def test_a_baseline_that_cannot_be_read_is_told_at_the_start(suite):
+    file = suite.pytester.path / "base.json"
+    for text in (None, "{}"):
+        if text is not None:
+            file.write_text(text)
+        result = suite.run(*BASE, "--pb-baseline", str(file))
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["ERROR: *base*write it again with --pb-save-baseline"])
+
+
+def test_a_baseline_of_a_run_with_gaps_is_not_written(suite, monkeypatch):
+    from decoders.unmasking.top_k import TopK
+
+    def fails(self, view, memory):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(TopK, "step", fails)
+    file = suite.pytester.path / "base.json"
+    result = suite.run(*BASE, "--pb-save-baseline", str(file))
+    assert result.ret == 1
+    assert not file.exists()
+    result.stdout.fnmatch_lines(["*--pb-save-baseline must have a full result of every item, got copy of *"])
