@@ -96,7 +96,7 @@ def outside_run(text):
 
 def test_json_has_the_run_and_the_summary(pb, store):
     found = json.loads(pb(store, "--json"))
-    assert set(found) == {"run", "summary", "missing_tasks", "notes"}
+    assert set(found) == {"run", "summary", "differences", "derived", "missing_tasks", "notes"}
     assert found["run"] == {
         "file": f"{RUN_ONE}.json",
         "created": "2026-01-02T03:04:05.000006+00:00",

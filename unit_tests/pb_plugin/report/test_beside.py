@@ -7,6 +7,7 @@ import pytest
 from pb_plugin.report.beside import TEXT_SCORES, choice_lines, is_one_by_one, text_lines
 from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_numbers import ScoreMean, score_means
+from pb_plugin.statistics.intervals import wilson
 from task_specs.scoring.distribution import ChoiceDistribution
 
 EVEN = ChoiceDistribution(p_value=0.25, entropy_ratio=0.875, entropy_ratio_unbiased=0.9, n_right=8, n_used=8)
@@ -51,8 +52,8 @@ def test_every_score_has_its_mean_and_number(text_cell):
     )
     summary = only(aggregate([cell]).cells)
     assert summary.scores == {
-        "grammar": ScoreMean(mean=0.5, n=2),
-        "inclusion": ScoreMean(mean=0.0, n=2),
+        "grammar": ScoreMean(mean=0.5, n=2, interval=wilson(1, 2)),
+        "inclusion": ScoreMean(mean=0.0, n=2, interval=wilson(0, 2)),
         "rougeL": ScoreMean(mean=0.5, n=2),
     }
     assert summary.scores["grammar"].mean == summary.accuracy
@@ -63,13 +64,13 @@ def test_a_score_that_one_sample_lacks_has_no_mean_but_a_reason(text_cell):
     cell = text_cell({"grammar": 1.0, "bertscore": 0.9}, {"grammar": 1.0, "bertscore": None})
     found = only(aggregate([cell]).cells).scores
     assert found["bertscore"] == ScoreMean(mean=None, n=1, reason=NO_TOOL)
-    assert found["grammar"] == ScoreMean(mean=1.0, n=2)
+    assert found["grammar"] == ScoreMean(mean=1.0, n=2, interval=wilson(2, 2))
 
 
 def test_a_score_that_one_record_does_not_name_is_not_averaged_over_the_rest(make_record):
     records = [make_record(scores={"a": 1.0, "b": 0.5}), make_record(scores={"a": 0.0})]
-    assert score_means(records) == {
-        "a": ScoreMean(mean=0.5, n=2),
+    assert score_means(records, "w2s_easy", None) == {
+        "a": ScoreMean(mean=0.5, n=2, interval=wilson(1, 2)),
         "b": ScoreMean(mean=None, n=1, reason="score 'b' is not stored"),
     }
 
@@ -77,7 +78,7 @@ def test_a_score_that_one_record_does_not_name_is_not_averaged_over_the_rest(mak
 def test_a_failed_sample_is_in_no_mean(make_cell, make_record, make_failure):
     records = [make_record(parts={"sample_id": "a"}), make_failure(parts={"sample_id": "b"})]
     assert only(aggregate([make_cell(records=records)]).cells).scores == {
-        "accuracy": ScoreMean(mean=1.0, n=1)
+        "accuracy": ScoreMean(mean=1.0, n=1, interval=wilson(1, 1))
     }
     assert only(aggregate([make_cell(records=[make_failure()])]).cells).scores == {}
 
@@ -88,8 +89,8 @@ def test_json_has_every_score_and_the_choices(text_cell, make_cell):
         json.loads(json.dumps(summary.to_json()))["cells"], key=lambda cell: cell["task"] != "w2s_easy"
     )
     assert text["scores"] == {
-        "bertscore": {"mean": None, "n": 0, "reason": NO_TOOL},
-        "grammar": {"mean": 1.0, "n": 1, "reason": None},
+        "bertscore": {"mean": None, "n": 0, "reason": NO_TOOL, "interval": None},
+        "grammar": {"mean": 1.0, "n": 1, "reason": None, "interval": wilson(1, 1).to_json()},
     }
     assert text["choices"] is None
     assert shuffle["choices"] == {
