@@ -18,6 +18,7 @@ COMMANDS = (
         "analyses",
         "browse",
         "doctor",
+        "failures",
         "frequencies",
         "plot",
         "points",
