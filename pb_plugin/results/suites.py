@@ -103,11 +103,11 @@ def _with_intervals(points: Sequence[SuitePoint], draws: CurveDraws) -> Iterator
     scores = iter(draws.score_intervals())
     rates = {count: iter(draws.tps_intervals(count)) for count in COUNTS}
     for point in points:
-        if not point.is_whole:
+        if point.score is None or point.tps is None:
             yield point
         else:
             of_tps = {count: next(rates[count]) for count in COUNTS}
-            yield replace(point, interval=next(scores), tps_intervals=of_tps)
+            yield replace(point, interval=next(scores).holding(point.score), tps_intervals=of_tps)
 
 
 def _point(cells: Sequence[CellSummary]) -> SuitePoint:

@@ -16,6 +16,15 @@ class Interval:
     high: float
     level: float
 
+    def holding(self, value: float) -> Interval:
+        """Return the interval, widened where it does not hold the measured *value*.
+
+        Where all samples have one score, draws of the doubt about it lie on one side of what was measured,
+        and so would both ends (Brown, Cai and DasGupta, Statist. Sci. 16 (2001), end Jeffreys' interval at
+        the measured proportion there too).
+        """
+        return Interval(low=min(self.low, value), high=max(self.high, value), level=self.level)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return {"low": self.low, "high": self.high, "level": self.level}

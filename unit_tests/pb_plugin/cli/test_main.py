@@ -14,7 +14,19 @@ from pb_plugin.cli import HELP_WIDTH, all_verbs, main
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = (
-    *("browse", "doctor", "frequencies", "plot", "points", "report", "rescore", "resolve", "theory"),
+    *(
+        "analyses",
+        "browse",
+        "doctor",
+        "failures",
+        "frequencies",
+        "plot",
+        "points",
+        "report",
+        "rescore",
+        "resolve",
+        "theory",
+    ),
     "train-tiny",
 )
 

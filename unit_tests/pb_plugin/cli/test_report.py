@@ -275,7 +275,8 @@ def test_a_damaged_store_is_shown_or_refused_in_one_line_by_every_command_over_i
             path.write_bytes(content)
         damage(store, seed)
         commands = (["report", store], ["report", store, "--json"], ["resolve", store, "--dry-run"])
-        for command in (*commands, ["plot", store, store / "out.svg"]):
+        others = (["analyses", store], ["failures", store, "--task", "shuffle", "--setting", "k=32"])
+        for command in (*commands, *others, ["plot", store, store / "out.svg"]):
             capsys.readouterr()
             code = main([str(word) for word in command])
             shown = capsys.readouterr()

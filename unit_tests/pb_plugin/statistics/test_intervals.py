@@ -44,3 +44,11 @@ def test_json_carries_the_level():
 def test_a_bad_argument_is_named(successes, n, level, message):
     with pytest.raises(ValueError, match=message):
         wilson(successes, n, level)
+
+
+def test_an_interval_is_widened_to_what_was_measured():
+    assert Interval(low=97.0, high=99.9, level=0.95).holding(100.0) == Interval(
+        low=97.0, high=100.0, level=0.95
+    )
+    assert Interval(low=0.1, high=3.0, level=0.95).holding(0.0) == Interval(low=0.0, high=3.0, level=0.95)
+    assert Interval(low=0.1, high=3.0, level=0.95).holding(1.0) == Interval(low=0.1, high=3.0, level=0.95)

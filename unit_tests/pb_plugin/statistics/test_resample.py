@@ -10,12 +10,29 @@ MANY = Resample(draws=20_000)
 
 
 def test_a_mean_has_the_variance_of_its_samples():
-    """Var = sum (v - mean)^2 / n^2; 20,000 draws know it to 1 / sqrt(10,000)."""
+    """Var = sum (v - mean)^2 / (n (n - 1)); 20,000 draws know it to 1 / sqrt(10,000)."""
     values = np.array([[0.0], [0.0], [1.0], [1.0], [0.25], [0.9]])
     drawn = MANY.means("copy", values)[:, 0]
-    expected = values.var() / len(values)
+    expected = values.var(ddof=1) / len(values)
     assert drawn.mean() == pytest.approx(values.mean(), abs=5 * np.sqrt(expected / 20_000))
     assert drawn.var() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(("k", "n"), [(3, 25), (1, 10), (50, 100)])
+def test_the_mean_of_right_and_wrong_is_drawn_from_a_beta_distribution(k, n):
+    """Weights of Dirichlet(a, ..., a) give k of n samples the share Beta(k a, (n - k) a)."""
+    values = np.repeat([1.0, 0.0], [k, n - k])[:, None]
+    a = 1.0 - 2.0 / n
+    quantiles = (0.025, 0.25, 0.5, 0.75, 0.975)
+    expected = stats.beta(k * a, (n - k) * a).ppf(quantiles)
+    np.testing.assert_allclose(np.quantile(MANY.means("copy", values), quantiles), expected, atol=0.01)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_samples_have_weights_too(n):
+    drawn = MANY.means("copy", np.arange(float(n))[:, None])
+    assert ((drawn >= 0.0) & (drawn <= n - 1.0)).all()
+    assert drawn.mean() == pytest.approx((n - 1) / 2, abs=0.03)
 
 
 def test_columns_of_a_task_move_together_and_tasks_do_not():
@@ -51,6 +68,8 @@ def test_four_of_four_do_not_show_80_percent():
     assert Resample().interval("copy", [1.0] * 4).low < 0.8
     assert Resample().interval("copy", [1.0] * 100).low > 0.95
     assert Resample().interval("copy", [0.0] * 4).high > 0.2
+    assert Resample().interval("copy", [1.0] * 4).high == 1.0
+    assert Resample().interval("copy", [0.0] * 4).low == 0.0
 
 
 def test_equal_scores_between_the_ends_are_in_doubt_to_both_sides():

@@ -1,0 +1,122 @@
+"""How well each task can be decoded in parallel, and whether an order nearer to left to right helps it.
+
+Source: ParallelBench (arXiv 2510.04767), appendix G.1 and Figure 6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pb_plugin.analyses.found import Found
+from pb_plugin.records.asked import DEFAULTS
+from pb_plugin.results.summary import CellSummary, Summary
+
+METHODS = ("random", "confidence", "margin", "entropy")
+"""The methods that the paper averages over."""
+
+KS = "1,2,4,8,16,32"
+BLOCKS = "4,8,16,32"
+K_OF_BLOCKS = 2
+
+Scores = Mapping[int, float]
+"""Score in percent by k, or by block length."""
+
+
+def centre_of_mass(scores: Scores) -> float | None:
+    """Return sum(k score) / sum(score); smaller is harder to parallelise. None where all scores are 0."""
+    total = math.fsum(scores.values())
+    return None if total == 0.0 else math.fsum(k * score for k, score in scores.items()) / total
+
+
+def slope(scores: Scores) -> float:
+    """Return by how many points the score rises with every halving of the block (least squares).
+
+    Positive: blocks help; negative: any order is better. The paper says which sign means what and not what
+    the axis is; here it is -log2 of the block length.
+    """
+    xs = [-math.log2(length) for length in scores]
+    mean_x, mean_y = math.fsum(xs) / len(xs), math.fsum(scores.values()) / len(xs)
+    above = math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, scores.values(), strict=True))
+    return above / math.fsum((x - mean_x) ** 2 for x in xs)
+
+
+def parallelizability(summary: Summary) -> Found:
+    """Return the centre of mass over k of every model and task, the mean over `METHODS`, in any order."""
+    return _by_task(
+        summary,
+        what="parallelizability",
+        number=centre_of_mass,
+        key=lambda cell: cell.asked.k if cell.asked.block == cell.asked.canvas else None,
+        option=f"--k {KS}",
+    )
+
+
+def order_benefit(summary: Summary) -> Found:
+    """Return the slope over block lengths at k = 2 of every model and task, the mean over `METHODS`."""
+    return _by_task(
+        summary,
+        what="benefit of order",
+        number=slope,
+        key=lambda cell: cell.asked.block if cell.asked.k == K_OF_BLOCKS else None,
+        option=f"--k {K_OF_BLOCKS} --block-length {BLOCKS}",
+    )
+
+
+def _by_task(summary: Summary, *, what: str, number: Any, key: Any, option: str) -> Found:
+    scores: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
+    for cell in summary.cells:
+        if not _counts(cell):
+            continue
+        methods = scores.setdefault((cell.identity.model, cell.task), {})
+        value = key(cell)
+        if value is not None and cell.percent is not None and cell.incomplete is None:
+            methods.setdefault(cell.identity.method, {})[value] = cell.percent
+    rows, missing = [], []
+    for (model, task), methods in sorted(scores.items()):
+        several = {name: dict(sorted(found.items())) for name, found in methods.items() if len(found) > 1}
+        shared = _shared(several)
+        numbers = [number({x: found[x] for x in shared}) for found in several.values()] if shared else []
+        lacking = [name for name in METHODS if name not in several]
+        if lacking:
+            missing.append((model, task, ",".join(lacking)))
+        known = [value for value in numbers if value is not None]
+        if known:
+            rows.append(
+                {
+                    "model": model,
+                    "task": task,
+                    "value": math.fsum(known) / len(known),
+                    "over": list(shared),
+                    "methods": [name for name in METHODS if name in several],
+                }
+            )
+    return Found(rows=tuple(rows), missing=tuple(_commands(what, missing, option)))
+
+
+def _counts(cell: CellSummary) -> bool:
+    identity = cell.identity
+    usual = dict(identity.tagged) == dict(DEFAULTS) and not identity.variant and not identity.upstream_exact
+    return usual and identity.method in METHODS and not cell.is_variant
+
+
+def _shared(several: Mapping[str, Scores]) -> list[int]:
+    """Return the places that all methods have, where there are at least two."""
+    sets = [set(found) for found in several.values()]
+    shared = sorted(set.intersection(*sets)) if sets else []
+    return shared if len(shared) > 1 else []
+
+
+def _commands(what: str, missing: Sequence[tuple[str, str, str]], option: str) -> list[str]:
+    """Return a line for every model and set of missing methods."""
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for model, task, methods in missing:
+        tasks.setdefault((model, methods), []).append(task)
+    return [
+        f"{what} of {model}: {methods.replace(',', ', ')} at two or more values are missing for "
+        f"{', '.join(names)}; run pytest bench_tests --model {model} "
+        f"{' '.join(f'--unmasking {name}' for name in methods.split(','))} "
+        f"{' '.join(f'--task {name}' for name in names)} {option}"
+        for (model, methods), names in tasks.items()
+    ]

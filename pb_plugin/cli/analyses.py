@@ -1,0 +1,104 @@
+"""``pb analyses``: a stored run after the paper's analyses, and which command makes what it lacks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pb_plugin.analyses.oracle import DEFAULT, oracle
+from pb_plugin.analyses.order import order_benefit, parallelizability
+from pb_plugin.analyses.reference import against_ideal
+from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
+from pb_plugin.report.stored import read_report
+from pb_plugin.report.terminal import pbx_text, table
+from pb_plugin.results.summary import Summary
+from pb_plugin.statistics.pbx import PBx
+
+
+def analyses(summary: Summary, method: str) -> dict[str, Any]:
+    """Return all analyses of a run as plain data; *method* is the sweep whose oracle is taken.
+
+    Raises:
+        ValueError: The run has no curve of *method*.
+    """
+    return {
+        "oracle": oracle(summary, method).to_json(),
+        "parallelizability": parallelizability(summary).to_json(),
+        "order_benefit": order_benefit(summary).to_json(),
+        "against_ideal": against_ideal(summary).to_json(),
+    }
+
+
+def lines(data: Mapping[str, Any]) -> list[str]:
+    """Return a table for every analysis that has rows, then what is missing."""
+    found = [
+        *_section(
+            ["curve", "tasks", "oracle's score", "its TPS", "score at its TPS", "gap", "TPS at its score"],
+            [_of_oracle(row) for row in data["oracle"]["rows"]],
+            "oracle: for every sample the fastest setting with its best score",
+        ),
+        *_section(
+            ["task", "model", "value", "over k", "methods"],
+            [_of_task(row) for row in data["parallelizability"]["rows"]],
+            "parallelizability: centre of mass of the scores over k; smaller is harder",
+        ),
+        *_section(
+            ["task", "model", "value", "over blocks", "methods"],
+            [_of_task(row) for row in data["order_benefit"]["rows"]],
+            "benefit of order: points per halving of the block at k=2; positive where blocks help",
+        ),
+        *_section(
+            ["cell", "score", "ideal", "difference", "entropy", "of ideal"],
+            [_of_cell(row) for row in data["against_ideal"]["rows"]],
+            "against ideal: score minus its score at the same setting; entropy of choices, 1 is even",
+        ),
+    ]
+    return found + [f"missing: {line}" for part in data.values() for line in part["missing"]]
+
+
+def _section(header: Sequence[str], rows: Sequence[Sequence[str]], about: str) -> list[str]:
+    return [*table(header, rows), "", about, ""] if rows else []
+
+
+def _of_oracle(row: Mapping[str, Any]) -> list[str]:
+    measured = (_number(row["score_at_tps"], 1), _number(row["gap_in_score"], 1), _pbx(row["tps_at_score"]))
+    return [row["curve"], row["tasks"], f"{row['score']:.1f}", f"{row['tps']:.2f}", *measured]
+
+
+def _of_cell(row: Mapping[str, Any]) -> list[str]:
+    scores = (f"{row['score']:.1f}", f"{row['ideal']:.1f}", f"{row['difference']:+.1f}")
+    return [row["cell"], *scores, _number(row["entropy"], 2), _number(row["entropy_of_ideal"], 2)]
+
+
+def _of_task(row: Mapping[str, Any]) -> list[str]:
+    over = ",".join(map(str, row["over"]))
+    return [row["task"], row["model"], f"{row['value']:.2f}", over, ",".join(row["methods"])]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _pbx(plain: Mapping[str, Any]) -> str:
+    return pbx_text(PBx(value=plain["value"], censored=plain["censored"] or "none"))
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    stored_run(parser)
+    parser.add_argument(
+        "--oracle", metavar="METHOD", default=DEFAULT, help="whose settings the oracle chooses from"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> Outcome:
+    report = read_report(arguments.store, arguments.name)
+    return shown(arguments, analyses(report.summary, arguments.oracle), lines), 0
+
+
+VERB = Verb(
+    what="show the paper's analyses of a stored run, and what it lacks for them",
+    example="analyses .pb",
+    arguments=_arguments,
+    run=_run,
+)
