@@ -153,6 +153,13 @@ TABLE: tuple[OptionRow, ...] = (
         help='A condition that decides the exit code, such as "PB80>=4"; repeatable.',
     ),
     OptionRow(
+        field="html",
+        kind="path",
+        metavar="FILE",
+        help="Write the report to one HTML file at the end of the run. Default: none; pb report --html does "
+        "it later.",
+    ),
+    OptionRow(
         field="floor",
         kind="lines",
         metavar="TASK=ACCURACY",

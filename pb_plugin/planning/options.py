@@ -99,6 +99,7 @@ class Options:
     fresh: bool = False
     data: Path | None = None
     gate: tuple[str, ...] = ()
+    html: Path | None = None
     floor: tuple[tuple[str, float], ...] = ()
     grammar: str = "auto"
     bertscore: str | None = None

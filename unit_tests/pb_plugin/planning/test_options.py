@@ -116,6 +116,7 @@ pb_store = "s"
 pb_fresh = true
 pb_data = "d"
 pb_gate = ["PB80>=4"]
+pb_html = "report.html"
 pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
@@ -141,6 +142,7 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         fresh=True,
         data=pytester.path / "d",
         gate=("PB80>=4",),
+        html=pytester.path / "report.html",
         floor=(("copy", 0.9),),
         batch=2,
         sweep="isolated",
