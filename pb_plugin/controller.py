@@ -20,6 +20,9 @@ GATE_FILE = "pb-gate"
 STORE_ITEM = "store"
 """The report by which a run fails whose store or summary is not whole, where no item or gate says so."""
 
+PAGE_ITEM = "html"
+"""The report by which a run fails whose HTML report was asked for and could not be written."""
+
 
 class Controller:
     """Hooks of the process that sees every report.
@@ -37,6 +40,7 @@ class Controller:
         self._reasons: dict[str, int] = {}
         self._skips: dict[str, int] = {}
         self._reused = 0
+        self._page: str | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what was reused, and group what failed by its reason.
@@ -69,6 +73,8 @@ class Controller:
         verdicts = self._verdicts()
         if self._problem is not None and not self._is_told(verdicts):
             verdicts.append((STORE_ITEM, False, self._problem))
+        if self._session.options.html is not None:
+            verdicts += self._write_page()
         session.testscollected += len(verdicts)
         for gate, passed, message in verdicts:
             self._publish(gate, passed, message)
@@ -94,6 +100,22 @@ class Controller:
             save(self._session.batch_outcome, self._session.options.store, self._conclusion.path)
         except (ValueError, OSError) as error:
             self._problem = str(error)
+
+    def _write_page(self) -> list[tuple[str, bool, str]]:
+        """Write the HTML report, and return what fails the run where that was asked for and is not done."""
+        from pb_plugin.report.html.page import held_line, write_html
+        from pb_plugin.report.stored import read_report
+
+        found, out = self._conclusion, self._session.options.html
+        assert out is not None
+        try:
+            if found is None or found.summary is None:
+                raise ValueError(str(self._problem))
+            report = read_report(self._session.options.store, found.path.name)
+            self._page = held_line(write_html(report, out, verdicts=found.verdicts))
+        except (ValueError, LookupError, OSError) as error:
+            return [(PAGE_ITEM, False, f"no HTML report in {out}: {error}")]
+        return []
 
     def _verdicts(self) -> list[tuple[str, bool, str]]:
         found = self._conclusion
@@ -146,6 +168,7 @@ class Controller:
             skips=self._skips,
             reused=self._reused,
         )
+        lines += [] if self._page is None else [self._page]
         for line in (*lines, *self._session.tools.notes):
             terminalreporter.write_line(printable(line))
 

@@ -54,6 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
             from pb_plugin.running.timing import check_timing
 
             check_timing(config)
+        if options.html is not None:
+            from pb_plugin.report.html.target import check_html
+
+            check_html(options.html, "--pb-html")
         if options != Options(store=project_folder(config) / ".pb"):
             session.check()
     except (ValueError, LookupError, OSError) as error:

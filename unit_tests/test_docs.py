@@ -237,7 +237,7 @@ def test_every_extra_is_explained_and_those_that_are_installed_exist():
 
 def test_the_extra_all_holds_what_it_says():
     (inner,) = EXTRAS["all"]
-    assert inner == "parallelbench-pytest[models,parallel,timing]"
+    assert inner == "parallelbench-pytest[models,parallel,timing,report]"
     assert any("[all" in requirement for requirement in EXTRAS["test"])
 
 

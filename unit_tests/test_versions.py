@@ -37,7 +37,7 @@ def test_the_oldest_versions_are_the_floors_of_all_that_a_run_uses():
     oldest = pins(".ci/oldest.txt")
     assert oldest == {name: floor(asked[name]) for name in oldest}
     run = requirements(
-        PROJECT["dependencies"], *(EXTRAS[extra] for extra in ("models", "parallel", "timing"))
+        PROJECT["dependencies"], *(EXTRAS[extra] for extra in ("models", "parallel", "timing", "report"))
     )
     assert set(run) - {"torch"} <= set(oldest)
 

@@ -186,6 +186,13 @@ TABLE: tuple[OptionRow, ...] = (
         help="Fail also where a drop beyond the margin is observed but not shown.",
     ),
     OptionRow(
+        field="html",
+        kind="path",
+        metavar="FILE",
+        help="Write the report to one HTML file at the end of the run. Default: none; pb report --html does "
+        "it later.",
+    ),
+    OptionRow(
         field="floor",
         kind="lines",
         metavar="TASK=ACCURACY",

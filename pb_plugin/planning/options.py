@@ -104,6 +104,7 @@ class Options:
     gate_at: tuple[float, str] = (80.0, "canvas")
     margin: float = 1.0
     gate_strict: bool = False
+    html: Path | None = None
     floor: tuple[tuple[str, float], ...] = ()
     grammar: str = "auto"
     bertscore: str | None = None

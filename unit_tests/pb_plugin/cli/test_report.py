@@ -284,3 +284,27 @@ def test_a_damaged_store_is_shown_or_refused_in_one_line_by_every_command_over_i
             assert (shown.err.count("\n"), len(shown.err) < 1500) == (code // 2, True), (seed, shown.err)
             codes[code] += 1
     assert min(codes.values()) > count // 4
+
+
+def test_html_is_written_and_said_in_one_line(pb, store, tmp_path):
+    out = tmp_path / "report.html"
+    line = pb(store, "--html", out)
+    assert line == f"{out}: {out.stat().st_size / 1000:.0f} kB, 12 of 12 results with their texts\n"
+    assert json.loads(pb(store, "--html", out, "--json")) == {
+        "file": str(out),
+        "bytes": out.stat().st_size,
+        "samples": 12,
+        "samples_shown": 12,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--html", "page.txt"), "--html must end in .html, got 'page.txt'"),
+        (("--tokenizer", "llada=."), "--tokenizer must come with --html, got 'llada=.' alone"),
+        (("--html", "page.html", "--tokenizer", "llada"), "--tokenizer must be MODEL=FOLDER"),
+    ],
+)
+def test_html_that_cannot_be_is_refused(pb, store, options, message):
+    assert message in pb(store, *options, code=2)

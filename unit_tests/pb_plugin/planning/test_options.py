@@ -130,6 +130,7 @@ pb_baseline = "old.json"
 pb_gate_at = "PB75"
 pb_margin = "0.5"
 pb_gate_strict = true
+pb_html = "report.html"
 pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
@@ -160,6 +161,7 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         gate_at=(75.0, "canvas"),
         margin=0.5,
         gate_strict=True,
+        html=pytester.path / "report.html",
         floor=(("copy", 0.9),),
         batch=2,
         sweep="isolated",

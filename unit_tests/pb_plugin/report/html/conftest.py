@@ -1,0 +1,64 @@
+"""Stored runs to make pages of: one decoded by the exact model, and one of names and answers that attack."""
+
+import pytest
+import torch
+
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+from pb_plugin.records.store import Store
+from pb_plugin.report.stored import read_report
+from pb_plugin.results.run_file import Run, TaskChoice, describe, save
+from pb_plugin.running.bench import Bench
+
+torch.set_num_threads(1)
+
+NASTY = (
+    "</script><script>window.ran=1</script><!--<img src=x onerror=window.ran=1>\"'`&amp;{{7*7}}"
+    "\x00\x1b[31m\u202eevil\u2066\u2028]]>"
+)
+
+
+@pytest.fixture(scope="package")
+def exact(tmp_path_factory):
+    """The report of shuffle and copy, 6 samples under two methods, decoded by ``ideal``."""
+    folder = tmp_path_factory.mktemp("html") / "store"
+    options = Options(
+        task=("copy", "shuffle"), unmasking=("random", "threshold:gamma=1.0"), k=(1, 4, 32), samples=6
+    )
+    planned = plan(options)
+    bench = Bench(options, Store(folder))
+    for task in options.task:
+        bench.decode([cell for cell in planned.cells if cell.task == task])
+    save(describe(bench.resources, planned.cells, missing_tasks=(), notes=("a note",)), folder)
+    bench.close()
+    return read_report(folder, None)
+
+
+@pytest.fixture(scope="package")
+def nasty(tmp_path_factory, make_cell, make_record, make_failure):
+    """A report in which everything that others may write is `NASTY`, the store's name but for ``/`` too."""
+    folder = tmp_path_factory.mktemp("nasty") / "<b>'\"&\u202e"
+    asked = {"task": f"t{NASTY}", "model": f"m{NASTY}", "method": f"u{NASTY}", "k": None}
+    params = {f"p{NASTY}": f"v{NASTY}"}
+    parts = {**asked, "method_params": params, "model_fingerprint": f"f{NASTY}"}
+    records = [
+        make_record(
+            parts={**parts, "sample_id": f"0{NASTY}"},
+            text=f"a{NASTY}",
+            scores={"accuracy": 0.0, f"s{NASTY}": None},
+            score_reasons={f"s{NASTY}": f"r{NASTY}"},
+        ),
+        make_record(parts={**parts, "sample_id": f"1{NASTY}"}, text=f"b{NASTY}"),
+        make_failure(parts={**parts, "sample_id": f"2{NASTY}"}, message=f"e{NASTY}"),
+    ]
+    cell = make_cell(records=records, **asked, method_params=params).planned
+    keys = tuple(record.decode_key for record in records)
+    cell = type(cell)(
+        **{**{n: getattr(cell, n) for n in cell.__slots__}, "keys": keys, "score_key": "lists-1"}
+    )
+    with Store(folder) as store:
+        for record in records:
+            store.append(record)
+    chosen = TaskChoice(task=(f"t{NASTY}",), data=None, samples=None)
+    save(Run(chosen=chosen, cells=(cell,), missing_tasks=(f"x{NASTY}",), notes=(f"n{NASTY}",)), folder)
+    return read_report(folder, None)

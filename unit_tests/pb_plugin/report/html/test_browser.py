@@ -1,0 +1,234 @@
+"""The page in a real browser: every section shows, filters and the trace player work, nothing is an error."""
+
+import base64
+import json
+import shutil
+
+import pytest
+
+from pb_plugin.report.html.page import write_html
+from pb_plugin.report.terminal import pbx_text
+from pb_plugin.statistics.pbx import RULES, pbx
+from unit_tests.pb_plugin.report.html.conftest import NASTY
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(
+        BROWSER is None or DRIVER is None,
+        reason="no browser: install Chromium and its driver (apt-get install chromium chromium-driver)",
+    ),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+SECTIONS = ("verdict", "tradeoff", "pbx", "heat", "samples", "trace", "environment")
+
+
+class Page:
+    """A page in a browser, and what a test asks of it."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, path, width=1280, scheme="light"):
+        self.size(width)
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        self.driver.get(path.as_uri())
+        self.until("document.documentElement.dataset.samples === 'shown'")
+
+    def size(self, width):
+        shape = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
+
+    def js(self, expression, *arguments):
+        return self.driver.execute_script(f"return {expression}", *arguments)
+
+    def until(self, expression):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda _: self.js(expression))
+
+    def set(self, name, value):
+        self.driver.execute_script(
+            "const node = document.querySelector(`[name='${arguments[0]}']`); node.value = arguments[1];"
+            "node.dispatchEvent(new Event(node.tagName === 'SELECT' ? 'change' : 'input', {bubbles: true}));",
+            name,
+            str(value),
+        )
+
+    def texts(self, selector):
+        return self.js(
+            "[...document.querySelectorAll(arguments[0])].map((node) => node.textContent)", selector
+        )
+
+    @property
+    def errors(self):
+        return self.driver.get_log("browser")
+
+    def picture(self):
+        return base64.b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", {})["data"])
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_page_load_timeout(30)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def file(exact, tmp_path_factory):
+    out = tmp_path_factory.mktemp("page") / "a 'quoted' <name>&.html"
+    write_html(exact, out)
+    return out
+
+
+@pytest.fixture
+def shown(browser, file):
+    found = Page(browser)
+    found.open(file)
+    yield found
+    assert found.errors == []
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_section_shows_and_nothing_is_wider_than_the_screen(browser, file, width, scheme, tmp_path):
+    found = Page(browser)
+    found.open(file, width, scheme)
+    for name in SECTIONS:
+        assert found.js("document.getElementById(arguments[0]).innerText.length", name) > 80, name
+    assert found.js("document.documentElement.scrollWidth") <= width
+    assert len(found.texts("#tradeoff-chart .mark")) == 4
+    assert len(found.texts("#heat-table td")) == 6
+    assert found.errors == []
+    picture = found.picture()
+    (tmp_path / "page.png").write_bytes(picture)
+    assert len(picture) > 10_000
+    assert found.js("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 24, 27)"
+    )
+
+
+def test_pbx_is_read_off_at_the_line_as_python_computes_it(shown, exact):
+    """Of every curve and task by both rules; a movable line at 50, 80 and 100 %."""
+    for task in ("copy", "shuffle"):
+        shown.set("place", f"task {task}")
+        for rule in RULES:
+            shown.set("rule", rule)
+            for x in (50, 80, 100):
+                shown.set("x", x)
+                rows = shown.texts("#tradeoff-legend table:first-of-type tbody tr td:nth-child(2)")[:2]
+                expected = []
+                for curve in exact.summary.curves:
+                    points = [(c.tps["canvas"], c.percent) for c in curve.cells if c.task == task]
+                    expected.append(pbx_text(pbx(points, x, rule, curve.family == "static")))
+                assert [row.replace("≥", ">=") for row in rows] == expected
+
+
+def test_curves_are_switched_off_and_counts_switched(shown):
+    shown.set("place", "task shuffle")
+    before = shown.texts("#tradeoff-legend tbody th")
+    at_canvas = shown.js("document.querySelector('polyline.curve').getAttribute('points')")
+    shown.set("count", 2)
+    assert shown.js("document.querySelector('polyline.curve').getAttribute('points')") != at_canvas
+    shown.driver.execute_script("document.querySelector('[name=method]').click()")
+    assert len(shown.texts("#tradeoff-legend tbody th")) < len(before)
+
+
+def test_samples_are_filtered_and_opened(shown):
+    assert shown.texts("#samples-count") == ["48 results, the first 20 are listed"]
+    shown.set("task", "shuffle")
+    shown.set("outcome", "wrong")
+    (count,) = shown.texts("#samples-count")
+    assert 0 < int(count.split()[0]) < 24
+    assert all(text.startswith("less than full shuffle") for text in shown.texts("#samples-list summary"))
+    shown.driver.execute_script("document.querySelector('#samples-list details').open = true")
+    shown.until("document.querySelector('#samples-list dl') !== null")
+    names = shown.texts("#samples-list dt")
+    assert {"question (user)", "answer", "valid answers", "score accuracy"} <= set(names)
+
+
+def test_the_trace_is_stepped_and_played(shown):
+    shown.driver.execute_script("document.querySelector('#samples-list details').open = true")
+    shown.until("document.querySelector('#samples-list details button') !== null")
+    shown.driver.execute_script("document.querySelector('#samples-list details button').click()")
+    masked = "document.querySelectorAll('.pane:first-child .masked').length"
+    assert shown.js(masked) == 32
+    assert len(shown.texts(".pane")) == 2
+    shown.set("step", 5)
+    assert shown.js(masked) == 27, "one token per step"
+    assert len(shown.texts(".pane:first-child .new")) == 1
+    shown.driver.execute_script("document.querySelector('#trace-controls button').click()")
+    assert shown.texts("#trace-controls button") == ["Pause"]
+    shown.until(f"{masked} === 0")
+    shown.until("document.querySelector('#trace-controls button').textContent === 'Play'")
+    answer = "".join(shown.texts(".pane:first-child .token"))
+    assert answer.startswith(shown.texts("#samples-list dd:has(+ dt) .said")[-1][:8])
+
+
+def test_the_keyboard_reaches_every_control(shown):
+    shown.js("(document.activeElement.blur(), window.scrollTo(0, 0))")
+    from selenium.webdriver.common.keys import Keys
+
+    wanted = set(
+        shown.js(
+            "[...document.querySelectorAll('select, input, button')].map((n) => n.name || n.textContent)"
+        )
+    )
+    seen = set()
+    for _ in range(120):
+        shown.driver.switch_to.active_element.send_keys(Keys.TAB)
+        seen.add(shown.js("document.activeElement.name || document.activeElement.textContent"))
+    assert wanted <= seen
+
+
+def test_every_control_and_picture_has_a_name(shown):
+    unnamed = shown.js(
+        "[...document.querySelectorAll('select, input, button, svg, [role=region]')].filter((node) =>"
+        "!node.closest('label') && !node.textContent.trim() && !node.getAttribute('aria-label')"
+        "&& !node.getAttribute('aria-hidden')).map((node) => node.outerHTML)"
+    )
+    assert unnamed == []
+
+
+def test_what_attacks_does_not_run_and_is_read(browser, nasty, tmp_path):
+    out = tmp_path / "page.html"
+    write_html(nasty, out)
+    found = Page(browser)
+    found.open(out)
+    found.driver.execute_script(
+        "document.querySelectorAll('#samples-list details').forEach((node) => { node.open = true; })"
+    )
+    found.until("document.querySelectorAll('#samples-list dl').length === 3")
+    assert found.js("window.ran === undefined")
+    assert found.js("document.querySelectorAll('img, script:not([type])').length") == 1
+    said = found.texts("#samples-list .said")
+    start = NASTY.partition("\x00")[0]
+    for first in "abe":
+        assert any(f"{first}{start}" in text for text in said)
+    assert not any(mark in text for text in said for mark in "\x00\x1b\u202e\u2066\u2028")
+    assert found.errors == []
+
+
+def test_damaged_data_are_told(browser, file, tmp_path):
+    text = file.read_text(encoding="utf-8")
+    start = text.index('id="pb-numbers">') + len('id="pb-numbers">')
+    end = text.index("</script>", start)
+    out = tmp_path / "damaged.html"
+    out.write_text(text[:start] + json.dumps({"data": "AAAA"}) + text[end:], encoding="utf-8")
+    found = Page(browser)
+    found.size(1280)
+    found.driver.get(out.as_uri())
+    found.until("document.querySelector('[role=alert]') !== null")
+    assert found.texts("[role=alert]")[0].startswith("The data of this page cannot be shown: ")
+    assert [entry["level"] for entry in found.errors] == ["SEVERE"]
