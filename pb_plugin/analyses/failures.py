@@ -13,7 +13,7 @@ from pb_plugin.planning.plan import specs_of
 from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import StoreIndex
-from pb_plugin.results.run_file import Run, TaskChoice
+from pb_plugin.results.run_file import Run, ChosenTasks
 from pb_plugin.results.summary import Summary, setting_label
 from task_specs.scoring.faults import OTHER, faults
 
@@ -93,7 +93,7 @@ def _is_wrong(record: Record, score: str) -> bool:
     return 0.0 in (record.scores.get(score), record.scores.get(GRAMMAR))
 
 
-def _task_data(chosen: TaskChoice, task: str) -> TaskData:
+def _task_data(chosen: ChosenTasks, task: str) -> TaskData:
     directory = None if chosen.data is None else Path(chosen.data)
     for text in chosen.task:
         try:

@@ -13,7 +13,7 @@ from pb_plugin.records.record import Record
 from pb_plugin.report.html.tokens import Pieces, pieces_of
 from pb_plugin.report.stored import StoredReport
 from pb_plugin.results.cell_result import PlannedCell
-from pb_plugin.results.run_file import TaskChoice
+from pb_plugin.results.run_file import ChosenTasks
 from pb_plugin.results.summary import setting_label
 from task_specs.prompt import PromptStyle
 from task_specs.sample import Enumerated
@@ -154,7 +154,7 @@ def _row(index: int, shown: Shown, record: Record) -> dict[str, Any]:
 class _Questions:
     """What was asked, read again by what the run file says; another question than the stored one is none."""
 
-    def __init__(self, chosen: TaskChoice) -> None:
+    def __init__(self, chosen: ChosenTasks) -> None:
         self._chosen = chosen
         self._specs = dict(_specs(chosen.task))
 
