@@ -13,7 +13,7 @@ from pb_plugin.planning.plan import specs_of
 from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import StoreIndex
-from pb_plugin.results.run_file import Run, ChosenTasks
+from pb_plugin.results.run_file import ChosenTasks, Run
 from pb_plugin.results.summary import Summary, setting_label
 from task_specs.scoring.faults import OTHER, faults
 
