@@ -52,7 +52,7 @@ def check(said, part):
     assert len(said) < 1200
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_damaged_config_is_read_or_refused_with_file_and_cure(family, source, tmp_path, count):
     folder = copied(source, tmp_path / "checkpoint")
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def test_a_damaged_config_is_read_or_refused_with_file_and_cure(family, source, 
     assert count // 3 < refused
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(150, marks=pytest.mark.slow)])
 def test_a_damaged_weight_index_is_read_or_refused(tiny_llada_dir, tmp_path, count):
     from decoders.models.llada import load
 
