@@ -122,8 +122,9 @@ def test_the_command_with_processes_passes(checkout):
 def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     (checkout.path / "FILE.csv").write_text(CSV, encoding="utf-8")
     (checkout.path / "FILE.txt").write_text("Alice Adams", encoding="utf-8")
-    if words[0] in ("analyses", "failures", "report", "rescore", "resolve", "plot"):
+    if words[0] in ("analyses", "compare", "failures", "report", "rescore", "resolve", "plot"):
         run = ["bench_tests", "-k", "(copy or shuffle) and (k2 or threshold)", *QUICK]
+        run += ["--pb-save-baseline", "before.json"] if words[0] == "compare" else []
         assert checkout.runpytest_inprocess(*run).ret == 0
         capsys.readouterr()
     if words[0] == "train-tiny":

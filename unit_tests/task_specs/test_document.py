@@ -93,7 +93,7 @@ def test_a_long_value_is_shown_by_its_ends(value, expected):
 
 def test_a_value_that_cannot_be_shown_is_named_by_its_kind():
     deep = []
-    for _ in range(3_000):
+    for _ in range(5_000):
         deep = [deep]
     assert shown(deep) == "a list"
     assert shown(10**5_000) == "a int"

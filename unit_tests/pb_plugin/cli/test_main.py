@@ -17,6 +17,7 @@ COMMANDS = (
     *(
         "analyses",
         "browse",
+        "compare",
         "doctor",
         "failures",
         "frequencies",

@@ -7,7 +7,7 @@ from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
 from pb_plugin.report.stored import read_report
-from pb_plugin.results.run_file import Run, TaskChoice, describe, save
+from pb_plugin.results.run_file import ChosenTasks, Run, describe, save
 from pb_plugin.running.bench import Bench
 
 torch.set_num_threads(1)
@@ -59,6 +59,6 @@ def nasty(tmp_path_factory, make_cell, make_record, make_failure):
     with Store(folder) as store:
         for record in records:
             store.append(record)
-    chosen = TaskChoice(task=(f"t{NASTY}",), data=None, samples=None)
+    chosen = ChosenTasks(task=(f"t{NASTY}",), data=None, samples=None)
     save(Run(chosen=chosen, cells=(cell,), missing_tasks=(f"x{NASTY}",), notes=(f"n{NASTY}",)), folder)
     return read_report(folder, None)
