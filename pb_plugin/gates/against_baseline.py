@@ -48,19 +48,6 @@ def judge_baseline(
     return verdicts + [_of_curve(curve, found, is_strict, n_available) for curve in found.curves]
 
 
-def differing_lines(found: Comparison) -> list[str]:
-    """Return which parts of the keys differ between both sides, a line each."""
-    return [
-        f"{name} differs: {_short(one)} -> {_short(two)}"
-        for name, (one, two) in found.pairing.differs.items()
-    ]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 16 else f"{text[:12]}..."
-
-
 def _of_curve(curve: ComparedCurve, found: Comparison, is_strict: bool, n_available: int) -> Verdict:
     if curve.problem is not None:
         return _failed(curve.label, f"could not be compared: {curve.problem}")
