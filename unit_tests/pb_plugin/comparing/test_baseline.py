@@ -75,6 +75,7 @@ def test_a_gap_is_refused(side, make_cell, make_record, make_failure, tmp_path):
         (lambda text: text.replace('"counted"', '"guessed"'), "nfe_kind must be one of counted"),
         (lambda text: text.replace('"n_planned":2', '"n_planned":1'), "n_planned must be at least"),
     ],
+    ids=["cut", "list", "no format", "format", "empty", "type", "parts", "nfe_kind", "n_planned"],
 )
 def test_a_damaged_file_is_named_with_the_cure(side, tmp_path, change, message):
     path = tmp_path / "b.json"
