@@ -1,9 +1,9 @@
 """``pb report --html``: one file with everything in it, which opens from a disk without a network.
 
-The plots are drawn by the page's own script as SVG. Vega-Altair with vl-convert was the candidate: its three
-libraries alone are about 800 kB of script in every report, need a second build (the AST interpreter) under a
-policy without ``unsafe-eval``, and have no PBx that is read off at a movable line; what is drawn here is a
-line, a band and a whisker.
+The plots are drawn by the page's own script as SVG. Vega-Altair with vl-convert was the candidate: its
+libraries would be in every report, need a second build (the AST interpreter) under a policy without
+``unsafe-eval``, and have no PBx that is read off at a movable line; what is drawn here is a line, a band and
+a whisker.
 
 What others wrote (answers, task names, file names) reaches the page in two ways only. The template escapes
 it; and the data are JSON, compressed and base64, which the script shows through ``textContent``. The policy
