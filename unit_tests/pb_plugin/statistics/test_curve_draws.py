@@ -31,8 +31,8 @@ def test_every_draw_follows_the_rule_of_the_measured_curve(curve, rule, static):
 
 
 def test_rounding_does_not_lose_a_point_that_reaches_x():
-    thirds = np.array([[100 * (0.1 + 0.2 + 0.6 + 2.3) / 4]])
-    curve = CurveDraws(scores=thirds, tps={"canvas": np.array([[2.0]])})
+    below = np.array([[np.nextafter(80.0, 0.0)]])
+    curve = CurveDraws(scores=below, tps={"canvas": np.array([[2.0]])})
     assert curve.pbx(80.0, "canvas", "published", True).kinds[0] == 1
 
 

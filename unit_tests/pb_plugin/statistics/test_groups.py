@@ -42,3 +42,6 @@ def test_two_names_share_a_letter_exactly_where_no_difference_is_shown(data):
     for (one, other), p in p_of.items():
         assert bool(set(found[one]) & set(found[other])) == (p >= SHOWN_AT)
     assert all(found.values())
+    members = [{name for name in names if letter in found[name]} for letter in set("".join(found.values()))]
+    assert not any(one < other for one in members for other in members), "no letter says nothing new"
+    assert len({frozenset(group) for group in members}) == len(members)
