@@ -108,7 +108,9 @@ def test_the_wheel_declares_plugin_command_licence_and_extras(wheel):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in archive.namelist())
     (described,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
     metadata = message_from_bytes(archive.read(described))
-    assert {"models", "parallel", "timing", "all", "text", "test"} == set(metadata.get_all("Provides-Extra"))
+    assert {"models", "parallel", "timing", "report", "all", "text", "test"} == set(
+        metadata.get_all("Provides-Extra")
+    )
 
 
 def test_the_test_file_of_the_pages_runs_from_the_wheel_in_an_empty_folder(wheel, python, empty):

@@ -46,6 +46,10 @@ REFUSED = {
 }
 
 
+HANG_S = 15.0
+"""What an alias bomb took at least; a busy machine is never called a hang."""
+
+
 def refusal(text):
     """Return the message that refuses *text*, checked for its form, or nothing."""
     try:
@@ -70,7 +74,7 @@ def test_what_is_no_plain_data_is_one_message_at_once(monkeypatch, text, message
     started = time.perf_counter()
     said = refusal(text)
     assert message in said or (text.endswith("]") and not said)
-    assert time.perf_counter() - started < 2.0
+    assert time.perf_counter() - started < HANG_S
 
 
 def test_an_anchor_that_nobody_uses_is_no_alias():
@@ -117,7 +121,7 @@ def test_a_random_file_is_read_or_refused_in_one_message(seed):
             text = f"id: x\n{text}"
         started = time.perf_counter()
         refusal(text)
-        assert time.perf_counter() - started < 1.0, text
+        assert time.perf_counter() - started < HANG_S, text
 
 
 def test_the_loader_is_one_of_plain_data():

@@ -316,5 +316,5 @@ def test_a_damaged_line_is_read_or_refused_in_one_message(spec_of, more):
             said = "sample: read"
         assert said.isprintable(), text[:300]
         assert len(said) < 1_000, text[:300]
-        assert time.perf_counter() - started < 1.0, text[:300]
+        assert time.perf_counter() - started < 15.0, text[:300]
     assert read > 100

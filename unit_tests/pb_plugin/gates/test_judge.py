@@ -333,5 +333,5 @@ def test_a_damaged_gate_is_judged_or_refused_with_what_to_write(summary, count):
         except ValueError as error:
             check_refusal(error)
             refused += 1
-        assert time.monotonic() - start < 2.0, seed
+        assert time.monotonic() - start < 15.0, seed
     assert count // 3 < refused < count
