@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,10 @@ class Controller:
 
         An interrupted run never gets here, so no gate is judged on part of the data.
         """
-        result = yield
+        from pb_plugin.session.heartbeat import heartbeat
+
+        with heartbeat(self._config, self._session):
+            result = yield
         if self._config.option.collectonly or not self._session.selected:
             return result
         self._conclude(judge_gates=True)
@@ -152,14 +156,15 @@ class Controller:
             return
         if self._conclusion is None and self._problem is None:
             self._conclude(judge_gates=False)
-        from pb_plugin.report.sections import section_lines
+        from pb_plugin.report.screen import NARROW, screen_width
+        from pb_plugin.report.sections import MORE, VERBOSE, Shown, section_lines
         from pb_plugin.report.terminal import closing_lines
 
-        terminalreporter.section("parallelbench")
-        found = self._conclusion
+        found, tables, has_all = self._conclusion, [], True
+        verbosity, width = self._config.get_verbosity(), screen_width()
         if found is not None and found.summary is not None:
-            tables = section_lines(found.summary, is_quiet=self._config.get_verbosity() < 0)
-            terminalreporter.write_line(printable("\n".join(tables)))
+            shown = Shown(run=found.run, summary=found.summary, verbosity=verbosity, width=width)
+            tables, has_all = section_lines(shown)
         lines = closing_lines(
             self._session,
             found,
@@ -167,10 +172,15 @@ class Controller:
             reasons=self._reasons,
             skips=self._skips,
             reused=self._reused,
+            most_columns=None if verbosity >= VERBOSE else max(width, NARROW),
         )
+        if not has_all:
+            lines.append(MORE.format(store=self._session.options.store))
         lines += [] if self._page is None else [self._page]
-        for line in (*lines, *self._session.tools.notes):
-            terminalreporter.write_line(printable(line))
+        encoding = getattr(sys.__stdout__, "encoding", None)
+        terminalreporter.section("parallelbench")
+        for line in (*tables, *lines, *self._session.tools.notes):
+            terminalreporter.write_line(printable(line, encoding))
 
 
 def _gate_id(verdict: Verdict) -> str:

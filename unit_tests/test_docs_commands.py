@@ -264,12 +264,17 @@ def test_a_method_beside_a_test_file_of_ones_own_is_found_by_python_m_pytest(exa
 
 
 @pytest.mark.slow
-def test_the_table_at_the_top_is_what_the_default_run_prints(checkout):
+def test_the_tables_at_the_top_are_what_the_default_run_prints_on_one_screen(checkout, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     result = checkout.runpytest_inprocess(
-        "bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
+        "bench_tests", "--pb-grammar", "none", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
     )
     assert result.ret == 0
-    (table,) = blocks("text", README)
-    assert table.strip() in result.stdout.str()
+    (shown,) = blocks("text", README)
+    tables = shown.strip().split("\n\n")
+    assert len(tables) == 2
+    assert all(table in result.stdout.str() for table in tables)
+    lines = result.outlines
+    assert len(lines[next(i for i, line in enumerate(lines) if "= parallelbench =" in line) :]) <= 40
     again = checkout.runpytest_inprocess("bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     again.stdout.fnmatch_lines([f"{again.parseoutcomes()['passed']} of * items reused; *"])
