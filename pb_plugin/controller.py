@@ -160,7 +160,8 @@ class Controller:
         from pb_plugin.report.sections import MORE, VERBOSE, Shown, section_lines
         from pb_plugin.report.terminal import closing_lines
 
-        found, tables, has_all = self._conclusion, [], True
+        found, has_all = self._conclusion, True
+        tables: list[str] = []
         verbosity, width = self._config.get_verbosity(), screen_width()
         if found is not None and found.summary is not None:
             shown = Shown(run=found.run, summary=found.summary, verbosity=verbosity, width=width)
