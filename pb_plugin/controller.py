@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,6 +43,7 @@ class Controller:
         self._skips: dict[str, int] = {}
         self._reused = 0
         self._page: str | None = None
+        self._lines: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what was reused, and group what failed by its reason.
@@ -101,9 +103,22 @@ class Controller:
         try:
             self._conclusion = self._session.conclude(judge_gates=judge_gates)
             self._problem = self._conclusion.problem
+            if judge_gates:
+                self._ask_others(self._conclusion)
             save(self._session.batch_outcome, self._session.options.store, self._conclusion.path)
         except (ValueError, OSError) as error:
             self._problem = str(error)
+
+    def _ask_others(self, found: Conclusion) -> None:
+        """Add the gates and the lines of other plugins."""
+        from pb_plugin.session.others import GATE, SUMMARY, gates_of_others, is_asked, lines_of_others
+
+        if found.summary is None or not (is_asked(self._config, GATE) or is_asked(self._config, SUMMARY)):
+            return
+        summary = found.summary.to_json()
+        verdicts = [*found.verdicts, *gates_of_others(self._config, summary)]
+        self._lines, failed = lines_of_others(self._config, summary, verdicts)
+        self._conclusion = replace(found, verdicts=(*verdicts, *failed))
 
     def _write_page(self) -> list[tuple[str, bool, str]]:
         """Write the HTML report, and return what fails the run where that was asked for and is not done."""
@@ -177,7 +192,7 @@ class Controller:
         )
         if not has_all:
             lines.append(MORE.format(store=self._session.options.store))
-        lines += [] if self._page is None else [self._page]
+        lines += [*([] if self._page is None else [self._page]), *self._lines]
         encoding = getattr(sys.__stdout__, "encoding", None)
         terminalreporter.section("parallelbench")
         for line in (*tables, *lines, *self._session.tools.notes):

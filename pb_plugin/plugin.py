@@ -28,6 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that this plugin calls in others."""
+    from pb_plugin import hookspec
+
+    pluginmanager.add_hookspecs(hookspec)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
@@ -160,9 +167,11 @@ def _notes(bench: BenchSession) -> list[str]:
 def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     """The run of this process; frees its models at the end."""
     from pb_plugin.running.progress import watch_of
+    from pb_plugin.session.others import teller_of_records
 
     session = request.config.stash[SESSION]
     try:
+        session.bench.known.on_kept = teller_of_records(request.config)
         session.bench.watch = watch_of(request.config, session.n_left)
     except ValueError as error:
         raise pytest.fail.Exception(printable(str(error)), pytrace=False) from None

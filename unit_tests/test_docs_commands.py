@@ -1,6 +1,7 @@
 """Commands, code blocks and examples of the pages run as they are written, in a copy of the suite."""
 
 import importlib
+import json
 import os
 import pkgutil
 import shutil
@@ -78,7 +79,7 @@ def with_checkpoint(words):
 def test_there_are_commands_to_test():
     assert len(BENCH) >= 8
     assert len(PB) >= 9
-    assert len(EXTENDED) == 3
+    assert len(EXTENDED) == 6
     assert all(words[0] == "bench_tests" for words in BENCH)
 
 
@@ -181,7 +182,10 @@ def runs(folder, words):
 
 
 @pytest.mark.parametrize("words", EXTENDED, ids=" ".join)
-def test_a_command_of_the_examples_passes_in_a_copy_of_their_folder(examples, words):
+def test_a_command_of_the_examples_passes_in_a_copy_of_their_folder(examples, words, monkeypatch):
+    if "to_wandb" in words:
+        pytest.importorskip("wandb")
+        monkeypatch.setenv("WANDB_DIR", str(examples.path))
     result = runs(examples, words)
     assert result.ret == 0
     result.assert_outcomes(passed=result.parseoutcomes()["passed"])
@@ -233,6 +237,33 @@ def test_the_task_example_is_hard_at_once_and_its_scorer_is_right(examples):
         assert {text: scorer.score(text, sample, {}).values for text in expected} == expected
     result = runs(examples, ["--task", "pick_two.yaml", "--unmasking", "left_to_right", "--k", "1,16"])
     result.stdout.re_match_lines([r"pick_two +100 \[.*\] +(0|25|50) \[.*"])
+
+
+def example_with(examples, name):
+    (words,) = [words for words in EXTENDED if name in words]
+    return runs(examples, words)
+
+
+def test_the_hook_for_records_keeps_wrong_answers(examples):
+    example_with(examples, "keep_wrong")
+    kept = (examples.path / "wrong_answers.jsonl").read_text(encoding="utf-8").splitlines()
+    assert kept
+    assert {line["k"] for line in map(json.loads, kept)} == {2}, "one at a time nothing is wrong"
+
+
+def test_the_gate_of_ones_own_is_judged_for_every_curve(examples):
+    result = example_with(examples, "worst_task")
+    result.stdout.fnmatch_lines(["gate passed: shuffle has * %, the gate asks for >= 50"])
+
+
+def test_the_tracker_has_the_curves_offline(examples, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_DIR", str(examples.path))
+    result = example_with(examples, "to_wandb")
+    result.stdout.fnmatch_lines(["2 curves logged to wandb, offline"])
+    logged = list((examples.path / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(logged) == 2
+    assert all(b"shuffle/score" in path.read_bytes() for path in logged)
 
 
 def test_the_library_example_prints_a_number_of_steps(capsys):
