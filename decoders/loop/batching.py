@@ -174,6 +174,7 @@ def decode(
     templates: Sequence[Sequence[int]] | None = None,
     contexts: Sequence[Any] | None = None,
     budget: Budget | None = None,
+    history: bool = False,
 ) -> list[Decoded]:
     """Decode one row per prompt with one setting: the library's front door, plain ids in and out.
 
@@ -192,6 +193,7 @@ def decode(
         templates: For infilling, *gen_length* ids per prompt with ``mask_id`` where something is filled in.
         contexts: One opaque object per prompt for the denoiser.
         budget: Size of a forward.
+        history: Whether ``Decoded.history`` tells what every forward committed and masked again.
 
     Returns:
         The decoded rows in the order of *prompts*; ``Decoded.key`` is the index.
@@ -227,6 +229,7 @@ def decode(
             seed=seed,
             template_ids=None if templates is None else tuple(templates[index]),
             context=None if contexts is None else contexts[index],
+            history=history,
         )
         for index, prompt in enumerate(prompts)
     ]

@@ -190,6 +190,8 @@ def _window(slots: Slots, index: int, margin: int) -> tuple[int, int]:
     """
     row, columns = slots.rows[index], slots.canvas.shape[1]
     first = columns - row.gen_length
+    if row.setting.cache != "block" and method_traits(row.setting.method).enters_by_first:
+        margin = 0
     block, end = slots.block_bounds[index]
     if row.setting.cache == "block":
         block = slots.stored_until[index]

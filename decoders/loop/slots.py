@@ -17,7 +17,7 @@ from decoders.loop import draws
 from decoders.loop.block_grid import grid_of, planned_steps
 from decoders.loop.needs import SCOPES
 from decoders.protocols import Denoiser, HasSupport, Tokenizer
-from decoders.rows import Row
+from decoders.rows import Row, Step
 from decoders.state import UnmaskingMethod
 from decoders.traits import method_traits, model_traits
 
@@ -63,6 +63,7 @@ class Slots:
     at_entry: tuple[bool, ...]
     stored_until: tuple[int, ...]  # where the block cache's final keys end, from the first generated position
     evaluated: tuple[int, ...]  # canvas positions computed so far
+    history: tuple[tuple[Step, ...], ...]  # what every forward did, empty for rows that do not ask
     cache: Any | None
     memory: dict[UnmaskingMethod, Any]
 
@@ -87,7 +88,16 @@ class Slots:
         return found
 
 
-ON_HOST = ("rows", "eligible_count", "query_count", "block_bounds", "at_entry", "stored_until", "evaluated")
+ON_HOST = (
+    "rows",
+    "eligible_count",
+    "query_count",
+    "block_bounds",
+    "at_entry",
+    "stored_until",
+    "evaluated",
+    "history",
+)
 """What a batch knows about each row without asking the device."""
 
 
@@ -245,6 +255,7 @@ def admit(
         at_entry=(True,) * len(rows),
         stored_until=(0,) * len(rows),
         evaluated=(0,) * len(rows),
+        history=((),) * len(rows),
         cache=None,
         memory={},
     )

@@ -63,6 +63,7 @@ FILES_OF = {
     "threshold": {
         "fastdllm_threshold": everything,
         "pb_dream_threshold": everything,
+        "fastdllm_dream_cache": everything,
         "fastdllm_prefix_cache": with_threshold,
         "fastdllm_dual_cache": with_threshold,
         "fastdllm_prefix_cache_aug": with_rule("threshold"),
