@@ -103,6 +103,20 @@ class StepView:
         return self.lazy["draws"]()  # type: ignore[no-any-return]
 
     @cached_property
+    def standing_log_odds(self) -> Tensor:
+        """Logit of the probability of the token that stands at each evaluated position, float64.
+
+        -inf where masked, fixed by a template or not ``evaluated``; a ``scope`` says what is evaluated. A
+        position sees its own token; what it says of it with that hidden is ``verified_log_odds``.
+        """
+        return self.lazy["standing_log_odds"]()  # type: ignore[no-any-return]
+
+    @cached_property
+    def served(self) -> tuple[Any, ...]:
+        """The rows (`decoders.rows.Row`) as they were given: prompt, sample id, setting; a result may not depend on their order."""
+        return self.lazy["served"]()  # type: ignore[no-any-return]
+
+    @cached_property
     def planned_steps(self) -> Tensor:
         """How many steps the schedule of k or max_steps gives the current block, [R]; 0 without one."""
         return self.lazy["planned_steps"]()  # type: ignore[no-any-return]

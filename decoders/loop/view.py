@@ -142,6 +142,17 @@ def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Pr
     """Return *found* with the log odds that *logits* [M, C] give to the tokens that stand at *judged*."""
     logits = logits.float()
     row, position = judged.unbind(dim=1)
+    odds = _standing_odds(slots, logits, judged)
+    verified = torch.full_like(found.log_odds, float("-inf"))
+    verified[row, position] = odds
+    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
+    broken.index_add_(0, row, odds.isnan().long())
+    return replace(found, verified=verified, usable=found.usable & (broken == 0))
+
+
+def _standing_odds(slots: Slots, logits: Tensor, query: Tensor) -> Tensor:
+    """Return the log odds [N] that *logits* [N, C] give to the tokens that stand at *query*."""
+    row, position = query.unbind(dim=1)
     column = slots.generated[row, position]
     known = torch.ones_like(column, dtype=torch.bool)
     if slots.support is not None:
@@ -149,12 +160,7 @@ def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Pr
         place = torch.searchsorted(support.contiguous(), token).clamp(max=logits.shape[1] - 1)
         known = (support.gather(1, place) == token).squeeze(1)
         column = place.squeeze(1)
-    odds = sampling.log_odds(logits, column).masked_fill(~known, float("-inf"))
-    verified = torch.full_like(found.log_odds, float("-inf"))
-    verified[row, position] = odds
-    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
-    broken.index_add_(0, row, odds.isnan().long())
-    return replace(found, verified=verified, usable=found.usable & (broken == 0))
+    return sampling.log_odds(logits, column).masked_fill(~known, float("-inf"))
 
 
 def quota(slots: Slots) -> Tensor:
@@ -257,6 +263,12 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
             probs[at[part], position[part], :width] = torch.softmax(logits[part], dim=1)
         return probs
 
+    def standing() -> Tensor:
+        query, logits, _ = queried()
+        dense = torch.full_like(found.log_odds, float("-inf"))
+        dense[query[:, 0], query[:, 1]] = _standing_odds(slots, logits, query)
+        return dense.masked_fill(slots.commit_step < 0, float("-inf"))[index]
+
     def order_draws() -> Tensor:
         position = torch.arange(slots.gen_length, device=device)
         keys, steps = slots.row_key[index].unsqueeze(1), slots.nfe[index].unsqueeze(1)
@@ -280,6 +292,8 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "forwards": lambda: slots.nfe[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": asked,
+        "standing_log_odds": standing,
+        "served": lambda: tuple(slots.rows[member] for member in members),
     }
     method = slots.rows[members[0]].setting.method
     if PROBABILITIES in method.needs:
