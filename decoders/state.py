@@ -113,7 +113,7 @@ class StepView:
 
     @cached_property
     def served(self) -> tuple[Any, ...]:
-        """The rows (`decoders.rows.Row`) as they were given: prompt, sample id, setting; a result may not depend on their order."""
+        """The rows (`decoders.rows.Row`) as they were given; a result may not depend on their order."""
         return self.lazy["served"]()  # type: ignore[no-any-return]
 
     @cached_property
