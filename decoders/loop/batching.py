@@ -112,7 +112,7 @@ def _bucket(
     on_step: Callable[[int], None] | None,
 ) -> Iterator[Decoded | Failed]:
     columns = widest(denoiser, queue) if needs.probabilities else None
-    most = needs.max_rows(gen_length, columns or 0)
+    most = needs.max_rows(gen_length, columns or 0, width + gen_length)
     size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else 1)
     active: Slots | None = None
     parked: list[Slots] = []

@@ -20,6 +20,7 @@ from decoders.loop.needs import (
     EVERYTHING,
     GENERATED,
     PROBABILITIES,
+    ROW_ATTENTION,
     SCOPES,
     SHADOW,
     WHOLE_BLOCK,
@@ -46,6 +47,8 @@ class Proposals:
     usable: Tensor
     verified: Tensor | None = None
     attention: Tensor | None = None
+    row_attention: Tensor | None = None
+    row_log_odds: Tensor | None = None
 
 
 def masked_positions(slots: Slots, mask_id: int) -> Tensor:
@@ -302,4 +305,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         lazy["verified_log_odds"] = partial(found.verified.__getitem__, index)
     if ATTENTION in method.needs and found.attention is not None:
         lazy["attention"] = partial(found.attention.__getitem__, index)
+    if ROW_ATTENTION in method.needs and found.row_attention is not None and found.row_log_odds is not None:
+        lazy["row_attention"] = partial(found.row_attention.__getitem__, index)
+        lazy["row_log_odds"] = partial(found.row_log_odds.__getitem__, index)
     return StepView(**values, tie_tolerance=whole.tie_tolerance, lazy=lazy)

@@ -76,6 +76,7 @@ FILES_OF = {
     "hierarchy_remask": {"dinfer_hierarchy_remask": everything},
     "prophet": {"prophet": everything},
     "adablock": {"adablock": everything, "adablock_prefix": everything, "adablock_dual": everything},
+    "dawn": {"dawn": everything},
     "sub_blocks": {"fast_dllm_v2": everything},
     "factor": {
         "fastdllm_factor": everything,
@@ -100,7 +101,7 @@ FILES_OF = {
 }
 """Which of the cases in which file the golden tests decode with a method."""
 
-N_OTHERWISE = {"confidence": 1, "klass": 4, "pc_sampler": 6}
+N_OTHERWISE = {"confidence": 1, "dawn": 22, "klass": 4, "pc_sampler": 6}
 """Cases that are known to part, for the reasons that the golden tests check."""
 
 
