@@ -157,7 +157,7 @@ class Controller:
 
         terminalreporter.section("parallelbench")
         found = self._conclusion
-        if found is not None and found.summary is not None:
+        if found is not None and found.summary is not None and self._session.options.sweep != "gate":
             tables = section_lines(found.summary, is_quiet=self._config.get_verbosity() < 0)
             terminalreporter.write_line(printable("\n".join(tables)))
         lines = closing_lines(
