@@ -33,6 +33,7 @@ class Needs:
     shadow: bool = False
     attention: bool = False
     guidance: bool = False
+    sampled: bool = False
     cache: str = "none"
 
     def max_rows(self, gen_length: int, columns: int) -> int | None:
@@ -54,6 +55,7 @@ def needs_of(setting: Setting) -> Needs:
         shadow=SHADOW in needs,
         attention=ATTENTION in needs,
         guidance=method_traits(setting.method).guidance > 0.0,
+        sampled=setting.temperature > 0.0,
         cache=setting.cache,
     )
 

@@ -38,6 +38,7 @@ class Slots:
     remasks: Tensor  # int64 [B]
     nfe: Tensor  # int64 [B]
     row_key: Tensor  # int64 [B]
+    canvas_key: Tensor  # int64 [B], hash of the generated region
     temperature: Tensor  # float64 [B]
     k: Tensor  # int64 [B]
     block_length: Tensor  # int64 [B]
@@ -61,6 +62,7 @@ class Slots:
     query_count: tuple[int, ...]
     block_bounds: tuple[tuple[int, int], ...]  # first generated position of the block, one after the last
     at_entry: tuple[bool, ...]
+    asked_hash: tuple[int, ...]  # of the generated region with what is asked for there
     stored_until: tuple[int, ...]  # where the block cache's final keys end, from the first generated position
     evaluated: tuple[int, ...]  # canvas positions computed so far
     cache: Any | None
@@ -87,7 +89,16 @@ class Slots:
         return found
 
 
-ON_HOST = ("rows", "eligible_count", "query_count", "block_bounds", "at_entry", "stored_until", "evaluated")
+ON_HOST = (
+    "rows",
+    "eligible_count",
+    "query_count",
+    "block_bounds",
+    "at_entry",
+    "asked_hash",
+    "stored_until",
+    "evaluated",
+)
 """What a batch knows about each row without asking the device."""
 
 
@@ -214,6 +225,7 @@ def admit(
         remasks=zeros,
         nfe=zeros,
         row_key=per_row([draws.row_key(row.seed, row.sample_id) for row in rows]),
+        canvas_key=draws.canvas_key(canvas_BL[:, -gen_length:]),
         temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float64, device=device),
         k=per_row([s.k or 0 for s in settings]),
         block_length=per_row([grid.length for grid in grids]),
@@ -243,6 +255,7 @@ def admit(
         query_count=(0,) * len(rows),
         block_bounds=((0, 0),) * len(rows),
         at_entry=(True,) * len(rows),
+        asked_hash=(0,) * len(rows),
         stored_until=(0,) * len(rows),
         evaluated=(0,) * len(rows),
         cache=None,

@@ -228,6 +228,13 @@ TABLE: tuple[OptionRow, ...] = (
         "gates need until their verdicts are certain. Default: group.",
     ),
     OptionRow(
+        field="share",
+        kind="text",
+        metavar="on|off",
+        choices=("on", "off"),
+        help="Whether settings of a sample that come to the same canvas share its forward. Default: on.",
+    ),
+    OptionRow(
         field="timing",
         kind="flag",
         help="Measure tokens per second: isolated, warm, synchronised, through pytest-benchmark.",

@@ -96,7 +96,7 @@ def sweep(
         wanted: What to decode.
         handle: Its model, loaded.
         resources: Its tasks and answer sets.
-        on_step: Told of every forward with its number of rows.
+        on_step: Told of every forward with its number of canvases.
 
     Raises:
         NotApplicable: The model cannot answer this task.
@@ -126,6 +126,7 @@ def sweep(
     if model_traits(model).owns_loop:
         outcomes = generate(model, rows, params_of, budget=handle.budget, on_step=on_step)
     else:
-        outcomes = sweep_rows(model, rows, budget=handle.budget, on_step=on_step)
+        share = resources.options.share == "on"
+        outcomes = sweep_rows(model, rows, budget=handle.budget, on_step=on_step, share=share)
     for outcome in outcomes:
         yield record_of_row(wanted[outcome.key][1].parts, outcome, data.spec, model)
