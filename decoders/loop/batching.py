@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from decoders.loop.block_grid import grid_of
+from decoders.loop.block_grid import grids_of
 from decoders.loop.devices import keep_freed_memory
 from decoders.loop.loop import advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
@@ -85,9 +85,11 @@ def sweep(
     """
     budget = budget or default_budget(denoiser)
     buckets: dict[tuple[int, int], dict[Needs, deque[Row]]] = {}
+    rows = list(rows)
+    for setting in {id(row.setting): row.setting for row in rows}.values():
+        check_offered(denoiser, setting)
+    grids_of(denoiser, rows)
     for row in rows:
-        check_offered(denoiser, row.setting)
-        grid_of(denoiser, row)
         width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
         same_shape = buckets.setdefault((row.gen_length, width), {})
         same_shape.setdefault(needs_of(row.setting), deque()).append(row)

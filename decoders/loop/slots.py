@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from decoders.loop import draws
-from decoders.loop.block_grid import grid_of, planned_steps
+from decoders.loop.block_grid import grids_of, planned_steps
 from decoders.loop.needs import SCOPES
 from decoders.protocols import Denoiser, HasSupport, Tokenizer
 from decoders.rows import Row
@@ -211,7 +211,7 @@ def admit(
         return torch.tensor(values, dtype=torch.long, device=device)
 
     settings = [row.setting for row in rows]
-    grids = [grid_of(denoiser, row) for row in rows]
+    grids = grids_of(denoiser, rows)
     zeros = per_row([0] * len(rows))
     support = None
     if isinstance(denoiser, HasSupport):

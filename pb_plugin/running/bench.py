@@ -88,19 +88,23 @@ class Bench:
         handle = self.resources.model(cells[0])
         offered = [cell for cell in cells if self.is_done(cell) or self._lacking(cell) is None]
 
+        work = Work()
+
         def forward(n_canvases: int) -> None:
-            if not model_traits(handle.get()).owns_loop:
-                self.work += Work(computed=n_canvases)
+            nonlocal work
+            work += Work(computed=n_canvases)
             self.watch.forward(n_canvases)
 
         def decode(wanted: Wanted) -> Iterator[Record]:
+            nonlocal work
             self.watch.begin(f"{cells[0].model.name} on {cells[0].task}", len(wanted))
             try:
                 for record in self.sweep(wanted, forward):
-                    if not model_traits(handle.get()).owns_loop:
-                        self.work += Work(counted=record.nfe or 0)
+                    work += Work(counted=record.nfe or 0)
                     yield record
             finally:
+                if handle.loaded and not model_traits(handle.get()).owns_loop:
+                    self.work += work
                 self.watch.end()
 
         if offered:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.asking.samples import TaskData
 from pb_plugin.comparing import baseline
 from pb_plugin.comparing.side import Side, side_of
@@ -24,6 +25,7 @@ from pb_plugin.results.run_file import Run, describe, save, summarise
 from pb_plugin.results.summary import Summary
 from pb_plugin.running.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.running.bench import Bench
+from pb_plugin.running.decode import missing
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import GRAMMAR, Tools
 from pb_plugin.running.work import Work
@@ -256,6 +258,23 @@ class BenchSession:
     def left_out(self, cell: Cell) -> str | None:
         """Return why *cell* is not decoded whole, where the run decodes for its gates alone."""
         return None if self.gate_run is None else self.gate_run.left_out(cell)
+
+    def n_left(self) -> int:
+        """Return how many samples of the selected cells have no result yet.
+
+        A cell that cannot be asked for has none: its item says why.
+        """
+        return sum(map(self._n_left_of, self.selected))
+
+    def _n_left_of(self, cell: Cell) -> int:
+        try:
+            if self.bench.resources.unscorable(cell) is not None:
+                return 0
+            if self.gate_run is not None and not self.gate_run.wants(cell):
+                return 0
+            return len(missing(cell, self.bench.resources, self.bench.known))
+        except (ModelUnavailable, ValueError, LookupError, OSError):
+            return 0
 
     def mark_begin(self) -> None:
         """Leave a mark in the store until `conclude`, so that a run cut off in between shows; once a session.
