@@ -107,9 +107,10 @@ class StepView:
         """Logit of the probability of the token that stands at each evaluated position, float64.
 
         -inf where masked, fixed by a template or not ``evaluated``; a ``scope`` says what is evaluated. A
-        position sees its own token; what it says of it with that hidden is ``verified_log_odds``.
+        position sees its own token; what it says of it with that hidden is ``verified_log_odds``. Needs
+        ``probabilities``.
         """
-        return self.lazy["standing_log_odds"]()  # type: ignore[no-any-return]
+        return self._needed("standing_log_odds", "probabilities")  # type: ignore[no-any-return]
 
     @cached_property
     def served(self) -> tuple[Any, ...]:

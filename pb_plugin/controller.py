@@ -82,13 +82,15 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Add what a worker found out about batches; one that crashed has nothing to say."""
+        """Add what a worker found out about batches and has done; one that crashed has nothing to say."""
         from pb_plugin.running.batch_check import BatchOutcome
+        from pb_plugin.running.work import Work
 
         output = getattr(node, "workeroutput", {})
         found = output.get("pb_batch_check")
         if found is not None:
             self._session.batch_outcome += BatchOutcome(**found)
+            self._session.work += Work(**output["pb_work"])
         self._session.bench.known.lost += output.get("pb_lost", [])
 
     def _conclude(self, *, judge_gates: bool) -> None:

@@ -171,6 +171,7 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
         session.check_batches()
         if hasattr(request.config, "workeroutput"):
             request.config.workeroutput["pb_batch_check"] = asdict(session.batch_outcome)
+            request.config.workeroutput["pb_work"] = asdict(session.work)
             session.bench.known.check_store()
             request.config.workeroutput["pb_lost"] = session.bench.known.lost
     session.bench.close()

@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
-from decoders.loop.block_grid import grid_of
+from decoders.loop.block_grid import grids_of
 from decoders.loop.devices import keep_freed_memory
 from decoders.loop.loop import advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
+from decoders.loop.sharing import Shared, may_share
 from decoders.loop.slots import Slots, admit, join, keep
 from decoders.protocols import Denoiser
 from decoders.rows import Decoded, DecodeError, Failed, Row, Setting, check_is_method
@@ -26,6 +27,9 @@ from decoders.traits import model_traits
 
 PROMPT_STEP = 32
 """Prompts are padded to a multiple of this many tokens."""
+
+ACTIVE_PER_FORWARD = 4
+"""So many times the rows of a full forward may walk at once where they share canvases."""
 
 
 @dataclass(slots=True)
@@ -63,14 +67,17 @@ def sweep(
     *,
     budget: Budget | None = None,
     on_step: Callable[[int], None] | None = None,
+    share: bool = True,
 ) -> Iterator[Decoded | Failed]:
     """Decode *rows*, yielding each as soon as it is finished or has failed.
 
     Args:
         denoiser: The model.
-        rows: What to decode; methods, settings and lengths may be mixed.
+        rows: What to decode; methods, settings and lengths may be mixed. Those of one sample are best given
+            one after the other, so that they share forwards.
         budget: Size of a forward; lowered in place when memory runs out.
-        on_step: Called after every forward with the number of rows in it.
+        on_step: Called after every forward with the number of canvases in it.
+        share: Whether rows of one sample that come to the same canvas share its forward; see `sharing`.
 
     Raises:
         ValueError: A method needs something that the loop does not offer.
@@ -78,17 +85,25 @@ def sweep(
     """
     budget = budget or default_budget(denoiser)
     buckets: dict[tuple[int, int], dict[Needs, deque[Row]]] = {}
+    rows = list(rows)
+    for setting in {id(row.setting): row.setting for row in rows}.values():
+        check_offered(denoiser, setting)
+    grids_of(denoiser, rows)
     for row in rows:
-        check_offered(denoiser, row.setting)
-        grid_of(denoiser, row)
         width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
         same_shape = buckets.setdefault((row.gen_length, width), {})
         same_shape.setdefault(needs_of(row.setting), deque()).append(row)
     keep_freed_memory()
+    read: dict[UnmaskingMethod, frozenset[str]] = {}
+    tell = on_step or (lambda n_canvases: None)
     with _threads(model_traits(denoiser).cpu_threads):
         for (gen_length, width), same_shape in sorted(buckets.items()):
             for needs, queue in same_shape.items():
-                yield from _bucket(denoiser, queue, needs, gen_length, width, budget, on_step)
+                if share and may_share(needs, queue):
+                    shared = Shared(queue, read, tell)
+                    yield from _shared_bucket(denoiser, queue, shared, gen_length, width, budget)
+                else:
+                    yield from _bucket(denoiser, queue, needs, gen_length, width, budget, tell)
 
 
 @contextmanager
@@ -109,7 +124,7 @@ def _bucket(
     gen_length: int,
     width: int,
     budget: Budget,
-    on_step: Callable[[int], None] | None,
+    on_step: Callable[[int], None],
 ) -> Iterator[Decoded | Failed]:
     columns = widest(denoiser, queue) if needs.probabilities else None
     most = needs.max_rows(gen_length, columns or 0, width + gen_length)
@@ -144,10 +159,49 @@ def _bucket(
                 parked.append(keep(active, range(half, len(active))))
                 active = keep(active, range(half))
                 continue
-            if on_step is not None:
-                on_step(len(active))
+            on_step(len(active))
             yield from ended
             active = stepped
+        if not len(active):
+            active = None
+
+
+def _shared_bucket(
+    denoiser: Denoiser, queue: deque[Row], shared: Shared, gen_length: int, width: int, budget: Budget
+) -> Iterator[Decoded | Failed]:
+    """Decode the rows of *queue*: as many walk at once as have, together, a forward full of canvases."""
+    active: Slots | None = None
+    parked: list[Slots] = []
+    while queue or parked or active is not None:
+        fitting = budget.rows(width + gen_length)
+        if active is None and parked:
+            active = parked.pop()
+        while queue and not parked and (active is None or len(active) < ACTIVE_PER_FORWARD * fitting):
+            free = fitting - (0 if active is None else len(shared.missing(active)))
+            if free <= 0:
+                break
+            entering = [queue.popleft() for _ in range(min(free, len(queue)))]
+            fresh, already_complete = settle(admit(entering, denoiser, width), denoiser)
+            shared.let_go(entering, fresh.rows)
+            yield from already_complete
+            active = fresh if active is None else join(active, fresh)
+        assert active is not None
+        before = active.rows
+        try:
+            active, ended = advance(active, denoiser, shared, fitting)
+        except torch.OutOfMemoryError as error:
+            tried, half = min(fitting, len(shared.missing(active))), len(active) // 2
+            if tried > 1:
+                budget.tokens = tried // 2 * (width + gen_length)
+                continue
+            if half:  # one canvas, or what a method computes of known ones, does not fit
+                parked.append(keep(active, range(half, len(active))))
+                active = keep(active, range(half))
+                continue
+            ended = [_out_of_memory(denoiser, active, error)]
+            active = keep(active, [])
+        shared.let_go(before, active.rows)
+        yield from ended
         if not len(active):
             active = None
 

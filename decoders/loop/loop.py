@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoders.loop import draws
 from decoders.loop.forwards import interpret, listen
+from decoders.loop.sharing import ScoreMissing, Shared
 from decoders.loop.slots import Slots, join_memory, keep, memory_rows
 from decoders.loop.view import (
     asked_positions,
@@ -79,8 +81,16 @@ def settle(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded]]:
     return unfinished, finished
 
 
-def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Failed]]:
+def advance(
+    slots: Slots, denoiser: Denoiser, shared: Shared | None = None, at_once: int | None = None
+) -> tuple[Slots, list[Decoded | Failed]]:
     """Take one step with every row; return the rows to go on with, and those that finished or failed.
+
+    Args:
+        slots: The rows.
+        denoiser: The model.
+        shared: What is known of their canvases, where they share forwards.
+        at_once: Canvases of a shared forward at the most; None is all.
 
     Raises:
         torch.OutOfMemoryError: When the forward does not fit; *slots* are unchanged and can be stepped in
@@ -88,8 +98,13 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
     """
     eligible = eligible_positions(slots, denoiser.mask_id)
     unbiased = model_traits(denoiser).unbiased_ties
+    cache, evaluated = None, tuple(len(row.prompt_ids) + row.gen_length for row in slots.rows)
     try:
-        heard = listen(slots, denoiser)
+        if shared is None:
+            heard = listen(slots, denoiser)
+            found, cache, evaluated = interpret(slots, heard, unbiased=unbiased), heard.cache, heard.evaluated
+        else:
+            found = shared.hear(slots, denoiser, at_once or len(slots), unbiased=unbiased)
     except torch.OutOfMemoryError:
         raise
     except (Exception, SystemExit) as error:  # the boundary to a model that may be anybody's
@@ -97,12 +112,16 @@ def advance(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded | Fai
         failure = DecodeError(message, kind="model_error")
         failure.__cause__ = error
         return keep(slots, []), [Failed(key=row.key, error=failure) for row in slots.rows]
-    found = interpret(slots, heard, unbiased=unbiased)
     view = batch_view(slots, found, eligible, unbiased=unbiased)
-    wish = _ask_methods(slots, view, [method_view(view, slots, found, m) for m in slots.groups().values()])
+    try:
+        wish = _ask_methods(
+            slots, view, [method_view(view, slots, found, m) for m in slots.groups().values()]
+        )
+    except ScoreMissing:
+        return advance(slots, denoiser, shared, at_once)
     broken = _check(slots, wish, view, found.usable, denoiser)
-    evaluated = tuple(sum(pair) for pair in zip(slots.evaluated, heard.evaluated, strict=True))
-    stepped = replace(_write(slots, wish, denoiser.mask_id), cache=heard.cache, evaluated=evaluated)
+    so_far = tuple(sum(pair) for pair in zip(slots.evaluated, evaluated, strict=True))
+    stepped = replace(_write(slots, wish, denoiser.mask_id), cache=cache, evaluated=so_far)
     unfinished, finished, failed = _settle(stepped, denoiser, broken, wish.failed)
     return unfinished, [*finished, *failed]
 
@@ -121,7 +140,7 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
                 view, _complete_memory(method, slots.memory.get(method), view, len(members))
             )
             _check_update(method, update, memory[method], view)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, ScoreMissing):
             raise
         except (Exception, SystemExit) as error:  # the boundary to a method that may be anybody's
             row = slots.rows[members[0]]
@@ -278,10 +297,22 @@ def _settle(
     left = eligible_positions(moved, denoiser.mask_id).sum(dim=1)
     masks = torch.where(entering, left, slots.masks_at_entry)
     steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
-    asked = asked_positions(moved, denoiser.mask_id).sum(dim=1)
+    asked = asked_positions(moved, denoiser.mask_id)
+    canvas_key = draws.canvas_key(slots.generated)
+    hashes = draws.combine(canvas_key, draws.canvas_key(asked.long()))
     bounds = block_bounds(moved)
-    told = torch.stack([broken, done.long(), left, asked, *bounds, entering.long(), slots.block_start])
-    rules, ends, counts, queries, first, last, entries, before = told.tolist()  # the one transfer of a step
+    numbers = [
+        broken,
+        done.long(),
+        left,
+        asked.sum(dim=1),
+        *bounds,
+        entering.long(),
+        slots.block_start,
+        hashes,
+    ]
+    told = torch.stack(numbers).tolist()  # the one transfer of a step
+    rules, ends, counts, queries, first, last, entries, before, asked_hash = told
     errors = dict(failed or {})
     for index, rule in enumerate(rules):
         if rule and index not in errors:
@@ -290,10 +321,12 @@ def _settle(
         moved,
         masks_at_entry=masks,
         steps=steps,
+        canvas_key=canvas_key,
         eligible_count=tuple(counts),
         query_count=tuple(queries),
         block_bounds=tuple(zip(first, last, strict=True)),
         at_entry=tuple(map(bool, entries)),
+        asked_hash=tuple(asked_hash),
         stored_until=tuple(
             start if seen else -len(row.prompt_ids)
             for row, seen, start in zip(slots.rows, slots.evaluated, before, strict=True)

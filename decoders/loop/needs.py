@@ -38,6 +38,7 @@ class Needs:
     row_attention: bool = False
     layers: int | None = None
     guidance: bool = False
+    sampled: bool = False
     cache: str = "none"
 
     def max_rows(self, gen_length: int, columns: int, length: int | None = None) -> int | None:
@@ -63,6 +64,7 @@ def needs_of(setting: Setting) -> Needs:
         row_attention=ROW_ATTENTION in needs,
         layers=method_traits(setting.method).attention_layers,
         guidance=method_traits(setting.method).guidance > 0.0,
+        sampled=setting.temperature > 0.0,
         cache=setting.cache,
     )
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from decoders.loop import draws
-from decoders.loop.block_grid import grid_of, planned_steps
+from decoders.loop.block_grid import grids_of, planned_steps
 from decoders.loop.needs import SCOPES
 from decoders.protocols import Denoiser, HasSupport, Tokenizer
 from decoders.rows import Row, Step
@@ -38,6 +38,7 @@ class Slots:
     remasks: Tensor  # int64 [B]
     nfe: Tensor  # int64 [B]
     row_key: Tensor  # int64 [B]
+    canvas_key: Tensor  # int64 [B], hash of the generated region
     temperature: Tensor  # float64 [B]
     k: Tensor  # int64 [B]
     block_length: Tensor  # int64 [B]
@@ -61,6 +62,7 @@ class Slots:
     query_count: tuple[int, ...]
     block_bounds: tuple[tuple[int, int], ...]  # first generated position of the block, one after the last
     at_entry: tuple[bool, ...]
+    asked_hash: tuple[int, ...]  # of the generated region with what is asked for there
     stored_until: tuple[int, ...]  # where the block cache's final keys end, from the first generated position
     evaluated: tuple[int, ...]  # canvas positions computed so far
     history: tuple[tuple[Step, ...], ...]  # what every forward did, empty for rows that do not ask
@@ -94,6 +96,7 @@ ON_HOST = (
     "query_count",
     "block_bounds",
     "at_entry",
+    "asked_hash",
     "stored_until",
     "evaluated",
     "history",
@@ -210,7 +213,7 @@ def admit(
         return torch.tensor(values, dtype=torch.long, device=device)
 
     settings = [row.setting for row in rows]
-    grids = [grid_of(denoiser, row) for row in rows]
+    grids = grids_of(denoiser, rows)
     zeros = per_row([0] * len(rows))
     support = None
     if isinstance(denoiser, HasSupport):
@@ -224,6 +227,7 @@ def admit(
         remasks=zeros,
         nfe=zeros,
         row_key=per_row([draws.row_key(row.seed, row.sample_id) for row in rows]),
+        canvas_key=draws.canvas_key(canvas_BL[:, -gen_length:]),
         temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float64, device=device),
         k=per_row([s.k or 0 for s in settings]),
         block_length=per_row([grid.length for grid in grids]),
@@ -253,6 +257,7 @@ def admit(
         query_count=(0,) * len(rows),
         block_bounds=((0, 0),) * len(rows),
         at_entry=(True,) * len(rows),
+        asked_hash=(0,) * len(rows),
         stored_until=(0,) * len(rows),
         evaluated=(0,) * len(rows),
         history=((),) * len(rows),

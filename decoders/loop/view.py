@@ -7,7 +7,7 @@ Legend: B = rows in the batch, R = rows of one method, G = generated length, N =
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -29,22 +29,33 @@ from decoders.loop.slots import Slots
 from decoders.state import StepView
 
 
+def _not_kept() -> Tensor:
+    return torch.empty(0)
+
+
+SCORES = ("margin_log_odds", "neg_entropy", "logit_gap")
+"""What `sampling` tells of the logits of a position beside the proposal; made where a method asks for it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposals:
     """What one forward says about the eligible positions of every row.
 
-    ``logits`` [N, C] and ``columns`` [N] of the proposals stay flat, in the order of ``query`` [N, 2] (row,
-    generated position); ``tokens`` and ``log_odds`` (of the tokens, float64) are scattered to [B, G];
-    ``usable`` [B] is False where logits are not finite. ``verified`` [B, G] are the log odds of visible
-    tokens, where a method judges them.
+    ``tokens`` and ``log_odds`` (of the tokens, float64) are scattered to [B, G], as is ``asked``, which says
+    where they mean something; ``usable`` [B] is False where logits are not finite. ``logits`` [N, C] and the
+    ``columns`` [N] of the tokens stay flat, in the order of ``query`` [N, 2] (row, generated position); where
+    they were not kept, ``recall`` gives the `SCORES` of some rows, [R, G]. ``verified`` [B, G] are the log
+    odds of visible tokens, where a method judges them.
     """
 
-    logits: Tensor
-    query: Tensor
-    columns: Tensor
     tokens: Tensor
     log_odds: Tensor
     usable: Tensor
+    asked: Tensor
+    logits: Tensor = field(default_factory=_not_kept)
+    query: Tensor = field(default_factory=_not_kept)
+    columns: Tensor = field(default_factory=_not_kept)
+    recall: Callable[[str, Slots, Sequence[int]], Tensor] | None = None
     verified: Tensor | None = None
     attention: Tensor | None = None
     row_attention: Tensor | None = None
@@ -115,15 +126,30 @@ def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> P
         tokens=_scattered(slots, query, token),
         log_odds=_scattered(slots, query, odds),
         usable=broken == 0,
+        asked=_scattered(slots, query, torch.ones_like(columns, dtype=torch.bool)),
     )
+
+
+def score_of(slots: Slots, found: Proposals, name: str, members: Sequence[int]) -> Tensor:
+    """Return the score *name* of the rows *members*, [R, G]; only what they asked for is looked at."""
+    index = torch.tensor(members, dtype=torch.long, device=slots.canvas.device)
+    query, logits, _ = _of_rows(slots, found, members)
+    return _scattered(slots, query, getattr(sampling, name)(logits))[index]
+
+
+def _of_rows(slots: Slots, found: Proposals, members: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the queries of the rows *members*, their logits and the columns of the proposals."""
+    if len(members) == len(slots):  # without a copy of the logits
+        return found.query, found.logits, found.columns
+    flat = query_spans(slots, members)
+    return found.query[flat], found.logits[flat], found.columns[flat]
 
 
 def _choose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> tuple[Tensor, Tensor]:
     """Return the column and the token [N] proposed at every queried position."""
     row, position = query.unbind(dim=1)
     keys = slots.row_key[row]
-    canvas_keys = draws.canvas_key(slots.generated)[row]
-    column = sampling.greedy(logits, keys, canvas_keys, position, unbiased=unbiased)
+    column = sampling.greedy(logits, keys, slots.canvas_key[row], position, unbiased=unbiased)
     support = None if slots.support is None else slots.support[:, : logits.shape[1]][row]
     if any(r.setting.temperature > 0.0 for r in slots.rows):
         ids = torch.arange(logits.shape[1], device=logits.device) if support is None else support
@@ -181,9 +207,8 @@ def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bo
     """Return the view over all rows of the batch."""
     position = torch.arange(slots.gen_length, device=eligible.device)
     if unbiased:
-        canvas_keys = draws.canvas_key(slots.generated)
         key = draws.combine(
-            slots.row_key.unsqueeze(1), canvas_keys.unsqueeze(1), position, draws.POSITION_TIE
+            slots.row_key.unsqueeze(1), slots.canvas_key.unsqueeze(1), position, draws.POSITION_TIE
         )
         tie_order = draws.uniform(key)
     else:
@@ -217,14 +242,12 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
     }
 
     def queried() -> tuple[Tensor, Tensor, Tensor]:
-        if everyone:  # without a copy of the logits
-            return found.query, found.logits, found.columns
-        flat = query_spans(slots, members)
-        return found.query[flat], found.logits[flat], found.columns[flat]
+        return _of_rows(slots, found, members)
 
-    def scattered(score: Any) -> Tensor:
-        query, logits, _ = queried()
-        return _scattered(slots, query, score(logits))[index]
+    def score(name: str) -> Tensor:
+        if found.recall is not None:
+            return found.recall(name, slots, members)
+        return score_of(slots, found, name, members)
 
     def columns() -> Tensor:
         query, _, proposed = queried()
@@ -250,11 +273,6 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         column, token = _choose(slots, more, query, unbiased=whole.tie_tolerance > 0.0)
         odds = sampling.log_odds(more, column)
         return _scattered(slots, query, token)[index], _scattered(slots, query, odds)[index]
-
-    def asked() -> Tensor:
-        where = torch.zeros_like(whole.eligible)
-        where[found.query[:, 0], found.query[:, 1]] = True
-        return where[index]
 
     def dense() -> Tensor:
         query, logits, _ = queried()
@@ -283,9 +301,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         return draws.uniform(draws.combine(keys, position, draws.PERMUTATION))
 
     lazy: dict[str, Callable[..., Any]] = {
-        "margin_log_odds": partial(scattered, sampling.margin_log_odds),
-        "neg_entropy": partial(scattered, sampling.neg_entropy),
-        "logit_gap": partial(scattered, sampling.logit_gap),
+        **{name: partial(score, name) for name in SCORES},
         "draws": order_draws,
         "permutation": one_order,
         "planned_steps": lambda: slots.steps[index],
@@ -294,13 +310,13 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "token_ids": lambda text: tuple(slots.tokenizer.encode(text)),
         "forwards": lambda: slots.nfe[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
-        "evaluated": asked,
-        "standing_log_odds": standing,
+        "evaluated": lambda: found.asked[index],
         "served": lambda: tuple(slots.rows[member] for member in members),
     }
     method = slots.rows[members[0]].setting.method
     if PROBABILITIES in method.needs:
         lazy |= {"probs": dense, "columns": columns, "raised": raised, "end_columns": end_columns}
+        lazy["standing_log_odds"] = standing
     if SHADOW in method.needs and found.verified is not None:
         lazy["verified_log_odds"] = partial(found.verified.__getitem__, index)
     if ATTENTION in method.needs and found.attention is not None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from decoders.traits import model_traits
+from pb_plugin.asking.planned import Planned
 from pb_plugin.asking.samples import NotApplicable, Question
 from pb_plugin.planning.cell import Cell
-from pb_plugin.records.record import Parts, Record, token_counts
+from pb_plugin.records.record import Record, token_counts
 from task_specs.sample import Enumerated, Permutations
 from task_specs.spec import TaskSpec
 
@@ -154,17 +155,19 @@ def _check_comes_back(tokenizer: Tokenizer, text: str, sample: str) -> None:
         )
 
 
-def record_of_row(parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:
+def record_of_row(planned: Planned, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:
     """Return the record of a row that left the loop, not scored yet; a failed row keeps its error."""
     from decoders.rows import Failed
 
     if isinstance(row, Failed):
-        return Record(parts=parts, error={"class": row.error.kind, "message": str(row.error)})
+        error = {"class": row.error.kind, "message": str(row.error)}
+        return Record.with_key(planned.decode_key, parts=planned.parts, error=error)
     infilled = spec.infilling and row.commit_step is not None
     masked = [step >= 0 for step in row.commit_step or ()] if infilled else None
     counts = token_counts(row.ids, model.eos_ids, masked)
-    return Record(
-        parts=parts,
+    return Record.with_key(
+        planned.decode_key,
+        parts=planned.parts,
         ids=row.ids,
         text=output_text(row.ids, model, spec.text_rule),
         nfe=row.nfe,

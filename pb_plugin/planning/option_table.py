@@ -227,6 +227,13 @@ TABLE: tuple[OptionRow, ...] = (
         help="group: decode all settings of a task together; isolated: item by item. Default: group.",
     ),
     OptionRow(
+        field="share",
+        kind="text",
+        metavar="on|off",
+        choices=("on", "off"),
+        help="Whether settings of a sample that come to the same canvas share its forward. Default: on.",
+    ),
+    OptionRow(
         field="timing",
         kind="flag",
         help="Measure tokens per second: isolated, warm, synchronised, through pytest-benchmark.",

@@ -79,7 +79,7 @@ def project_folder(config: pytest.Config) -> Path:
     return together if together != Path(together.anchor) else Path(os.path.commonpath(folders))
 
 
-DEFAULT_UNMASKING = DEFAULT_UNMASKING = ("random", "left_to_right", "confidence", "threshold")
+DEFAULT_UNMASKING = ("random", "left_to_right", "confidence", "threshold")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +110,7 @@ class Options:
     bertscore: str | None = None
     batch: int | None = None
     sweep: str = "group"
+    share: str = "on"
     timing: bool = False
     dtype: str | None = None
     device: str | None = None

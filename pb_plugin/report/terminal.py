@@ -150,6 +150,8 @@ def closing_lines(
     lines += found.run.remote_code_lines if found else []
     if session.batch_outcome.checked:
         lines.append(session.batch_outcome.line)
+    if session.work.computed:
+        lines.append(session.work.line)
     lines += [] if session.baseline_note is None else [session.baseline_note]
     if found is None or not found.verdicts:
         is_gated = session.gates or session.baseline is not None

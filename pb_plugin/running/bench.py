@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.rows import lacking, setting_of
 from pb_plugin.asking.samples import NotApplicable
@@ -18,6 +19,7 @@ from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.resources import Resources
 from pb_plugin.running.tools import Tools
+from pb_plugin.running.work import Work
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
@@ -47,6 +49,7 @@ class Bench:
         self.resources = Resources(options, tools)
         self.known = Known(store, fresh=options.fresh)
         self.watch = watch or Watch()
+        self.work = Work()
         self.batch_check = BatchCheck(seed=options.seed, n_rows=0 if options.batch == 1 else checked_rows)
 
     def records(self, cell: Cell) -> list[Record | None]:
@@ -84,11 +87,23 @@ class Bench:
         handle = self.resources.model(cells[0])
         offered = [cell for cell in cells if self.is_done(cell) or self._lacking(cell) is None]
 
+        work = Work()
+
+        def forward(n_canvases: int) -> None:
+            nonlocal work
+            work += Work(computed=n_canvases)
+            self.watch.forward(n_canvases)
+
         def decode(wanted: Wanted) -> Iterator[Record]:
+            nonlocal work
             self.watch.begin(f"{cells[0].model.name} on {cells[0].task}", len(wanted))
             try:
-                yield from self.sweep(wanted)
+                for record in self.sweep(wanted, forward):
+                    work += Work(counted=record.nfe or 0)
+                    yield record
             finally:
+                if handle.loaded and not model_traits(handle.get()).owns_loop:
+                    self.work += work
                 self.watch.end()
 
         if offered:

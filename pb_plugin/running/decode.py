@@ -94,7 +94,7 @@ def sweep(
         wanted: What to decode.
         handle: Its model, loaded.
         resources: Its tasks and answer sets.
-        on_step: Told of every forward with its number of rows.
+        on_step: Told of every forward with its number of canvases.
 
     Raises:
         NotApplicable: The model cannot answer this task.
@@ -109,12 +109,13 @@ def sweep(
     model: Any = handle.get()
     assert handle.budget is not None
     by_sample = sorted(range(len(wanted)), key=lambda i: wanted[i][1].question.sample.id)
+    settings = {cell.id: setting_of(cell) for cell in {id(cell): cell for cell, _ in wanted}.values()}
     rows = [
         build_row(
             index,
             planned.question,
             data.spec,
-            setting_of(cell),
+            settings[cell.id],
             cell.asked.seed,
             model,
             resources.context(cell, planned, model),
@@ -124,6 +125,7 @@ def sweep(
     if model_traits(model).owns_loop:
         outcomes = generate(model, rows, params_of, budget=handle.budget, on_step=on_step)
     else:
-        outcomes = sweep_rows(model, rows, budget=handle.budget, on_step=on_step)
+        share = resources.options.share == "on"
+        outcomes = sweep_rows(model, rows, budget=handle.budget, on_step=on_step, share=share)
     for outcome in outcomes:
-        yield record_of_row(wanted[outcome.key][1].parts, outcome, data.spec, model)
+        yield record_of_row(wanted[outcome.key][1], outcome, data.spec, model)

@@ -26,6 +26,7 @@ from pb_plugin.running.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import GRAMMAR, Tools
+from pb_plugin.running.work import Work
 from pb_plugin.session.item_clock import ItemClock
 from task_specs.scoring.languagetool.backend import Backend
 from task_specs.spec import TaskSpec
@@ -64,6 +65,7 @@ class BenchSession:
         self.watch = Watch()
         self.clock = ItemClock()
         self.batch_outcome = BatchOutcome()
+        self.work = Work()
         self._worker = worker
         self._n_workers = n_workers
         self._grammar = None if grammar is None else Backend(**grammar)
@@ -256,6 +258,7 @@ class BenchSession:
         """Decode some rows again alone, at the end of the last item, in the time of all."""
         with self.clock.shared_by(len(self.selected)):
             self.batch_outcome = self.bench.check_batches()
+        self.work = self.bench.work
 
     def conclude(self, *, judge_gates: bool = True) -> Conclusion:
         """Write the run's file, summarise what is stored of it, and judge the gates.

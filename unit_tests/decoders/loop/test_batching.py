@@ -266,7 +266,8 @@ def test_a_method_with_memory_obeys_the_rules():
 def test_a_finished_row_makes_room_for_the_next_at_once():
     quick, slow = rows_with(confidence(), n=6, k=5), rows_with(confidence(), n=1, k=1)
     rows = [
-        Row(key=i, prompt_ids=(), gen_length=5, setting=row.setting) for i, row in enumerate([*slow, *quick])
+        Row(key=i, prompt_ids=(), gen_length=5, setting=row.setting, sample_id=str(i))
+        for i, row in enumerate([*slow, *quick])
     ]
     sizes = []
     list(sweep(HashDenoiser(), rows, budget=Budget(tokens=1000, max_rows=2), on_step=sizes.append))

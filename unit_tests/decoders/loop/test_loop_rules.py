@@ -278,7 +278,7 @@ def test_a_model_that_raises_fails_the_rows_of_that_forward_and_other_forwards_g
     setting = Setting(method=confidence(), k=2)
     lengths = {"short": 3, "long": 40}
     rows = [
-        Row(key=(name, i), prompt_ids=(5,) * n, gen_length=LENGTH, setting=setting)
+        Row(key=(name, i), prompt_ids=(5,) * n, gen_length=LENGTH, setting=setting, sample_id=str(i))
         for name, n in lengths.items()
         for i in range(2)
     ]

@@ -132,12 +132,13 @@ def test_positions_of_a_network_tie_by_place_and_those_of_the_exact_model_by_dra
     network = example_view(slots, range(4))
     assert torch.equal(network.tie_order, torch.arange(12.0).double().expand(4, -1))
     assert network.tie_tolerance == 0.0
+    canvas = slots.canvas.masked_fill(slots.canvas == 2, 3)
     exact, later, elsewhere = (
         example_view(batch, range(4), unbiased=True).tie_order
         for batch in (
             slots,
             replace(slots, nfe=slots.nfe + 1, step=slots.step + 1),
-            replace(slots, canvas=slots.canvas.masked_fill(slots.canvas == 2, 3)),
+            replace(slots, canvas=canvas, canvas_key=draws.canvas_key(canvas[:, -slots.gen_length :])),
         )
     )
     assert example_view(slots, range(4), unbiased=True).tie_tolerance == 1e-6
