@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,6 +43,7 @@ class Controller:
         self._skips: dict[str, int] = {}
         self._reused = 0
         self._page: str | None = None
+        self._lines: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what was reused, and group what failed by its reason.
@@ -66,7 +69,10 @@ class Controller:
 
         An interrupted run never gets here, so no gate is judged on part of the data.
         """
-        result = yield
+        from pb_plugin.session.heartbeat import heartbeat
+
+        with heartbeat(self._config, self._session):
+            result = yield
         if self._config.option.collectonly or not self._session.selected:
             return result
         self._conclude(judge_gates=True)
@@ -99,9 +105,22 @@ class Controller:
         try:
             self._conclusion = self._session.conclude(judge_gates=judge_gates)
             self._problem = self._conclusion.problem
+            if judge_gates:
+                self._ask_others(self._conclusion)
             save(self._session.batch_outcome, self._session.options.store, self._conclusion.path)
         except (ValueError, OSError) as error:
             self._problem = str(error)
+
+    def _ask_others(self, found: Conclusion) -> None:
+        """Add the gates and the lines of other plugins."""
+        from pb_plugin.session.others import GATE, SUMMARY, gates_of_others, is_asked, lines_of_others
+
+        if found.summary is None or not (is_asked(self._config, GATE) or is_asked(self._config, SUMMARY)):
+            return
+        summary = found.summary.to_json()
+        verdicts = [*found.verdicts, *gates_of_others(self._config, summary)]
+        self._lines, failed = lines_of_others(self._config, summary, verdicts)
+        self._conclusion = replace(found, verdicts=(*verdicts, *failed))
 
     def _write_page(self) -> list[tuple[str, bool, str]]:
         """Write the HTML report, and return what fails the run where that was asked for and is not done."""
@@ -154,14 +173,16 @@ class Controller:
             return
         if self._conclusion is None and self._problem is None:
             self._conclude(judge_gates=False)
-        from pb_plugin.report.sections import section_lines
+        from pb_plugin.report.screen import NARROW, screen_width
+        from pb_plugin.report.sections import MORE, VERBOSE, Shown, section_lines
         from pb_plugin.report.terminal import closing_lines
 
-        terminalreporter.section("parallelbench")
-        found = self._conclusion
-        if found is not None and found.summary is not None:
-            tables = section_lines(found.summary, is_quiet=self._config.get_verbosity() < 0)
-            terminalreporter.write_line(printable("\n".join(tables)))
+        found, has_all = self._conclusion, True
+        tables: list[str] = []
+        verbosity, width = self._config.get_verbosity(), screen_width()
+        if found is not None and found.summary is not None and self._session.options.sweep != "gate":
+            shown = Shown(run=found.run, summary=found.summary, verbosity=verbosity, width=width)
+            tables, has_all = section_lines(shown)
         lines = closing_lines(
             self._session,
             found,
@@ -169,10 +190,15 @@ class Controller:
             reasons=self._reasons,
             skips=self._skips,
             reused=self._reused,
+            most_columns=None if verbosity >= VERBOSE else max(width, NARROW),
         )
-        lines += [] if self._page is None else [self._page]
-        for line in (*lines, *self._session.tools.notes):
-            terminalreporter.write_line(printable(line))
+        if not has_all:
+            lines.append(MORE.format(store=self._session.options.store))
+        lines += [*([] if self._page is None else [self._page]), *self._lines]
+        encoding = getattr(sys.__stdout__, "encoding", None)
+        terminalreporter.section("parallelbench")
+        for line in (*tables, *lines, *self._session.tools.notes):
+            terminalreporter.write_line(printable(line, encoding))
 
 
 def _gate_id(verdict: Verdict) -> str:

@@ -28,6 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that this plugin calls in others."""
+    from pb_plugin import hookspec
+
+    pluginmanager.add_hookspecs(hookspec)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
@@ -160,10 +167,12 @@ def _notes(bench: BenchSession) -> list[str]:
 def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     """The run of this process; frees its models at the end."""
     from pb_plugin.running.progress import watch_of
+    from pb_plugin.session.others import teller_of_records
 
     session = request.config.stash[SESSION]
     try:
-        session.bench.watch = watch_of(request.config)
+        session.bench.known.on_kept = teller_of_records(request.config)
+        session.bench.watch = watch_of(request.config, session.n_left)
     except ValueError as error:
         raise pytest.fail.Exception(printable(str(error)), pytrace=False) from None
     yield session
@@ -194,7 +203,7 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
         unscorable = pb_session.bench.resources.unscorable(pb_cell)
         if unscorable is not None:
             raise NotApplicable(unscorable)
-        if pb_session.options.timing or not pb_session.bench.is_done(pb_cell):
+        if pb_session.options.timing or pb_session.is_wanted(pb_cell):
             pb_session.bench.loaded(pb_model)
     return pb_session.decode
 
@@ -232,8 +241,11 @@ def pb_record(
                 from pb_plugin.running.timing import decode_timed
 
                 decode_timed(bench, cell, benchmark)
-            elif not (bench.is_done(cell) and bench.is_scored(cell)):
+            elif pb_session.is_wanted(cell):
                 pb_decode(cell)
+            left_out = pb_session.left_out(cell)
+            if left_out is not None:
+                pytest.skip(left_out)
             floor = pb_session.floors.get(cell.task, cell.spec.floor)
             outcome = outcome_of(bench, cell, reused=not bench.decoded_here(cell), floor=floor)
             outcome = replace(outcome, message=printable(outcome.message))
@@ -258,6 +270,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         del item.stash[OUTCOME]
         item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("pb_")]
         item.config.stash[SESSION].bench.retry(cell)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Say in one line why a cell fails, where the test has nothing to add to its outcome.
+
+    With --pdb the assertion stays what it was, so that the debugger stops at it.
+    """
+    try:
+        return (yield)
+    except AssertionError as error:
+        cell, outcome = _cell_of(item), item.stash.get(OUTCOME, None)
+        if cell is None or outcome is None or outcome.ok:
+            raise
+        own = (outcome.message, "assert False\n +  where False = Outcome(")  # with its message, and without
+        if not str(error).startswith(own):
+            raise
+        if item.config.getoption("usepdb", False):
+            raise
+        raise pytest.fail.Exception(
+            f"{cell.words}: {outcome.found}{outcome.message}", pytrace=False
+        ) from None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

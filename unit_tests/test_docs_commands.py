@@ -1,6 +1,7 @@
 """Commands, code blocks and examples of the pages run as they are written, in a copy of the suite."""
 
 import importlib
+import json
 import os
 import pkgutil
 import shutil
@@ -78,7 +79,7 @@ def with_checkpoint(words):
 def test_there_are_commands_to_test():
     assert len(BENCH) >= 8
     assert len(PB) >= 9
-    assert len(EXTENDED) == 3
+    assert len(EXTENDED) == 6
     assert all(words[0] == "bench_tests" for words in BENCH)
 
 
@@ -123,11 +124,15 @@ def test_the_command_with_processes_passes(checkout):
 def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     (checkout.path / "FILE.csv").write_text(CSV, encoding="utf-8")
     (checkout.path / "FILE.txt").write_text("Alice Adams", encoding="utf-8")
-    if words[0] in ("analyses", "compare", "failures", "report", "rescore", "resolve", "plot"):
+    if words[0] in ("analyses", "compare", "export", "failures", "report", "rescore", "resolve", "plot"):
         run = ["bench_tests", "-k", "(copy or shuffle) and (k2 or threshold)", *QUICK]
         run += ["--pb-save-baseline", "before.json"] if words[0] == "compare" else []
+        if "core" in words:  # all its tasks, so that there is a mean over them
+            run = ["bench_tests", "--unmasking", "confidence", "--k", "2", *QUICK]
         assert checkout.runpytest_inprocess(*run).ret == 0
         capsys.readouterr()
+    if "--parquet" in words:
+        pytest.importorskip("pyarrow")
     if words[0] == "train-tiny":
         words = [*words, "--steps", "1", "--no-compile", "--threads", "1"]
         monkeypatch.setattr("pb_plugin.cli.train_tiny.evaluate", lambda folder, tell: {"copy": 1.0})
@@ -177,7 +182,10 @@ def runs(folder, words):
 
 
 @pytest.mark.parametrize("words", EXTENDED, ids=" ".join)
-def test_a_command_of_the_examples_passes_in_a_copy_of_their_folder(examples, words):
+def test_a_command_of_the_examples_passes_in_a_copy_of_their_folder(examples, words, monkeypatch):
+    if "to_wandb" in words:
+        pytest.importorskip("wandb")
+        monkeypatch.setenv("WANDB_DIR", str(examples.path))
     result = runs(examples, words)
     assert result.ret == 0
     result.assert_outcomes(passed=result.parseoutcomes()["passed"])
@@ -231,6 +239,33 @@ def test_the_task_example_is_hard_at_once_and_its_scorer_is_right(examples):
     result.stdout.re_match_lines([r"pick_two +100 \[.*\] +(0|25|50) \[.*"])
 
 
+def example_with(examples, name):
+    (words,) = [words for words in EXTENDED if name in words]
+    return runs(examples, words)
+
+
+def test_the_hook_for_records_keeps_wrong_answers(examples):
+    example_with(examples, "keep_wrong")
+    kept = (examples.path / "wrong_answers.jsonl").read_text(encoding="utf-8").splitlines()
+    assert kept
+    assert {line["k"] for line in map(json.loads, kept)} == {2}, "one at a time nothing is wrong"
+
+
+def test_the_gate_of_ones_own_is_judged_for_every_curve(examples):
+    result = example_with(examples, "worst_task")
+    result.stdout.fnmatch_lines(["gate passed: shuffle has * %, the gate asks for >= 50"])
+
+
+def test_the_tracker_has_the_curves_offline(examples, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_DIR", str(examples.path))
+    result = example_with(examples, "to_wandb")
+    result.stdout.fnmatch_lines(["2 curves logged to wandb, offline"])
+    logged = list((examples.path / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(logged) == 2
+    assert all(b"shuffle/score" in path.read_bytes() for path in logged)
+
+
 def test_the_library_example_prints_a_number_of_steps(capsys):
     exec(compile(python_block("HashDenoiser"), "library.py", "exec"), {})
     assert 1 <= int(capsys.readouterr().out) <= 16
@@ -264,12 +299,17 @@ def test_a_method_beside_a_test_file_of_ones_own_is_found_by_python_m_pytest(exa
 
 
 @pytest.mark.slow
-def test_the_table_at_the_top_is_what_the_default_run_prints(checkout):
+def test_the_tables_at_the_top_are_what_the_default_run_prints_on_one_screen(checkout, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     result = checkout.runpytest_inprocess(
-        "bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
+        "bench_tests", "--pb-grammar", "none", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
     )
     assert result.ret == 0
-    (table,) = blocks("text", README)
-    assert table.strip() in result.stdout.str()
+    (shown,) = blocks("text", README)
+    tables = shown.strip().split("\n\n")
+    assert len(tables) == 2
+    assert all(table in result.stdout.str() for table in tables)
+    lines = result.outlines
+    assert len(lines[next(i for i, line in enumerate(lines) if "= parallelbench =" in line) :]) <= 40
     again = checkout.runpytest_inprocess("bench_tests", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     again.stdout.fnmatch_lines([f"{again.parseoutcomes()['passed']} of * items reused; *"])

@@ -33,8 +33,8 @@ def _not_kept() -> Tensor:
     return torch.empty(0)
 
 
-SCORES = ("margin_log_odds", "neg_entropy", "logit_gap")
-"""What `sampling` tells of the logits of a position beside the proposal; made where a method asks for it."""
+SCORES = ("margin_log_odds", "neg_entropy", "logit_gap", "standing_log_odds")
+"""What is told of the logits of a position beside the proposal; made where a method asks for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +134,11 @@ def score_of(slots: Slots, found: Proposals, name: str, members: Sequence[int]) 
     """Return the score *name* of the rows *members*, [R, G]; only what they asked for is looked at."""
     index = torch.tensor(members, dtype=torch.long, device=slots.canvas.device)
     query, logits, _ = _of_rows(slots, found, members)
-    return _scattered(slots, query, getattr(sampling, name)(logits))[index]
+    if name == "standing_log_odds":
+        values = _standing_odds(slots, logits, query)
+    else:
+        values = getattr(sampling, name)(logits)
+    return _scattered(slots, query, values)[index]
 
 
 def _of_rows(slots: Slots, found: Proposals, members: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -285,10 +289,8 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         return probs
 
     def standing() -> Tensor:
-        query, logits, _ = queried()
-        dense = torch.full_like(found.log_odds, float("-inf"))
-        dense[query[:, 0], query[:, 1]] = _standing_odds(slots, logits, query)
-        return dense.masked_fill(slots.commit_step < 0, float("-inf"))[index]
+        unknown = (slots.commit_step < 0) | ~found.asked
+        return score("standing_log_odds").masked_fill(unknown[index], float("-inf"))
 
     def order_draws() -> Tensor:
         position = torch.arange(slots.gen_length, device=device)
@@ -301,7 +303,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         return draws.uniform(draws.combine(keys, position, draws.PERMUTATION))
 
     lazy: dict[str, Callable[..., Any]] = {
-        **{name: partial(score, name) for name in SCORES},
+        **{name: partial(score, name) for name in SCORES if name != "standing_log_odds"},
         "draws": order_draws,
         "permutation": one_order,
         "planned_steps": lambda: slots.steps[index],

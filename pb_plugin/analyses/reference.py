@@ -6,7 +6,7 @@ from typing import Any
 
 from pb_plugin.analyses.found import Found
 from pb_plugin.records.canonical import canonical_json
-from pb_plugin.results.summary import CellSummary, Summary
+from pb_plugin.results.summary import CellSummary, Summary, setting_label
 
 REFERENCE = "ideal"
 
@@ -30,6 +30,9 @@ def against_ideal(summary: Summary) -> Found:
         rows.append(
             {
                 "cell": cell.label,
+                "task": cell.task,
+                "curve": cell.identity.label,
+                "setting": setting_label(cell.setting),
                 "score": cell.percent,
                 "ideal": reference.percent,
                 "difference": cell.percent - reference.percent,

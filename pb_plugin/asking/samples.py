@@ -16,7 +16,7 @@ from task_specs.choose import choose
 from task_specs.load import data_checksum, load_samples
 from task_specs.prompt import PromptStyle, messages
 from task_specs.released import files as released
-from task_specs.sample import Sample
+from task_specs.sample import Enumerated, Sample
 from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer, unfenced
 from task_specs.scoring.own_answers import check_own_answers
 from task_specs.spec import TaskSpec, source_of
@@ -119,6 +119,12 @@ class TaskData:
             asked = found if self.directory is None else [replace(one, answers=None) for one in found]
             check_own_answers(asked, self.scored, scorer=self.spec.scorer, main=self.spec.score)
         return tuple(choose(found, self.n_samples, CHOICE_SEED))
+
+    @property
+    def is_determined(self) -> bool:
+        """Whether every question has one right answer, so that C(Y|X) is 0; raises what `samples` does."""
+        answers = [sample.answers for sample in self.samples]
+        return all(isinstance(found, Enumerated) and len(found.texts) == 1 for found in answers)
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:

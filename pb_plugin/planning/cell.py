@@ -75,6 +75,16 @@ class Cell:
         return _NOT_IN_IDS.sub("_", "-".join([*parts, *tags(asked.tagged)]))
 
     @property
+    def words(self) -> str:
+        """The cell for a sentence: ``shuffle llada confidence k=8``."""
+        asked = self.asked
+        parts = [asked.task, asked.model, asked.method]
+        parts += [f"{name}={value_text(value)}" for name, value in self.variant.params]
+        own = {"k": asked.k, "block_length": asked.block_length}
+        parts += [f"{name}={value}" for name, value in own.items() if value is not None]
+        return " ".join([*parts, *tags(asked.tagged)])
+
+    @property
     def group(self) -> tuple[str, ...]:
         """What is decoded in one sweep: model and task.
 

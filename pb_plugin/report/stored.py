@@ -11,7 +11,8 @@ from typing import Any
 from pb_plugin.pages import PAGES
 from pb_plugin.records.begun import begun_runs
 from pb_plugin.records.store import Store, StoreIndex
-from pb_plugin.report.sections import section_lines
+from pb_plugin.report.screen import screen_width
+from pb_plugin.report.sections import Shown, section_lines
 from pb_plugin.results.derived import derived_json
 from pb_plugin.results.differences import comparisons
 from pb_plugin.results.run_file import Run, load, summarise
@@ -91,7 +92,7 @@ class StoredReport:
             f"run {run['file']}, {run['n_cells']} items, made {run['created'] or 'at an unknown time'}",
             "",
         ]
-        lines += section_lines(self.summary)
+        lines += section_lines(Shown(run=self.run, summary=self.summary, width=screen_width()))[0]
         lines += [f"not run, {n} item{'s' * (n > 1)}: {reason}" for reason, n in self.unavailable.items()]
         lines += [f"conflict: {message}" for message in self.conflicts]
         lines += self.run.remote_code_lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pb_plugin.report.screen import NARROW, WIDE, fitted
 from pb_plugin.results.differences import comparisons
 from pb_plugin.results.summary import XS, CellSummary, Curve, Summary, setting_label
 from pb_plugin.statistics.pbx import PBx
@@ -48,8 +49,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def pbx_lines(summary: Summary, suites: Sequence[str] = ("all", "core")) -> list[str]:
-    """Return the PBx table by suite, PB80 with interval and group; where there is none, each reason once."""
+def pbx_lines(
+    summary: Summary, suites: Sequence[str] = ("all", "core"), *, width: int = WIDE, is_short: bool = False
+) -> list[str]:
+    """Return the PBx table by suite, PB80 with interval and group; where there is none, each reason once.
+
+    Args:
+        summary: The run.
+        suites: Which suites.
+        width: Columns there are; below `NARROW` only PB80 is shown.
+        is_short: Whether a reason is cut to one line.
+    """
+    is_narrow = width < NARROW
     lines: list[str] = []
     for suite in suites:
         shown = [curve for curve in summary.curves if suite in curve.suites]
@@ -58,9 +69,11 @@ def pbx_lines(summary: Summary, suites: Sequence[str] = ("all", "core")) -> list
             has_intervals = any(curve.suites[suite].draws is not None for curve in measured)
             compared = comparisons(summary, suite)
             letters = {label: text for found in compared[::-1] for label, text in found.letters.items()}
-            header = _pbx_header(suite, has_intervals, bool(letters))
+            header = _pbx_header(suite, has_intervals, bool(letters), is_narrow)
             rows = [
-                _pbx_row(c, suite, has_intervals, letters.get(c.identity.label, "") if letters else None)
+                _pbx_row(
+                    c, suite, has_intervals, letters.get(c.identity.label, "") if letters else None, is_narrow
+                )
                 for c in measured
             ]
             lines += [*table(header, rows), *([GROUPS] if letters else []), ""]
@@ -71,26 +84,32 @@ def pbx_lines(summary: Summary, suites: Sequence[str] = ("all", "core")) -> list
                 reasons.setdefault(reason, []).append(curve.identity.label)
         for reason, labels in reasons.items():
             who = "every curve" if len(labels) == len(shown) else ", ".join(labels)
-            lines += [f"suite {suite}: None for {who}: {reason}"]
+            line = f"suite {suite}: None for {who}: {reason}"
+            lines.append(fitted(line, max(width, NARROW)) if is_short else line)
     return [*lines, ""] if lines else []
 
 
-def _pbx_header(suite: str, has_intervals: bool, has_groups: bool) -> list[str]:
+def _columns(is_narrow: bool) -> list[tuple[str, list[int]]]:
+    """Return which PBx are shown: the token counts, and the x of each."""
+    return [(SHOWN_COUNTS[0], [HEADLINE])] if is_narrow else [(count, list(XS)) for count in SHOWN_COUNTS]
+
+
+def _pbx_header(suite: str, has_intervals: bool, has_groups: bool, is_narrow: bool) -> list[str]:
     """Return the header of the PBx table; the count is said once, with the first column of each."""
     header = [f"suite {suite}"]
-    for count in SHOWN_COUNTS:
-        for x in XS:
-            header.append(f"PB{x} {count}" if x == XS[0] else f"PB{x}")
+    for count, xs in _columns(is_narrow):
+        for x in xs:
+            header.append(f"PB{x} {count}" if x == xs[0] else f"PB{x}")
             if x == HEADLINE and count == SHOWN_COUNTS[0]:
                 header += ["95 %"] * has_intervals + ["group"] * has_groups
     return header
 
 
-def _pbx_row(curve: Curve, suite: str, has_intervals: bool, letter: str | None) -> list[str]:
+def _pbx_row(curve: Curve, suite: str, has_intervals: bool, letter: str | None, is_narrow: bool) -> list[str]:
     found = curve.suites[suite]
     row = [curve.identity.label]
-    for count in SHOWN_COUNTS:
-        for x in XS:
+    for count, xs in _columns(is_narrow):
+        for x in xs:
             row.append(pbx_text(found.pbx(x, count)))
             if x == HEADLINE and count == SHOWN_COUNTS[0]:
                 interval = found.pbx_interval(x, count)
@@ -134,11 +153,16 @@ def closing_lines(
     reasons: Mapping[str, int],
     skips: Mapping[str, int],
     reused: int,
+    most_columns: int | None,
 ) -> list[str]:
-    """Return what stands below the tables: failures by reason, skips, gates, reuse, where the records are."""
+    """Return what stands below the tables: failures by reason, skips, gates, reuse, where the records are.
+
+    A reason to skip is cut to *most_columns*, where that is not None; a failure never is.
+    """
     lines = [f"no summary: {problem}"] if problem else []
     lines += [f"failed, {n} item{'s' * (n > 1)}: {reason}" for reason, n in reasons.items()]
-    lines += [f"skipped, {n} item{'s' * (n > 1)}: {reason}" for reason, n in skips.items()]
+    skipped = [f"skipped, {n} item{'s' * (n > 1)}: {reason}" for reason, n in skips.items()]
+    lines += skipped if most_columns is None else [fitted(line, most_columns) for line in skipped]
     lines += [*session.unfinished, *session.plan.notes]
     if session.plan.missing_tasks:
         lines.append(f"no spec in this version: {', '.join(session.plan.missing_tasks)}")
@@ -150,9 +174,11 @@ def closing_lines(
     lines += found.run.remote_code_lines if found else []
     if session.batch_outcome.checked:
         lines.append(session.batch_outcome.line)
-    if session.work.computed:
+    if session.work.counted:
         lines.append(session.work.line)
     lines += [] if session.baseline_note is None else [session.baseline_note]
+    if found is not None and found.verdicts and session.gate_run is not None:
+        lines.append(session.gate_run.savings.line)
     if found is None or not found.verdicts:
         is_gated = session.gates or session.baseline is not None
         lines.append("no gate was judged" if is_gated else "nothing was gated (--pb-gate, --pb-baseline)")

@@ -35,6 +35,11 @@ class Outcome:
     unscored: str | None
     properties: Mapping[str, Any]
 
+    @property
+    def found(self) -> str:
+        """``41 % of 100, ``: the mean score and the samples behind it; empty without a score."""
+        return "" if self.score is None else f"{100 * self.score:.4g} % of {self.properties['pb_samples']}, "
+
 
 def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -> Outcome:
     """Judge a cell from its records.

@@ -73,10 +73,11 @@ class Bench:
         """Let the samples of the cell that failed in this process be decoded once more."""
         self.known.forget_failures(self.resources.keys(cell))
 
-    def decode(self, cells: Sequence[Cell]) -> None:
+    def decode(self, cells: Sequence[Cell], most: int | None = None) -> None:
         """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
-        A cell whose method asks for what the model does not offer is left out.
+        A cell whose method asks for what the model does not offer is left out. *most* limits how many samples
+        of each cell are decoded.
 
         Raises:
             ModelUnavailable: The model cannot be loaded.
@@ -114,6 +115,7 @@ class Bench:
                 decode=decode,
                 on_decoded=lambda *decoded: self.batch_check.note(handle, *decoded),
                 on_finished=self.watch.finished,
+                most=most,
             )
 
     def sweep(self, wanted: Wanted, on_step: Callable[[int], None] | None = None) -> Iterator[Record]:

@@ -51,6 +51,7 @@ def decode_group(
     decode: Callable[[Wanted], Iterator[Record]],
     on_decoded: Callable[[Cell, Planned, Record], None],
     on_finished: Callable[[], None],
+    most: int | None = None,
 ) -> None:
     """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
@@ -64,8 +65,9 @@ def decode_group(
         decode: Yields the record of each sample as soon as it is decoded (`sweep`).
         on_decoded: Told of every sample that was decoded without an error.
         on_finished: Told of every sample that needs no more work of the model.
+        most: How many samples of each cell are decoded; None for all that are missing.
     """
-    wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)]
+    wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)[:most]]
     asked = {planned.decode_key: (cell, planned) for cell, planned in wanted}
     with Scoring(resources.task(cells[0]), resources.tools) as scoring:
         for waiting in (waiting for cell in cells for waiting in unscored(cell, resources, known)):

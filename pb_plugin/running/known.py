@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from pb_plugin.records.record import Record
@@ -20,6 +20,8 @@ class Known:
     def __init__(self, store: Store, *, fresh: bool) -> None:
         self.store = store
         self.lost: list[str] = []
+        self.on_kept: Callable[[Record], None] | None = None
+        """Told of every record that was stored."""
         self._fresh = fresh
         self._records: dict[str, Record] = {}
         self._decoded: set[str] = set()
@@ -73,6 +75,8 @@ class Known:
                 self._write_again(error)
                 self.store.append(record)
         self._records[record.decode_key] = record
+        if self.on_kept is not None:
+            self.on_kept(record)
 
     def forget_failures(self, decode_keys: Iterable[str]) -> None:
         """Let those of *decode_keys* that failed in this process be decoded once more."""

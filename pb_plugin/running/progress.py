@@ -16,20 +16,36 @@ LIVE_EVERY_S = 0.2
 PLAIN_EVERY_S = 30.0
 
 
-def watch_of(config: pytest.Config) -> Watch:
-    """Return the watch of this process: progress on its terminal, silence in a worker of pytest-xdist."""
+def watch_of(config: pytest.Config, n_left: Callable[[], int]) -> Watch:
+    """Return the watch of this process: progress on its terminal, silence in a worker of pytest-xdist.
+
+    Args:
+        config: The configuration of pytest's session.
+        n_left: Counts the rows that the whole run still has to decode; called once.
+    """
+    if hasattr(config, "workerinput"):
+        return Watch()
+    line = line_of(config)
+    return Watch() if line is None else Progress(line, n_left=n_left).watch()
+
+
+def line_of(config: pytest.Config) -> Line | None:
+    """Return a line on the terminal of this process, or None where it has none.
+
+    It is written over on a terminal that can do so, and not in a CI.
+    """
     terminal = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
-    if terminal is None or hasattr(config, "workerinput"):
-        return Watch()
+    if terminal is None:
+        return None
 
     def unhidden(write: Callable[[], None]) -> None:
         with nullcontext() if capture is None else capture.global_and_fixture_disabled():
             terminal.ensure_newline()
             write()
 
-    live = terminal.isatty and not os.environ.get("CI")
-    return Progress(config.get_terminal_writer(), live=live, unhidden=unhidden).watch()
+    live = terminal.isatty and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+    return Line(config.get_terminal_writer(), live=live, unhidden=unhidden)
 
 
 class Out(Protocol):
@@ -73,24 +89,20 @@ class Line:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._out = out
-        self._live = live
+        self.live = live
         self._unhidden = unhidden
         self._clock = clock
         self._printed = clock()
         self._width = 0
 
-    def begin(self) -> None:
-        """Wait a full interval before the first print."""
-        self._printed = self._clock()
-
     def tell(self, text: Callable[[], str]) -> None:
         """Print *text*, if the last print was long enough ago."""
         now = self._clock()
-        if now - self._printed < (LIVE_EVERY_S if self._live else PLAIN_EVERY_S):
+        if now - self._printed < (LIVE_EVERY_S if self.live else PLAIN_EVERY_S):
             return
         self._printed = now
         shown = text()
-        if self._live:
+        if self.live:
             padded = shown.ljust(self._width)
             self._width = len(shown)
             self._unhidden(lambda: self._write("\r" + padded))
@@ -99,7 +111,7 @@ class Line:
 
     def end(self) -> None:
         """Clear the live line."""
-        if self._live and self._width:
+        if self.live and self._width:
             self._unhidden(lambda: self._write("\r" + " " * self._width + "\r"))
             self._width = 0
 
@@ -108,29 +120,67 @@ class Line:
         self._out.flush()
 
 
+class Pace:
+    """How far something is and when it will be done, if it goes on as it did.
+
+    Args:
+        total: How many there are to do.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total = total
+        self.done = 0
+        self._clock = clock
+        self._started = clock()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has gone on."""
+        return max(self._clock() - self._started, 1e-9)
+
+    @property
+    def text(self) -> str:
+        """``10/40 rows``."""
+        return f"{self.done}/{self.total} rows"
+
+    @property
+    def left(self) -> str:
+        """``, 12 s left``, or nothing as long as nothing is done."""
+        return f", {duration(self.seconds / self.done * (self.total - self.done))} left" if self.done else ""
+
+
+def duration(seconds: float) -> str:
+    """Return ``12 s``, ``4 min`` or ``2 h 5 min``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 class Progress:
     """Counts rows and forwards and prints them.
 
     Args:
-        out: Where to print.
-        live: Whether *out* is a terminal whose line can be written over.
-        unhidden: Called around every print, to step out of pytest's capture and off its line.
+        line: Where to print.
+        n_left: Counts the rows of the whole run; called once. None: there is only this sweep.
         clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
-        out: Out,
+        line: Line,
         *,
-        live: bool,
-        unhidden: Callable[[Callable[[], None]], None] = lambda write: write(),
+        n_left: Callable[[], int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._line = Line(out, live=live, unhidden=unhidden, clock=clock)
+        self._line = line
+        self._n_left = n_left
         self._clock = clock
         self._label = ""
-        self._n_rows = self._n_done = self._n_forwards = 0
-        self._started = 0.0
+        self._n_forwards = 0
+        self._sweep = Pace(0, clock)
+        self._run: Pace | None = None
 
     def watch(self) -> Watch:
         """Return the callbacks for a `Bench`."""
@@ -138,9 +188,10 @@ class Progress:
 
     def begin(self, label: str, n_rows: int) -> None:
         """Start a sweep of *n_rows* rows."""
-        self._label, self._n_rows, self._n_done, self._n_forwards = label, n_rows, 0, 0
-        self._started = self._clock()
-        self._line.begin()
+        if self._run is None and self._n_left is not None:
+            self._run = Pace(self._n_left(), self._clock)
+        self._label, self._n_forwards = label, 0
+        self._sweep = Pace(n_rows, self._clock)
 
     def forward(self, n_rows: int) -> None:
         """Count a forward."""
@@ -149,19 +200,16 @@ class Progress:
 
     def finished(self) -> None:
         """Count a finished row."""
-        self._n_done += 1
+        self._sweep.done += 1
+        if self._run is not None:
+            self._run.done += 1
 
     def end(self) -> None:
         """Clear the live line."""
         self._line.end()
 
     def line(self) -> str:
-        """Return what is printed: rows done, forwards per second, time left."""
-        seconds = max(self._clock() - self._started, 1e-9)
-        left = (
-            ""
-            if not self._n_done
-            else f", {seconds / self._n_done * (self._n_rows - self._n_done):.0f} s left"
-        )
-        rate = self._n_forwards / seconds
-        return f"{self._label}: {self._n_done}/{self._n_rows} rows, {rate:.1f} forwards/s{left}"
+        """Return what is printed: rows done, forwards per second, time left, and the same of the run."""
+        rate = self._n_forwards / self._sweep.seconds
+        sweep = f"{self._label}: {self._sweep.text}, {rate:.1f} forwards/s{self._sweep.left}"
+        return sweep if self._run is None else f"{sweep}; run: {self._run.text}{self._run.left}"

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.asking.samples import TaskData
 from pb_plugin.comparing import baseline
 from pb_plugin.comparing.side import Side, side_of
@@ -24,9 +25,11 @@ from pb_plugin.results.run_file import Run, describe, save, summarise
 from pb_plugin.results.summary import Summary
 from pb_plugin.running.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.running.bench import Bench
+from pb_plugin.running.decode import missing
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import GRAMMAR, Tools
 from pb_plugin.running.work import Work
+from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
 from task_specs.scoring.languagetool.backend import Backend
 from task_specs.spec import TaskSpec
@@ -75,6 +78,7 @@ class BenchSession:
         self._mark: Mark | None = None
         self.baseline_note: str | None = None
         self.gates = tuple(parse_gate(text) for text in options.gate)
+        check_gate_sweep(options, self.gates)
 
     def check(self) -> None:
         """Make the plan and look at the folders that were named.
@@ -187,7 +191,7 @@ class BenchSession:
         """Return the group of every item; a session without cells keeps every item on its own."""
         if not any(map(self._may_be_cell, nodeids)):
             return {nodeid: nodeid for nodeid in nodeids}
-        return label_items(nodeids, self.cells, self._n_workers)
+        return label_items(nodeids, self.cells, self._n_workers, for_gates=self.options.sweep == "gate")
 
     @property
     def selected(self) -> list[Cell]:
@@ -209,6 +213,8 @@ class BenchSession:
         label = self._label.get(cell.id, "")
         if self.options.sweep == "isolated" or label not in self._begun:
             return [cell]
+        if self.options.sweep == "gate" and self._n_workers <= 1:
+            return [other for other in self.selected if other.model == cell.model]
         return self._groups[label]
 
     def shared_time(self, cell: Cell) -> AbstractContextManager[None]:
@@ -227,12 +233,48 @@ class BenchSession:
         """
         try:
             with self.shared_time(cell):
+                if self.gate_run is not None:
+                    self.gate_run.settle(self.companions(cell))
+                if not self.is_wanted(cell):
+                    return
                 if not self.bench.is_done(cell):
                     self.bench.check_applicable(cell)
-                self.bench.decode(self.companions(cell))
+                self.bench.decode(self.companions(cell) if self.gate_run is None else [cell])
         except BaseException:
             self._begun.discard(self._label.get(cell.id, ""))
             raise
+
+    @cached_property
+    def gate_run(self) -> GateRun | None:
+        """What ``--pb-sweep gate`` decodes; None where the run decodes everything."""
+        return GateRun(self.gates, self.selected, self.bench) if self.options.sweep == "gate" else None
+
+    def is_wanted(self, cell: Cell) -> bool:
+        """Return whether a sample of *cell* is to be decoded or scored."""
+        if self.bench.is_done(cell):
+            return not self.bench.is_scored(cell)
+        return self.gate_run is None or self.gate_run.wants(cell)
+
+    def left_out(self, cell: Cell) -> str | None:
+        """Return why *cell* is not decoded whole, where the run decodes for its gates alone."""
+        return None if self.gate_run is None else self.gate_run.left_out(cell)
+
+    def n_left(self) -> int:
+        """Return how many samples of the selected cells have no result yet.
+
+        A cell that cannot be asked for has none: its item says why.
+        """
+        return sum(map(self._n_left_of, self.selected))
+
+    def _n_left_of(self, cell: Cell) -> int:
+        try:
+            if self.bench.resources.unscorable(cell) is not None:
+                return 0
+            if self.gate_run is not None and not self.gate_run.wants(cell):
+                return 0
+            return len(missing(cell, self.bench.resources, self.bench.known))
+        except (ModelUnavailable, ValueError, LookupError, OSError):
+            return 0
 
     def mark_begin(self) -> None:
         """Leave a mark in the store until `conclude`, so that a run cut off in between shows; once a session.
@@ -284,6 +326,8 @@ class BenchSession:
         problem = "; ".join([*self.bench.known.lost, *([problem] if problem else [])]) or None
         gates = self.gates if judge_gates else ()
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
+        if verdicts and self.gate_run is not None:
+            verdicts = self.gate_run.verdicts()
         if judge_gates and summary is not None:
             verdicts += self._judge_baseline(run)
             problem = "; ".join(filter(None, [problem, self._save_baseline(run)])) or None

@@ -149,7 +149,7 @@ def test_a_scorer_that_denies_a_right_answer_is_caught(suite, monkeypatch, task,
     assert result.ret == 1
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        [f"*AssertionError: the exact model must be right on n?-???, because {why}, got *"]
+        [f"{task} ideal *: 0 % of 4, the exact model must be right on n?-???, because {why}, got *"]
     )
 
 
@@ -197,6 +197,51 @@ def test_a_floor_fails_the_items_of_its_task_below_it(suite, floor, outcomes):
     result.assert_outcomes(**outcomes)
     if outcomes.get("failed"):
         result.stdout.fnmatch_lines(["failed, 1 item: accuracy 0.* is below the floor 0.9 of task shuffle"])
+        line = "shuffle ideal random k=32: * % of 8, accuracy 0.* is below the floor 0.9 of task shuffle"
+        result.stdout.fnmatch_lines(["*= FAILURES =*", "*[[]shuffle-ideal-random-k32[]]*", line])
+        result.stdout.no_fnmatch_line("*AssertionError*")
+
+
+def test_an_assertion_of_the_test_itself_is_shown_as_it_is(suite):
+    suite.pytester.makepyfile(
+        test_bench="""
+        def test_cell(pb_cell, pb_record):
+            result = pb_record(pb_cell)
+            assert not result.ok, "my own condition"
+        """
+    )
+    options = ("--task", "shuffle", "--unmasking", "random", "--k", "32", "--samples", "2")
+    result = suite.run(*options)
+    result.stdout.fnmatch_lines(["E *AssertionError: my own condition"])
+    failing = suite.run(*options, "--pb-floor", "shuffle=1")
+    failing.assert_outcomes(passed=1)
+    suite.pytester.makepyfile(
+        test_bench="""
+        def test_cell(pb_cell, pb_record):
+            result = pb_record(pb_cell)
+            assert result.score == 2.0, "my own condition"
+        """
+    )
+    failing = suite.run(*options, "--pb-floor", "shuffle=1")
+    failing.stdout.fnmatch_lines(["E *AssertionError: my own condition"])
+
+
+def test_a_terminal_that_can_little_shows_everything(suite, monkeypatch):
+    """Neither colours nor a line that is written over, nor letters beyond ASCII."""
+    for name, value in {
+        "PYTHONIOENCODING": "ascii",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "COLUMNS": "80",
+    }.items():
+        monkeypatch.setenv(name, value)
+    store = suite.pytester.path / "été"
+    options = ("--task", "copy", "--unmasking", "random", "--k", "32", "--samples", "2")
+    result = suite.run_apart(*options, store=store)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["copy *100*", "0 of 1 items reused; records in *"])
+    assert result.outlines[-2].endswith(r"/\xe9t\xe9")
+    assert not set("\x1b\r") & set(result.stdout.str())
 
 
 def test_missing_samples_fail_the_item_and_keep_the_others(suite, monkeypatch):

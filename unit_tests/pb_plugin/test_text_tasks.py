@@ -25,7 +25,7 @@ SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "languagetool"
 USAGE = pytest.ExitCode.USAGE_ERROR
 ONE = ("--unmasking", "left_to_right", "--k", "1")
 N = len(ANSWERS)
-WAYS = ("start a LanguageTool server*", "*name its folder*", "*have it fetched*")
+WAYS = ("fetch it (--pb-grammar download)*", "*name a server*", "*a folder of it*")
 
 
 @pytest.fixture(autouse=True)

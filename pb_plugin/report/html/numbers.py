@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pb_plugin.analyses.found import Found
+from pb_plugin.analyses.oracle import DEFAULT as SWEEP
+from pb_plugin.analyses.oracle import oracle
+from pb_plugin.analyses.order import order_benefit, parallelizability
+from pb_plugin.analyses.reference import against_ideal
 from pb_plugin.report.stored import StoredReport
 from pb_plugin.results.cell_numbers import COUNTS
 from pb_plugin.results.differences import comparisons
 from pb_plugin.results.suites import SUITES
-from pb_plugin.results.summary import XS, CellSummary, Curve, SuiteCurve, SuitePoint, setting_label
+from pb_plugin.results.summary import XS, CellSummary, Curve, SuiteCurve, SuitePoint, Summary, setting_label
 from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import PBx
 from task_specs.catalogue import BENCHMARK_IDS
@@ -37,7 +42,30 @@ def numbers_of(report: StoredReport) -> dict[str, Any]:
         "tasks": sorted(planned, key=lambda task: ranks.get(task, len(ranks))),
         "groups": {suite: _letters(report, suite) for suite in SUITES},
         "curves": [_curve(curve) for curve in summary.curves],
+        "analyses": analyses_of(summary),
     }
+
+
+def analyses_of(summary: Summary) -> dict[str, Any]:
+    """Return the paper's analyses as far as the run has what they need, and a line for what is missing."""
+    sweeps = {curve.identity.method for curve in summary.curves}
+    no_sweep = Found(rows=(), missing=(f"oracle: no curve of {SWEEP}; run pytest with --unmasking {SWEEP}",))
+    found = {
+        "oracle": oracle(summary) if SWEEP in sweeps else no_sweep,
+        "parallelizability": parallelizability(summary),
+        "order_benefit": order_benefit(summary),
+        "against_ideal": against_ideal(summary),
+    }
+    return {name: _shortened(analysis.to_json()) for name, analysis in found.items()}
+
+
+def _shortened(data: Any) -> Any:
+    """Return plain *data* with `DIGITS` in every fraction."""
+    if isinstance(data, Mapping):
+        return {name: _shortened(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_shortened(value) for value in data]
+    return _short(data) if isinstance(data, float) else data
 
 
 def _letters(report: StoredReport, suite: str) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from pb_plugin.report.html.samples import chosen_samples, shown_cells, texts_of
 from pb_plugin.report.stored import StoredReport
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("base.js", "chart.js", "tables.js", "samples.js", "trace.js", "main.js")
+SCRIPTS = ("base.js", "chart.js", "tables.js", "analyses.js", "samples.js", "trace.js", "main.js")
 
 MOST_BYTES = 12_000_000
 """Of the compressed samples, so that a whole file stays below 15 MB; above it a subset is shown."""

@@ -23,8 +23,8 @@ RELEASE = "6.8"
 """What ``download`` fetches, by language_tool_python and checked by its checksum (about 250 MB)."""
 
 WAYS_OUT = (
-    f"start a LanguageTool server and give its address (--pb-grammar http://127.0.0.1:8081 or {ENV_NAME}), "
-    f"name its folder (--pb-grammar DIR or {ENV_NAME}), or have it fetched (--pb-grammar download)"
+    "fetch it (--pb-grammar download), or name a server (http://HOST:PORT) or a folder of it "
+    f"(--pb-grammar or {ENV_NAME})"
 )
 
 NAME = "languagetool"

@@ -29,6 +29,9 @@ def test_a_difference_is_taken_at_the_same_setting_only(make_cell):
     (row,) = found.rows
     assert row == {
         "cell": "shuffle-llada-confidence[k=2]",
+        "task": "shuffle",
+        "curve": "llada-confidence",
+        "setting": "k=2",
         "score": 75.0,
         "ideal": 25.0,
         "difference": 50.0,

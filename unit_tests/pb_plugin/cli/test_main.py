@@ -19,6 +19,7 @@ COMMANDS = (
         "browse",
         "compare",
         "doctor",
+        "export",
         "failures",
         "frequencies",
         "plot",

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pb_plugin.running.progress import LIVE_EVERY_S, PLAIN_EVERY_S, Progress
+from pb_plugin.running.progress import LIVE_EVERY_S, PLAIN_EVERY_S, Line, Progress, duration
 
 
 class Clock:
@@ -20,8 +20,12 @@ def clock():
     return Clock()
 
 
+def progress_on(out, clock, *, live=False, unhidden=lambda write: write(), n_left=None):
+    return Progress(Line(out, live=live, unhidden=unhidden, clock=clock), n_left=n_left, clock=clock)
+
+
 def test_a_line_tells_rows_forwards_per_second_and_time_left(clock):
-    progress = Progress(io.StringIO(), live=False, clock=clock)
+    progress = progress_on(io.StringIO(), clock)
     progress.begin("ideal on copy", 40)
     assert progress.line() == "ideal on copy: 0/40 rows, 0.0 forwards/s"
     for _ in range(6):
@@ -33,7 +37,7 @@ def test_a_line_tells_rows_forwards_per_second_and_time_left(clock):
 
 
 def test_a_sweep_starts_from_zero(clock):
-    progress = Progress(io.StringIO(), live=False, clock=clock)
+    progress = progress_on(io.StringIO(), clock)
     progress.begin("a", 2)
     progress.forward(1)
     progress.finished()
@@ -41,9 +45,42 @@ def test_a_sweep_starts_from_zero(clock):
     assert progress.line() == "b: 0/5 rows, 0.0 forwards/s"
 
 
+def test_the_run_is_told_beside_the_sweep_and_counted_once(clock):
+    counted = []
+    progress = progress_on(io.StringIO(), clock, n_left=lambda: counted.append(1) or 40)
+    for label in ("a", "b"):
+        progress.begin(label, 5)
+        for _ in range(5):
+            progress.finished()
+        clock.now += 10.0
+    assert progress.line() == "b: 5/5 rows, 0.0 forwards/s, 0 s left; run: 10/40 rows, 60 s left"
+    assert counted == [1]
+
+
+def test_short_sweeps_do_not_put_off_the_line_of_a_log(clock):
+    out = io.StringIO()
+    progress = progress_on(out, clock, n_left=lambda: 100)
+    for _ in range(4):  # each of them ends before the interval does
+        progress.begin("a", 1)
+        clock.now += 0.3 * PLAIN_EVERY_S
+        progress.forward(1)
+        progress.finished()
+        progress.end()
+    assert out.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (119.4, "119 s"), (120, "2 min"), (7140, "119 min"), (7500, "2 h 5 min")],
+    ids=str,
+)
+def test_a_time_is_told_in_the_unit_that_fits(seconds, text):
+    assert duration(seconds) == text
+
+
 def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then(clock):
     out = io.StringIO()
-    progress = Progress(out, live=False, clock=clock)
+    progress = progress_on(out, clock)
     progress.begin("a", 4)
     for _ in range(100):
         clock.now += 0.99 * PLAIN_EVERY_S / 100
@@ -59,7 +96,7 @@ def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then(clock):
 
 def test_on_a_terminal_the_line_is_written_over_and_cleared(clock):
     out = io.StringIO()
-    progress = Progress(out, live=True, clock=clock)
+    progress = progress_on(out, clock, live=True)
     progress.begin("a", 1000)
     clock.now += LIVE_EVERY_S
     progress.forward(1)
@@ -80,8 +117,8 @@ def test_on_a_terminal_the_line_is_written_over_and_cleared(clock):
 
 def test_every_print_steps_out_of_the_capture(clock):
     calls = []
-    progress = Progress(
-        io.StringIO(), live=True, clock=clock, unhidden=lambda write: (calls.append("out"), write())
+    progress = progress_on(
+        io.StringIO(), clock, live=True, unhidden=lambda write: (calls.append("out"), write())
     )
     progress.begin("a", 1)
     clock.now += LIVE_EVERY_S
@@ -91,7 +128,7 @@ def test_every_print_steps_out_of_the_capture(clock):
 
 
 def test_the_watch_of_a_run_is_these_four(clock):
-    progress = Progress(io.StringIO(), live=False, clock=clock)
+    progress = progress_on(io.StringIO(), clock)
     watch = progress.watch()
     watch.begin("a", 2)
     watch.forward(3)
@@ -105,7 +142,9 @@ def test_a_long_sweep_is_seen_in_a_run(suite, monkeypatch):
     monkeypatch.setattr("pb_plugin.running.progress.PLAIN_EVERY_S", 0.0)
     result = suite.run("--task", "copy", "--unmasking", "random", "--k", "8", "--samples", "4")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["test_bench.py*", "ideal on copy: 0/4 rows, * forwards/s", ".*"])
+    result.stdout.fnmatch_lines(
+        ["test_bench.py*", "ideal on copy: 0/4 rows, * forwards/s; run: 0/4 rows", ".*"]
+    )
     assert len([line for line in result.outlines if line.startswith("ideal on copy: ")]) == 4  # forwards
     again = suite.run("--task", "copy", "--unmasking", "random", "--k", "8", "--samples", "4")
     again.stdout.no_fnmatch_line("ideal on copy: *")

@@ -48,9 +48,9 @@ const placed = (curve, where, count) => {
     .sort((a, b) => a.x - b.x);
 };
 
-const plot = (lines, x, width, label) => {
+const plot = (lines, oracles, x, width, label) => {
   const height = Math.min(440, Math.max(280, width * .5)), left = 44, right = 12, top = 12, bottom = 44;
-  const rates = lines.flatMap((line) => line.points.map((point) => point.x));
+  const rates = [...lines.flatMap((line) => line.points.map((point) => point.x)), ...oracles.map((found) => found.tps)];
   const low = 2 ** Math.floor(Math.log2(Math.min(1, ...rates))), high = 2 ** Math.ceil(Math.log2(Math.max(2, ...rates)));
   const across = (tps) => left + (width - left - right) * Math.log2(Math.max(tps, low) / low) / Math.log2(high / low);
   const up = (percent) => top + (height - top - bottom) * (1 - percent / 100);
@@ -77,6 +77,13 @@ const plot = (lines, x, width, label) => {
       if (point.ends.length) svg.append(draw("line", { class: "whisker", stroke: style.colour, x1: across(point.ends[0]), x2: across(point.ends[1]), y1: up(point.y), y2: up(point.y) }));
       svg.append(mark(style.shape, across(point.x), up(point.y), style.colour, `${name} ${point.s}: ${round(point.y, 1)} %${span(point.i, 1)}, ${round(point.x, 2)} tokens per step`));
     }
+  }
+  for (const found of oracles) {
+    const place = [across(found.tps), up(found.score)], name = `oracle of ${found.oracle}`;
+    svg.append(draw("line", { class: "oracle", x1: left, x2: place[0], y1: place[1], y2: place[1] }),
+      draw("line", { class: "oracle", x1: place[0], x2: place[0], y1: place[1], y2: height - bottom }),
+      draw("text", { class: "star", x: place[0], y: place[1] + 6, "text-anchor": "middle", text: "★" },
+        draw("title", { text: `${name}: ${round(found.score, 1)} %, ${round(found.tps, 2)} tokens per step` })));
   }
   svg.append(draw("line", { class: "read", x1: left, x2: width - right, y1: up(x), y2: up(x) }),
     draw("text", { x: width - right - 2, y: up(x) - 5, "text-anchor": "end", text: `x = ${x} %` }));
@@ -109,7 +116,8 @@ const tradeoff = (numbers) => {
     const lines = shown.map((curve) => ({ curve, label: curve.label, style: style(curve), points: placed(curve, where, state.count) })).filter((line) => line.points.length);
     reading.textContent = `x = ${state.x} %`;
     const width = Math.max(280, at("tradeoff-chart").clientWidth);
-    at("tradeoff-chart").replaceChildren(lines.length ? plot(lines, state.x, width, `Score over tokens per step, ${state.place}, ${lines.length} curves; the numbers are in the table below`)
+    const oracles = state.count === 0 && where.suite ? oraclesOver(numbers, where.suite).filter((found) => shown.some((curve) => curve.label === found.oracle)) : [];
+    at("tradeoff-chart").replaceChildren(lines.length ? plot(lines, oracles, state.x, width, `Score over tokens per step, ${state.place}, ${lines.length} curves; the numbers are in the table below`)
       : make("p", { text: "No curve that is shown has a point here." }));
     const rows = lines.map(({ curve, style: look, points }) => [
       make("th", { scope: "row" }, draw("svg", { class: "swatch", viewBox: "0 0 44 14", "aria-hidden": "true" },

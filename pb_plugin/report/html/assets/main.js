@@ -4,6 +4,7 @@ const main = async () => {
   tradeoff(numbers);
   pbxTable(numbers);
   heatMap(numbers);
+  analyses(numbers);
   document.documentElement.dataset.numbers = "shown";
   const texts = await unpack("pb-samples");
   sampleBrowser(texts, tracePlayer(texts));

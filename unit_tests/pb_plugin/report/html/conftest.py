@@ -3,11 +3,14 @@
 import pytest
 import torch
 
+from decoders.testing.hash_denoiser import HashDenoiser
+from decoders.text.byte_tokenizer import ByteTokenizer
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
 from pb_plugin.report.stored import read_report
 from pb_plugin.results.run_file import ChosenTasks, Run, describe, save
+from pb_plugin.results.suites import SUITES
 from pb_plugin.running.bench import Bench
 
 torch.set_num_threads(1)
@@ -18,20 +21,54 @@ NASTY = (
 )
 
 
-@pytest.fixture(scope="package")
-def exact(tmp_path_factory):
-    """The report of shuffle and copy, 6 samples under two methods, decoded by ``ideal``."""
-    folder = tmp_path_factory.mktemp("html") / "store"
-    options = Options(
-        task=("copy", "shuffle"), unmasking=("random", "threshold:gamma=1.0"), k=(1, 4, 32), samples=6
-    )
+class Babble(HashDenoiser):
+    """A model that says anything."""
+
+    name = "babble"
+
+    def encode_prompt(self, messages):
+        return [2]
+
+
+def load_babble(request):
+    """Return a model for ``--model``; it knows no answer."""
+    model = Babble(vocab_size=300)
+    model.tokenizer = ByteTokenizer(vocab_size=300)
+    return model
+
+
+def decoded(folder, options):
+    """Decode what *options* ask for into *folder*, and return the report of it."""
     planned = plan(options)
     bench = Bench(options, Store(folder))
-    for task in options.task:
-        bench.decode([cell for cell in planned.cells if cell.task == task])
+    for group in dict.fromkeys(cell.group for cell in planned.cells):
+        bench.decode([cell for cell in planned.cells if cell.group == group])
     save(describe(bench.resources, planned.cells, missing_tasks=(), notes=("a note",)), folder)
     bench.close()
     return read_report(folder, None)
+
+
+@pytest.fixture(scope="package")
+def exact(tmp_path_factory):
+    """The report of shuffle and copy, 6 samples under two methods, decoded by ``ideal``."""
+    options = Options(
+        task=("copy", "shuffle"), unmasking=("random", "threshold:gamma=1.0"), k=(1, 4, 32), samples=6
+    )
+    return decoded(tmp_path_factory.mktemp("html") / "store", options)
+
+
+@pytest.fixture(scope="package")
+def analysed(tmp_path_factory):
+    """The report of two models over the suite core, with what every analysis needs."""
+    options = Options(
+        model=("ideal", f"{__name__}:load_babble"),
+        task=SUITES["core"],
+        unmasking=("random", "confidence", "margin", "entropy", "threshold:gamma=0.5,1.0"),
+        k=(2, 32),
+        block_length=(8, 32),
+        samples=1,
+    )
+    return decoded(tmp_path_factory.mktemp("analysed") / "store", options)
 
 
 @pytest.fixture(scope="package")

@@ -6,6 +6,9 @@ import shutil
 
 import pytest
 
+from pb_plugin.analyses.oracle import oracle
+from pb_plugin.analyses.order import order_benefit, parallelizability
+from pb_plugin.analyses.reference import against_ideal
 from pb_plugin.report.html.page import write_html
 from pb_plugin.report.terminal import pbx_text
 from pb_plugin.statistics.pbx import RULES, pbx
@@ -21,7 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
-SECTIONS = ("verdict", "tradeoff", "pbx", "heat", "samples", "trace", "environment")
+SECTIONS = ("verdict", "tradeoff", "pbx", "heat", "analyses", "samples", "trace", "environment")
 
 
 class Page:
@@ -143,6 +146,40 @@ def test_curves_are_switched_off_and_counts_switched(shown):
     assert shown.js("document.querySelector('polyline.curve').getAttribute('points')") != at_canvas
     shown.driver.execute_script("document.querySelector('[name=method]').click()")
     assert len(shown.texts("#tradeoff-legend tbody th")) < len(before)
+
+
+def test_every_analysis_has_its_table_and_picture(browser, analysed, tmp_path):
+    """The oracle as a star and a table, Figure 6 as a scatter, scores minus ideal; the numbers are ours."""
+    out = tmp_path / "page.html"
+    write_html(analysed, out)
+    found = Page(browser)
+    found.open(out)
+    rows = oracle(analysed.summary).rows
+    found.set("place", "suite core")
+    titles = found.texts("#tradeoff-chart .star title")
+    assert titles == [
+        f"oracle of {name}: {row['score']:.1f} %, {row['tps']:.2f} tokens per step"
+        for name, row in {r["oracle"]: r for r in rows if r["tasks"] == "core"}.items()
+    ]
+    found.set("count", 2)
+    assert found.texts("#tradeoff-chart .star") == [], "it is by canvas tokens"
+    assert len(found.texts("#oracle-table tbody tr")) == len([r for r in rows if r["tasks"] == "core"])
+    wide = {(r["task"], r["model"]): r["value"] for r in parallelizability(analysed.summary).rows}
+    benefit = {(r["task"], r["model"]): r["value"] for r in order_benefit(analysed.summary).rows}
+    shown = [
+        row.split("\t")
+        for row in found.js("document.querySelector('#scatter-table tbody').innerText").split("\n")
+    ]
+    assert {(row[0], row[1]): (row[2], row[4]) for row in shown} == {
+        place: (f"{value:.2f}", f"{benefit[place]:.2f}") for place, value in wide.items()
+    }
+    assert len(found.texts("#scatter-chart .mark")) == len(wide)
+    against = against_ideal(analysed.summary).rows
+    curve = found.js("document.querySelector('[name=reference]').value")
+    cells = [text for text in found.texts("#reference-table td") if text]
+    own = [row["difference"] for row in against if row["curve"] == curve]
+    assert sorted(int(text) for text in cells) == sorted(round(value) for value in own)
+    assert found.errors == []
 
 
 def test_samples_are_filtered_and_opened(shown):
