@@ -47,7 +47,8 @@ class Spread:
         """Return what was *found* for the drafts as that of the rows: the proposals of the first draft."""
         self.found.append(found)
         index = torch.tensor(self.first, device=found.tokens.device)
-        usable = torch.stack([part.all() for part in found.usable.split(self.counts)])
+        spans = zip(self.first, self.counts, strict=True)
+        usable = torch.stack([found.usable[start : start + count].all() for start, count in spans])
         return Proposals(
             tokens=found.tokens[index],
             log_odds=found.log_odds[index],
