@@ -138,10 +138,9 @@ def rates_of(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
 
 def _rate(record: Record, count: str) -> float:
     assert record.nfe is not None
-    if count == "per_canvas":
-        return record.canvas_tokens / (record.evaluated_canvases or record.nfe)
-    tokens: int = getattr(record, f"{count}_tokens")
-    return tokens / record.nfe
+    per_canvas = count == "per_canvas"
+    tokens: int = getattr(record, "canvas_tokens" if per_canvas else f"{count}_tokens")
+    return tokens / (record.evaluated_canvases or record.nfe if per_canvas else record.nfe)
 
 
 def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
