@@ -128,7 +128,7 @@ def _bucket(
 ) -> Iterator[Decoded | Failed]:
     columns = widest(denoiser, queue) if needs.probabilities else None
     most = needs.max_rows(gen_length, columns or 0, width + gen_length)
-    size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else 1)
+    size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else needs.branches)
     active: Slots | None = None
     parked: list[Slots] = []
     while queue or parked or active is not None:

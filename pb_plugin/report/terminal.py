@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pb_plugin.statistics.curve_draws import PBxInterval
 
 SHOWN_COUNTS = ("canvas", "content")
+Columns = list[tuple[str, list[int]]]
 MOST_SETTINGS = 8
 HEADLINE = 80
 """The x whose PBx is shown with its interval and group."""
@@ -69,10 +70,11 @@ def pbx_lines(
             has_intervals = any(curve.suites[suite].draws is not None for curve in measured)
             compared = comparisons(summary, suite)
             letters = {label: text for found in compared[::-1] for label, text in found.letters.items()}
-            header = _pbx_header(suite, has_intervals, bool(letters), is_narrow)
+            columns = _columns(is_narrow, has_branches=any(map(_has_branches, measured)))
+            header = _pbx_header(suite, has_intervals, bool(letters), columns)
             rows = [
                 _pbx_row(
-                    c, suite, has_intervals, letters.get(c.identity.label, "") if letters else None, is_narrow
+                    c, suite, has_intervals, letters.get(c.identity.label, "") if letters else None, columns
                 )
                 for c in measured
             ]
@@ -89,15 +91,24 @@ def pbx_lines(
     return [*lines, ""] if lines else []
 
 
-def _columns(is_narrow: bool) -> list[tuple[str, list[int]]]:
+def _has_branches(curve: Curve) -> bool:
+    """Return whether more canvases than forwards were evaluated somewhere."""
+    rates = [cell.tps for cell in curve.cells if cell.tps is not None]
+    return any(of_cell["per_canvas"] != of_cell["canvas"] for of_cell in rates)
+
+
+def _columns(is_narrow: bool, *, has_branches: bool) -> Columns:
     """Return which PBx are shown: the token counts, and the x of each."""
-    return [(SHOWN_COUNTS[0], [HEADLINE])] if is_narrow else [(count, list(XS)) for count in SHOWN_COUNTS]
+    work = [("per_canvas", [HEADLINE])] * has_branches
+    if is_narrow:
+        return [(SHOWN_COUNTS[0], [HEADLINE]), *work]
+    return [*((count, list(XS)) for count in SHOWN_COUNTS), *work]
 
 
-def _pbx_header(suite: str, has_intervals: bool, has_groups: bool, is_narrow: bool) -> list[str]:
+def _pbx_header(suite: str, has_intervals: bool, has_groups: bool, columns: Columns) -> list[str]:
     """Return the header of the PBx table; the count is said once, with the first column of each."""
     header = [f"suite {suite}"]
-    for count, xs in _columns(is_narrow):
+    for count, xs in columns:
         for x in xs:
             header.append(f"PB{x} {count}" if x == xs[0] else f"PB{x}")
             if x == HEADLINE and count == SHOWN_COUNTS[0]:
@@ -105,10 +116,12 @@ def _pbx_header(suite: str, has_intervals: bool, has_groups: bool, is_narrow: bo
     return header
 
 
-def _pbx_row(curve: Curve, suite: str, has_intervals: bool, letter: str | None, is_narrow: bool) -> list[str]:
+def _pbx_row(
+    curve: Curve, suite: str, has_intervals: bool, letter: str | None, columns: Columns
+) -> list[str]:
     found = curve.suites[suite]
     row = [curve.identity.label]
-    for count, xs in _columns(is_narrow):
+    for count, xs in columns:
         for x in xs:
             row.append(pbx_text(found.pbx(x, count)))
             if x == HEADLINE and count == SHOWN_COUNTS[0]:

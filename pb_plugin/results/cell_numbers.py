@@ -13,8 +13,12 @@ from pb_plugin.statistics.intervals import Interval, wilson
 if TYPE_CHECKING:
     from pb_plugin.statistics.resample import Resample
 
-COUNTS = ("canvas", "to_eos", "content")
-"""The three token counts; each has its own tokens per step and its own PBx."""
+COUNTS = ("canvas", "to_eos", "content", "per_canvas")
+"""The token counts; each has its own tokens per step and its own PBx.
+
+Three divide by the forwards, as published; ``per_canvas`` divides all positions by the canvases that were
+evaluated, which are more where a method compares several in one forward.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,14 +128,19 @@ def samples_of(decoded: Sequence[Record], score: str) -> CellSamples | None:
     scores = [value for record in ordered if (value := record.scores.get(score)) is not None]
     if not ordered or len(scores) < len(ordered) or any(record.nfe is None for record in ordered):
         return None
-    return CellSamples(scores=tuple(scores), tps=_rates(ordered))
+    return CellSamples(scores=tuple(scores), tps=rates_of(ordered))
 
 
-def _rates(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
-    return {
-        count: tuple(getattr(record, f"{count}_tokens") / record.nfe for record in decoded)
-        for count in COUNTS
-    }
+def rates_of(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
+    """Return the tokens per step of every sample, by token count; all must have an nfe."""
+    return {count: tuple(_rate(record, count) for record in decoded) for count in COUNTS}
+
+
+def _rate(record: Record, count: str) -> float:
+    assert record.nfe is not None
+    per_canvas = count == "per_canvas"
+    tokens: int = getattr(record, "canvas_tokens" if per_canvas else f"{count}_tokens")
+    return tokens / (record.evaluated_canvases or record.nfe if per_canvas else record.nfe)
 
 
 def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
@@ -152,4 +161,4 @@ def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
 def _mean_tps(decoded: Sequence[Record]) -> dict[str, float] | None:
     if not decoded or any(record.nfe is None for record in decoded):
         return None
-    return {count: math.fsum(rates) / len(decoded) for count, rates in _rates(decoded).items()}
+    return {count: math.fsum(rates) / len(decoded) for count, rates in rates_of(decoded).items()}
