@@ -6,7 +6,7 @@ This module imports no heavy library, so that a plan can name settings without l
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from decoders.state import UnmaskingMethod
@@ -114,6 +114,20 @@ class Setting:
             )
 
 
+@dataclass(slots=True)
+class Trace:
+    """What the loop did to one row, for those who want to see it; the loop appends and never reads.
+
+    Args:
+        commits: ``(forward, position, token, confidence)`` of every commit in their order, overwritten and
+            masked ones too; the confidence is the probability of the proposal before temperature.
+        remasks: ``(forward, position)`` of every position that was masked again.
+    """
+
+    commits: list[tuple[int, int, int, float]] = field(default_factory=list)
+    remasks: list[tuple[int, int]] = field(default_factory=list)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One thing to decode.
@@ -127,6 +141,7 @@ class Row:
         seed: The run's seed.
         template_ids: For infilling, *gen_length* ids with ``mask_id`` where something is to be filled in.
         context: Handed to the denoiser as it is (``ideal``: the tokenised answer set).
+        trace: Where the loop notes each commit; None notes nothing. No result depends on it.
     """
 
     key: Any
@@ -137,6 +152,7 @@ class Row:
     seed: int = 0
     template_ids: tuple[int, ...] | None = None
     context: Any = None
+    trace: Trace | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.gen_length < 1:

@@ -116,6 +116,7 @@ def advance(
     except ScoreMissing:
         return advance(slots, denoiser, shared, at_once)
     broken = _check(slots, wish, view, found.usable, denoiser)
+    _note(slots, wish, view)
     so_far = tuple(sum(pair) for pair in zip(slots.evaluated, evaluated, strict=True))
     stepped = replace(_write(slots, wish, denoiser.mask_id), cache=cache, evaluated=so_far)
     unfinished, finished, failed = _settle(stepped, denoiser, broken, wish.failed)
@@ -232,6 +233,21 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
     )
     first = broken.byte().argmax(dim=0) + 1
     return torch.where(broken.any(dim=0), first, torch.zeros_like(first))
+
+
+def _note(slots: Slots, wish: _Wish, view: StepView) -> None:
+    """Append what this step commits and masks to the traces of the rows that have one."""
+    if all(row.trace is None for row in slots.rows):
+        return
+    committed, masked = wish.unmask & ~wish.remask, wish.remask
+    forwards, tokens, confidence = slots.nfe.tolist(), wish.tokens.tolist(), view.confidence.tolist()
+    for index, position in committed.nonzero().tolist():
+        if (trace := slots.rows[index].trace) is not None:
+            told = (forwards[index], position, tokens[index][position], confidence[index][position])
+            trace.commits.append(told)
+    for index, position in masked.nonzero().tolist():
+        if (trace := slots.rows[index].trace) is not None:
+            trace.remasks.append((forwards[index], position))
 
 
 def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:

@@ -14,7 +14,7 @@ from task_specs.spec import TaskSpec
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser, Tokenizer
-    from decoders.rows import Decoded, Failed, Row, Setting
+    from decoders.rows import Decoded, Failed, Row, Setting, Trace
 
 
 def setting_of(cell: Cell) -> Setting:
@@ -40,9 +40,17 @@ def lacking(model: Any, setting: Setting) -> str | None:
 
 
 def build_row(
-    key: int, question: Question, spec: TaskSpec, setting: Setting, seed: int, model: Denoiser, context: Any
+    key: int,
+    question: Question,
+    spec: TaskSpec,
+    setting: Setting,
+    seed: int,
+    model: Denoiser,
+    context: Any,
+    *,
+    trace: Trace | None = None,
 ) -> Row:
-    """Return the row that asks *model* the question.
+    """Return the row that asks *model* the question; *trace* is where the loop notes its commits.
 
     Raises:
         ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer, an
@@ -86,6 +94,7 @@ def build_row(
         seed=seed,
         template_ids=template,
         context=context,
+        trace=trace,
     )
 
 
@@ -154,7 +163,17 @@ def _check_comes_back(tokenizer: Tokenizer, text: str, sample: str) -> None:
         )
 
 
-def record_of_row(parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:
+def trace_json(trace: Trace | None) -> dict[str, Any] | None:
+    """Return a trace as plain data, confidences with four digits; None where there is none."""
+    if trace is None:
+        return None
+    commits = [[step, place, token, round(sure, 4)] for step, place, token, sure in trace.commits]
+    return {"commits": commits, "remasks": [list(told) for told in trace.remasks]}
+
+
+def record_of_row(
+    parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: Denoiser, trace: Trace | None = None
+) -> Record:
     """Return the record of a row that left the loop, not scored yet; a failed row keeps its error."""
     from decoders.rows import Failed
 
@@ -181,6 +200,7 @@ def record_of_row(parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: De
         to_eos_tokens=counts.to_eos,
         content_tokens=counts.content,
         finish_reason=row.finish_reason,
+        trace=trace_json(trace),
     )
 
 

@@ -103,6 +103,7 @@ def sweep(
     """
     from decoders.loop.batching import sweep as sweep_rows
     from decoders.loop.generating import generate
+    from decoders.rows import Trace
 
     data = resources.task(wanted[0][0])
     _ = data.scorer
@@ -118,6 +119,7 @@ def sweep(
             cell.asked.seed,
             model,
             resources.context(cell, planned, model),
+            trace=Trace() if resources.options.trace and not model_traits(model).owns_loop else None,
         )
         for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
     ]
@@ -126,5 +128,7 @@ def sweep(
     else:
         share = resources.options.share == "on"
         outcomes = sweep_rows(model, rows, budget=handle.budget, on_step=on_step, share=share)
+    trace_of = {row.key: row.trace for row in rows}
     for outcome in outcomes:
-        yield record_of_row(wanted[outcome.key][1].parts, outcome, data.spec, model)
+        parts = wanted[outcome.key][1].parts
+        yield record_of_row(parts, outcome, data.spec, model, trace_of[outcome.key])

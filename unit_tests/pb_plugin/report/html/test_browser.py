@@ -9,7 +9,9 @@ import pytest
 from pb_plugin.analyses.oracle import oracle
 from pb_plugin.analyses.order import order_benefit, parallelizability
 from pb_plugin.analyses.reference import against_ideal
+from pb_plugin.cli import main
 from pb_plugin.report.html.page import write_html
+from pb_plugin.report.html.samples import shown_cells
 from pb_plugin.report.terminal import pbx_text
 from pb_plugin.statistics.pbx import RULES, pbx
 from unit_tests.pb_plugin.report.html.conftest import NASTY
@@ -195,6 +197,21 @@ def test_samples_are_filtered_and_opened(shown):
     assert {"question (user)", "answer", "valid answers", "score accuracy"} <= set(names)
 
 
+def test_samples_that_changed_since_another_run_are_listed(browser, exact, earlier, tmp_path, capsys):
+    out = tmp_path / "page.html"
+    assert main(["report", str(exact.store), "--html", str(out), "--against", str(earlier)]) == 0
+    found = Page(browser)
+    found.open(out)
+    for change, n in {"better": 1, "other": 1, "worse": 0, "same": 46}.items():
+        found.set("change", change)
+        assert found.texts("#samples-count")[0].startswith(f"{n} results")
+    found.set("change", "better")
+    found.driver.execute_script("document.querySelector('#samples-list details').open = true")
+    found.until("document.querySelector('#samples-list dl') !== null")
+    assert "something wrong" in found.texts("#samples-list .said")
+    assert found.errors == []
+
+
 def test_the_trace_is_stepped_and_played(shown):
     shown.driver.execute_script("document.querySelector('#samples-list details').open = true")
     shown.until("document.querySelector('#samples-list details button') !== null")
@@ -211,6 +228,31 @@ def test_the_trace_is_stepped_and_played(shown):
     shown.until("document.querySelector('#trace-controls button').textContent === 'Play'")
     answer = "".join(shown.texts(".pane:first-child .token"))
     assert answer.startswith(shown.texts("#samples-list dd:has(+ dt) .said")[-1][:8])
+
+
+def test_a_stored_trace_shows_confidences_and_what_was_masked_again(browser, traced, tmp_path):
+    """Step by step as the record tells it; at the end stands the answer."""
+    out = tmp_path / "page.html"
+    write_html(traced, out)
+    found = Page(browser)
+    found.open(out)
+    (cell,) = shown_cells(traced)
+    place, record = next(
+        (n, record) for n, record in enumerate(cell.by_sample.values()) if record.trace["remasks"]
+    )
+    found.set("sample", place)
+    step, position = record.trace["remasks"][0]
+    found.set("step", step + 1)
+    tokens = "[...document.querySelectorAll('.pane:first-child .token')]"
+    assert found.js(f"{tokens}[{position}].className") == "token masked again"
+    assert found.js(f"{tokens}[{position}].title") == f"position {position}, masked again at step {step + 1}"
+    committed = {told[1]: told for told in record.trace["commits"] if told[0] == step}
+    for at, (_, _, _, sure) in committed.items():
+        title = f"position {at}, committed at step {step + 1} with confidence {sure:g}"
+        assert found.js(f"{tokens}[{at}].title") == title
+    found.set("step", 99)
+    assert "".join(found.texts(".pane:first-child .token")).startswith(record.text)
+    assert found.errors == []
 
 
 def test_the_keyboard_reaches_every_control(shown):
