@@ -245,6 +245,29 @@ def test_how_rows_are_put_together_changes_no_result(suite, how):
     assert by_key[0] == by_key[1]
 
 
+def test_a_run_tells_its_plan_from_the_first_decode_to_its_end(suite):
+    """So that pb view can show it; a run that decodes nothing tells none."""
+    suite.pytester.makeconftest(
+        """
+        from pathlib import Path
+        from pb_plugin.viewing.live import run_going_on
+        def pytest_runtest_logreport(report):
+            if report.when == "call":
+                found = run_going_on(Path("store"))
+                cells = None if found is None else [len(cell.keys) for cell in found[1].cells]
+                with open("seen.txt", "a") as file:
+                    file.write(f"{cells}\\n")
+        """
+    )
+    options = ("--task", "copy", "--unmasking", "random", "--k", "4,8", "--samples", "2")
+    suite.run(*options).assert_outcomes(passed=2)
+    seen = suite.pytester.path / "seen.txt"
+    assert seen.read_text() == "[2, 2]\n[2, 2]\n"
+    assert not list(suite.store.glob("*.plan"))
+    suite.run(*options).assert_outcomes(passed=2)
+    assert seen.read_text().splitlines()[2:] == ["None", "None"]
+
+
 def test_a_trace_is_stored_on_demand_and_part_of_no_key(suite):
     options = ("--task", "shuffle", "--unmasking", "confidence", "--k", "4", "--samples", "2")
     suite.run(*options).assert_outcomes(passed=1)

@@ -29,7 +29,7 @@ from pb_plugin.report.html.samples import Before, Shown, chosen_samples, shown_c
 from pb_plugin.report.stored import StoredReport
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("base.js", "chart.js", "tables.js", "analyses.js", "samples.js", "trace.js", "main.js")
+SCRIPTS = ("base.js", "chart.js", "tables.js", "analyses.js", "samples.js", "trace.js", "live.js", "main.js")
 
 MOST_BYTES = 12_000_000
 """Of the compressed samples, so that a whole file stays below 15 MB; above it a subset is shown."""
@@ -78,8 +78,12 @@ def page(
     folders: Mapping[str, Path],
     before: Before | None,
     most_bytes: int,
+    live: bool = False,
 ) -> tuple[str, dict[str, Any]]:
-    """Return the page as text, and how many samples it shows of how many there are."""
+    """Return the page as text, and how many samples it shows of how many there are.
+
+    A *live* one asks where it came from for newer numbers, and may do nothing else over the network.
+    """
     import jinja2
     from markupsafe import Markup
 
@@ -103,7 +107,8 @@ def page(
     }
     text = template.render(
         **_safe(texts),
-        policy=_policy(script, style),
+        policy=_policy(script, style, live=live),
+        live=live,
         script=Markup(script),
         style=Markup(style),
         numbers=Markup(packed(numbers_of(report))),
@@ -162,10 +167,11 @@ def _measured(report: StoredReport) -> list[str]:
     return [*lines, *([] if report.batch_check is None else [report.batch_check.line])]
 
 
-def _policy(script: str, style: str) -> str:
+def _policy(script: str, style: str, *, live: bool) -> str:
     """Return the Content-Security-Policy: this script, this style, nothing from anywhere."""
     return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
+        ("connect-src 'self'; " if live else "")
+        + f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 

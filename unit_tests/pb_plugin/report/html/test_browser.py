@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from threading import Thread
 
 import pytest
 
@@ -14,7 +15,10 @@ from pb_plugin.report.html.page import write_html
 from pb_plugin.report.html.samples import shown_cells
 from pb_plugin.report.terminal import pbx_text
 from pb_plugin.statistics.pbx import RULES, pbx
+from pb_plugin.viewing.live import Live, run_going_on
+from pb_plugin.viewing.server import Server
 from unit_tests.pb_plugin.report.html.conftest import NASTY
+from unit_tests.pb_plugin.viewing.conftest import GoingOn
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -253,6 +257,32 @@ def test_a_stored_trace_shows_confidences_and_what_was_masked_again(browser, tra
     found.set("step", 99)
     assert "".join(found.texts(".pane:first-child .token")).startswith(record.text)
     assert found.errors == []
+
+
+def test_a_run_that_is_going_on_fills_in(browser, tmp_path):
+    going_on = GoingOn(tmp_path / "store")
+    live = Live(going_on.store, *run_going_on(going_on.store))
+    with Server(0, {"/": live.page, "/live.json": live.json}) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        found = Page(browser)
+        found.size(1280)
+        found.driver.get(server.url)
+        found.until("document.documentElement.dataset.live === 'followed'")
+        assert found.texts("#live-state") == ["0/12 samples, 0.0 forwards/s"]
+        found.set("place", "task copy")
+        assert found.texts("#tradeoff-chart .mark") == []
+        going_on.decode("copy")
+        found.until("document.querySelectorAll('#tradeoff-chart .mark').length === 2")
+        assert found.js("document.querySelector('[name=place]').value") == "task copy", "a choice stays"
+        assert found.js("document.getElementById('live-bar').value") == 6
+        going_on.decode("shuffle")
+        going_on.end()
+        found.until("document.documentElement.dataset.live === 'ended'")
+        assert found.texts("#live-state") == ["The run has ended."]
+        assert found.errors == []
+        server.shutdown()
+        thread.join()
 
 
 def test_the_keyboard_reaches_every_control(shown):
