@@ -126,7 +126,7 @@ const tradeoff = (numbers) => {
       " ", make("bdi", { text: curve.label }), curve.reference ? " (reference)" : ""),
       pbxText(pbx(points.map((point) => [point.x, point.y]), state.x, state.rule, curve.family === "static")),
       String(points.length)]);
-    const table_ = table(`${state.place}, tokens by ${numbers.counts[state.count]}`, ["curve", `PB${state.x}`, "points"], rows);
+    const table_ = table(`PB${state.x} over ${state.place}, tokens by ${numbers.counts[state.count]}`, ["curve", `PB${state.x}`, "points"], rows);
     const points = lines.flatMap((line) => line.points.map((p) => [line.label, p.s, round(p.y, 1) + span(p.i, 1), round(p.x, 2) + span(p.ends.length ? p.ends : null, 2)]));
     const open = at("tradeoff-legend").querySelector("details")?.open ?? false;
     at("tradeoff-legend").replaceChildren(table_, make("details", { open }, make("summary", { text: "The points as a table" }),

@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 import shutil
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -17,11 +19,14 @@ from pb_plugin.report.terminal import pbx_text
 from pb_plugin.statistics.pbx import RULES, pbx
 from pb_plugin.viewing.live import Live, run_going_on
 from pb_plugin.viewing.server import Server
+from unit_tests.pages import ROOT
 from unit_tests.pb_plugin.report.html.conftest import NASTY
 from unit_tests.pb_plugin.viewing.conftest import GoingOn
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
+MODULES = [ROOT / "node_modules", *map(Path, filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep)))]
+AXE = next((file for folder in MODULES if (file := folder / "axe-core" / "axe.min.js").is_file()), None)
 pytestmark = [
     pytest.mark.skipif(
         BROWSER is None or DRIVER is None,
@@ -308,6 +313,23 @@ def test_every_control_and_picture_has_a_name(shown):
         "&& !node.getAttribute('aria-hidden')).map((node) => node.outerHTML)"
     )
     assert unnamed == []
+
+
+@pytest.mark.skipif(AXE is None, reason="no axe-core: npm install axe-core, in this folder or in NODE_PATH")
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault(browser, analysed, width, scheme, tmp_path):
+    out = tmp_path / "page.html"
+    write_html(analysed, out)
+    found = Page(browser)
+    found.open(out, width, scheme)
+    found.driver.execute_script("document.querySelector('#samples-list details').open = true")
+    found.until("document.querySelector('#samples-list dl') !== null")
+    found.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
+    violations = found.driver.execute_async_script(
+        "const done = arguments[0]; axe.run().then((found) => done(found.violations))"
+    )
+    assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in violations] == []
 
 
 def test_what_attacks_does_not_run_and_is_read(browser, nasty, tmp_path):
