@@ -6,7 +6,7 @@ This module imports no heavy library, so that a plan can name settings without l
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from decoders.state import UnmaskingMethod
@@ -114,20 +114,6 @@ class Setting:
             )
 
 
-@dataclass(slots=True)
-class Trace:
-    """What the loop did to one row, for those who want to see it; the loop appends and never reads.
-
-    Args:
-        commits: ``(forward, position, token, confidence)`` of every commit in their order, overwritten and
-            masked ones too; the confidence is the probability of the proposal before temperature.
-        remasks: ``(forward, position)`` of every position that was masked again.
-    """
-
-    commits: list[tuple[int, int, int, float]] = field(default_factory=list)
-    remasks: list[tuple[int, int]] = field(default_factory=list)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One thing to decode.
@@ -141,7 +127,7 @@ class Row:
         seed: The run's seed.
         template_ids: For infilling, *gen_length* ids with ``mask_id`` where something is to be filled in.
         context: Handed to the denoiser as it is (``ideal``: the tokenised answer set).
-        trace: Where the loop notes each commit; None notes nothing. No result depends on it.
+        history: Whether the loop keeps what every forward committed and masked again.
     """
 
     key: Any
@@ -152,7 +138,7 @@ class Row:
     seed: int = 0
     template_ids: tuple[int, ...] | None = None
     context: Any = None
-    trace: Trace | None = field(default=None, compare=False, repr=False)
+    history: bool = False
 
     def __post_init__(self) -> None:
         if self.gen_length < 1:
@@ -179,6 +165,22 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What one forward did to a row; a position that was committed and masked again at once is in both.
+
+    Args:
+        committed: Pairs (generated position, token), by position; a token that was replaced is one too.
+        remasked: Generated positions that were masked again.
+        confidence: Of each of *committed*, the probability of what the model proposed there, before
+            temperature; a method may have committed another token.
+    """
+
+    committed: tuple[tuple[int, int], ...]
+    remasked: tuple[int, ...] = ()
+    confidence: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
     """A finished row.
 
@@ -187,7 +189,8 @@ class Decoded:
     position i, -1 where a template fixed it. ``evaluated_positions`` sums the canvas positions computed for
     this row. ``nfe_kind`` is counted or commanded; or bounds (then ``nfe`` is None, between ``nfe_low`` and
     ``nfe_high``) or unknown (then all three are None). ``forwards`` and ``evaluated_canvases`` are the work
-    of methods that compute more than one canvas per step, None where nobody counted.
+    of methods that compute more than one canvas per step, None where nobody counted. ``history`` has one
+    `Step` per forward where the row asked for it.
     """
 
     key: Any
@@ -203,6 +206,7 @@ class Decoded:
     evaluated_positions: int | None = None
     evaluated_canvases: int | None = None
     finish_reason: str = "complete"
+    history: tuple[Step, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

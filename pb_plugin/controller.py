@@ -180,7 +180,7 @@ class Controller:
         found, has_all = self._conclusion, True
         tables: list[str] = []
         verbosity, width = self._config.get_verbosity(), screen_width()
-        if found is not None and found.summary is not None:
+        if found is not None and found.summary is not None and self._session.options.sweep != "gate":
             shown = Shown(run=found.run, summary=found.summary, verbosity=verbosity, width=width)
             tables, has_all = section_lines(shown)
         lines = closing_lines(

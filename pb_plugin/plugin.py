@@ -203,7 +203,7 @@ def pb_decode(pb_cell: Cell, pb_model: ModelHandle, pb_session: BenchSession) ->
         unscorable = pb_session.bench.resources.unscorable(pb_cell)
         if unscorable is not None:
             raise NotApplicable(unscorable)
-        if pb_session.options.timing or not pb_session.bench.is_done(pb_cell):
+        if pb_session.options.timing or pb_session.is_wanted(pb_cell):
             pb_session.bench.loaded(pb_model)
     return pb_session.decode
 
@@ -241,8 +241,11 @@ def pb_record(
                 from pb_plugin.running.timing import decode_timed
 
                 decode_timed(bench, cell, benchmark)
-            elif not (bench.is_done(cell) and bench.is_scored(cell)):
+            elif pb_session.is_wanted(cell):
                 pb_decode(cell)
+            left_out = pb_session.left_out(cell)
+            if left_out is not None:
+                pytest.skip(left_out)
             floor = pb_session.floors.get(cell.task, cell.spec.floor)
             outcome = outcome_of(bench, cell, reused=not bench.decoded_here(cell), floor=floor)
             outcome = replace(outcome, message=printable(outcome.message))

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from decoders.loop.block_grid import grid_of
+from decoders.loop.block_grid import grids_of
 from decoders.loop.devices import keep_freed_memory
 from decoders.loop.loop import advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
@@ -85,9 +85,11 @@ def sweep(
     """
     budget = budget or default_budget(denoiser)
     buckets: dict[tuple[int, int], dict[Needs, deque[Row]]] = {}
+    rows = list(rows)
+    for setting in {id(row.setting): row.setting for row in rows}.values():
+        check_offered(denoiser, setting)
+    grids_of(denoiser, rows)
     for row in rows:
-        check_offered(denoiser, row.setting)
-        grid_of(denoiser, row)
         width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
         same_shape = buckets.setdefault((row.gen_length, width), {})
         same_shape.setdefault(needs_of(row.setting), deque()).append(row)
@@ -125,7 +127,7 @@ def _bucket(
     on_step: Callable[[int], None],
 ) -> Iterator[Decoded | Failed]:
     columns = widest(denoiser, queue) if needs.probabilities else None
-    most = needs.max_rows(gen_length, columns or 0)
+    most = needs.max_rows(gen_length, columns or 0, width + gen_length)
     size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else 1)
     active: Slots | None = None
     parked: list[Slots] = []
@@ -226,6 +228,7 @@ def decode(
     templates: Sequence[Sequence[int]] | None = None,
     contexts: Sequence[Any] | None = None,
     budget: Budget | None = None,
+    history: bool = False,
 ) -> list[Decoded]:
     """Decode one row per prompt with one setting: the library's front door, plain ids in and out.
 
@@ -244,6 +247,7 @@ def decode(
         templates: For infilling, *gen_length* ids per prompt with ``mask_id`` where something is filled in.
         contexts: One opaque object per prompt for the denoiser.
         budget: Size of a forward.
+        history: Whether ``Decoded.history`` tells what every forward committed and masked again.
 
     Returns:
         The decoded rows in the order of *prompts*; ``Decoded.key`` is the index.
@@ -279,6 +283,7 @@ def decode(
             seed=seed,
             template_ids=None if templates is None else tuple(templates[index]),
             context=None if contexts is None else contexts[index],
+            history=history,
         )
         for index, prompt in enumerate(prompts)
     ]

@@ -7,6 +7,7 @@ first block, and the last one ends with the canvas.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from decoders.protocols import Denoiser
@@ -28,22 +29,24 @@ def trained_block(denoiser: Denoiser) -> int | None:
     return model_traits(denoiser).block_length
 
 
-def grid_of(denoiser: Denoiser, row: Row) -> BlockGrid:
-    """Return the blocks of *row*: those asked for, else those trained with, else one.
+def grids_of(denoiser: Denoiser, rows: Iterable[Row]) -> list[BlockGrid]:
+    """Return the blocks of each row: those asked for, else those trained with, else one.
 
     Raises:
         ValueError: ``max_steps`` cannot be shared out evenly among the blocks.
     """
-    trained = trained_block(denoiser)
-    length = row.setting.block_length or trained or row.gen_length
-    offset = 0 if trained is None else len(row.prompt_ids) % length
-    n_blocks = -(-(offset + row.gen_length) // length)
-    if row.setting.max_steps is not None and row.setting.max_steps % n_blocks:
-        raise ValueError(
-            f"max_steps must be a multiple of the {n_blocks} blocks of {length} that row {row.key!r} has "
-            f"under {denoiser.name!r}, got {row.setting.max_steps!r}; choose another budget, or k"
-        )
-    return BlockGrid(length=length, offset=offset, n_blocks=n_blocks)
+    trained, grids = trained_block(denoiser), []
+    for row in rows:
+        length = row.setting.block_length or trained or row.gen_length
+        offset = 0 if trained is None else len(row.prompt_ids) % length
+        n_blocks = -(-(offset + row.gen_length) // length)
+        if row.setting.max_steps is not None and row.setting.max_steps % n_blocks:
+            raise ValueError(
+                f"max_steps must be a multiple of the {n_blocks} blocks of {length} that row {row.key!r} has "
+                f"under {denoiser.name!r}, got {row.setting.max_steps!r}; choose another budget, or k"
+            )
+        grids.append(BlockGrid(length=length, offset=offset, n_blocks=n_blocks))
+    return grids
 
 
 def planned_steps(row: Row, grid: BlockGrid, mask_id: int) -> int:

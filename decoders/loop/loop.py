@@ -28,7 +28,7 @@ from decoders.loop.view import (
     method_view,
 )
 from decoders.protocols import Denoiser
-from decoders.rows import Decoded, DecodeError, Failed
+from decoders.rows import Decoded, DecodeError, Failed, Step
 from decoders.state import StepUpdate, StepView, UnmaskingMethod
 from decoders.traits import method_traits, model_traits
 
@@ -48,6 +48,10 @@ BROKEN_RULES = (
         "method_error",
         "it ends the block before its start or behind its end, or unmasks positions behind that; keep "
         "block_end above view.block_start and up to view.block_end",
+    ),
+    (
+        "method_error",
+        "it enters a block without its first mask; commit that in step 0, or do not declare enters_by_first",
     ),
     ("method_error", "it commits nothing; commit at least one eligible position or declare may_idle"),
     (
@@ -116,9 +120,8 @@ def advance(
     except ScoreMissing:
         return advance(slots, denoiser, shared, at_once)
     broken = _check(slots, wish, view, found.usable, denoiser)
-    _note(slots, wish, view)
     so_far = tuple(sum(pair) for pair in zip(slots.evaluated, evaluated, strict=True))
-    stepped = replace(_write(slots, wish, denoiser.mask_id), cache=cache, evaluated=so_far)
+    stepped = replace(_write(slots, wish, view, denoiser.mask_id), cache=cache, evaluated=so_far)
     unfinished, finished, failed = _settle(stepped, denoiser, broken, wish.failed)
     return unfinished, [*finished, *failed]
 
@@ -211,6 +214,7 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
 
     may_remask = by_row([method.may_remask for method in methods])
     may_leave = by_row([own.may_leave_masks for own in traits])
+    by_first = by_row([own.enters_by_first for own in traits])
     is_wide = by_row([own.writes_evaluated for own in traits])
     may_write = view.eligible | asked_positions(slots, mask_id) & slots.fillable & is_wide
     foreign = (wish.tokens == mask_id) & ~may_leave
@@ -220,6 +224,8 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
     position = torch.arange(slots.gen_length, device=usable.device)
     behind = wish.unmask & view.eligible & (position >= wish.block_end.unsqueeze(1))
     moved_away = (wish.block_end <= view.block_start) | (wish.block_end > view.block_end)
+    first_mask = view.eligible & (view.eligible.cumsum(dim=1) == 1)
+    skipped = first_mask & ~wish.unmask & by_first & (view.step == 0).unsqueeze(1)
     broken = torch.stack(
         [
             ~usable,
@@ -227,6 +233,7 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
             (wish.unmask & foreign).any(dim=1),
             (wish.remask & ~(visible & may_remask)).any(dim=1),
             moved_away | behind.any(dim=1),
+            skipped.any(dim=1),
             idle,
             slots.nfe + 1 > 2 * slots.gen_length,
         ]
@@ -235,22 +242,7 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
     return torch.where(broken.any(dim=0), first, torch.zeros_like(first))
 
 
-def _note(slots: Slots, wish: _Wish, view: StepView) -> None:
-    """Append what this step commits and masks to the traces of the rows that have one."""
-    if all(row.trace is None for row in slots.rows):
-        return
-    committed, masked = wish.unmask & ~wish.remask, wish.remask
-    forwards, tokens, confidence = slots.nfe.tolist(), wish.tokens.tolist(), view.confidence.tolist()
-    for index, position in committed.nonzero().tolist():
-        if (trace := slots.rows[index].trace) is not None:
-            told = (forwards[index], position, tokens[index][position], confidence[index][position])
-            trace.commits.append(told)
-    for index, position in masked.nonzero().tolist():
-        if (trace := slots.rows[index].trace) is not None:
-            trace.remasks.append((forwards[index], position))
-
-
-def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
+def _write(slots: Slots, wish: _Wish, view: StepView, mask_id: int) -> Slots:
     """Return the batch after the step: the one place where a canvas changes."""
     prompt = slots.canvas[:, : -slots.gen_length]
     generated = torch.where(wish.unmask, wish.tokens, slots.generated).masked_fill(wish.remask, mask_id)
@@ -261,6 +253,7 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
         slots,
         canvas=torch.cat([prompt, generated], dim=1),
         commit_step=commit_step,
+        history=_history(slots, wish, view),
         remasks=slots.remasks + wish.remask.sum(dim=1),
         nfe=slots.nfe + 1,
         step=slots.step + 1,
@@ -268,6 +261,21 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
         block_limit=wish.block_end.where(slots.moves_block_end, slots.block_limit),
         memory={method: memory for method, memory in wish.memory.items() if memory is not None},
     )
+
+
+def _history(slots: Slots, wish: _Wish, view: StepView) -> tuple[tuple[Step, ...], ...]:
+    """Return what has been done to the rows that ask for it; for others nothing leaves the device."""
+    longer = list(slots.history)
+    for index, row in enumerate(slots.rows):
+        if row.history:
+            places = wish.unmask[index].nonzero().flatten()
+            tokens = wish.tokens[index, places].tolist()
+            again = wish.remask[index].nonzero().flatten().tolist()
+            committed = tuple(zip(places.tolist(), tokens, strict=True))
+            sure = tuple(view.confidence[index, places].tolist())
+            step = Step(committed=committed, remasked=tuple(again), confidence=sure)
+            longer[index] = (*longer[index], step)
+    return tuple(longer)
 
 
 def _settle(
@@ -362,6 +370,7 @@ def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
                 evaluated_positions=slots.evaluated[at],
                 evaluated_canvases=2 * nfe if guided else None,
                 forwards=nfe if guided else None,
+                history=slots.history[at] if row.history else None,
             )
         )
     return results

@@ -16,6 +16,9 @@ from torch import Tensor
 from decoders.protocols import Tokenizer
 from decoders.theory.exact_law import correct_probability, permutation_correct_probability
 
+Structure = tuple[bytes, bytes]
+"""The symbols (int64 [A, G]) and the weights (float32 [A]) of listed answers."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenAnswers:
@@ -34,21 +37,22 @@ class TokenAnswers:
         return torch.searchsorted(self.support, self.ids)
 
     @cached_property
-    def structure(self) -> tuple[bytes, bytes]:
-        """Which answers agree where, and their weights: equal for questions that differ only in their tokens.
+    def symbols(self) -> Tensor:
+        """What each token of the support is called at each position, int64 [G, C]; -1 where no answer has it.
 
         At every position tokens are numbered in the order in which the answers first show them.
         """
-        columns = self.local.numpy().T
-        found = (np.unique(column, return_index=True, return_inverse=True) for column in columns)
-        numbered = [first.argsort().argsort()[place.reshape(-1)] for _, first, place in found]
-        return np.stack(numbered, axis=1).astype(np.int64).tobytes(), self.weights.numpy().tobytes()
+        (n_answers, gen_length), n_tokens = self.ids.shape, len(self.support)
+        first = np.full((gen_length, n_tokens), n_answers)
+        np.minimum.at(first, (np.arange(gen_length), self.local.numpy()), np.arange(n_answers)[:, None])
+        number = first.argsort(axis=1, kind="stable").argsort(axis=1)
+        return torch.from_numpy(np.where(first < n_answers, number, -1))
 
-    def onehot(self) -> Tensor:
-        """Return float32 [A, G * C]: 1 where answer a has token c at position g."""
-        n_answers, gen_length = self.ids.shape
-        columns = torch.arange(gen_length) * len(self.support) + self.local
-        return torch.zeros(n_answers, gen_length * len(self.support)).scatter_(1, columns, 1.0)
+    @cached_property
+    def structure(self) -> Structure:
+        """Which answers agree where, and their weights; questions that differ only in tokens have one."""
+        numbered = self.symbols.numpy()[np.arange(self.ids.shape[1]), self.local.numpy()]
+        return numbered.astype(np.int64).tobytes(), self.weights.numpy().tobytes()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from decoders.traits import model_traits
+from pb_plugin.asking.planned import Planned
 from pb_plugin.asking.samples import NotApplicable, Question
 from pb_plugin.planning.cell import Cell
-from pb_plugin.records.record import Parts, Record, token_counts
+from pb_plugin.records.record import Record, token_counts
 from task_specs.sample import Enumerated, Permutations
 from task_specs.spec import TaskSpec
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser, Tokenizer
-    from decoders.rows import Decoded, Failed, Row, Setting, Trace
+    from decoders.rows import Decoded, Failed, Row, Setting, Step
 
 
 def setting_of(cell: Cell) -> Setting:
@@ -48,9 +49,9 @@ def build_row(
     model: Denoiser,
     context: Any,
     *,
-    trace: Trace | None = None,
+    history: bool = False,
 ) -> Row:
-    """Return the row that asks *model* the question; *trace* is where the loop notes its commits.
+    """Return the row that asks *model* the question; with *history* the loop keeps all it does.
 
     Raises:
         ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer, an
@@ -94,7 +95,7 @@ def build_row(
         seed=seed,
         template_ids=template,
         context=context,
-        trace=trace,
+        history=history,
     )
 
 
@@ -163,27 +164,37 @@ def _check_comes_back(tokenizer: Tokenizer, text: str, sample: str) -> None:
         )
 
 
-def trace_json(trace: Trace | None) -> dict[str, Any] | None:
-    """Return a trace as plain data, confidences with four digits; None where there is none."""
-    if trace is None:
+def trace_json(history: Sequence[Step] | None) -> dict[str, Any] | None:
+    """Return what the loop did to a row as plain data; None where nobody asked for it.
+
+    ``commits`` are ``[forward, position, token, confidence]`` with four digits, without what the same forward
+    masked again; ``remasks`` are ``[forward, position]``.
+    """
+    if history is None:
         return None
-    commits = [[step, place, token, round(sure, 4)] for step, place, token, sure in trace.commits]
-    return {"commits": commits, "remasks": [list(told) for told in trace.remasks]}
+    commits = [
+        [forward, position, token, round(confidence, 4)]
+        for forward, step in enumerate(history)
+        for (position, token), confidence in zip(step.committed, step.confidence, strict=True)
+        if position not in step.remasked
+    ]
+    remasks = [[forward, position] for forward, step in enumerate(history) for position in step.remasked]
+    return {"commits": commits, "remasks": remasks}
 
 
-def record_of_row(
-    parts: Parts, row: Decoded | Failed, spec: TaskSpec, model: Denoiser, trace: Trace | None = None
-) -> Record:
+def record_of_row(planned: Planned, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:
     """Return the record of a row that left the loop, not scored yet; a failed row keeps its error."""
     from decoders.rows import Failed
 
     if isinstance(row, Failed):
-        return Record(parts=parts, error={"class": row.error.kind, "message": str(row.error)})
+        error = {"class": row.error.kind, "message": str(row.error)}
+        return Record.with_key(planned.decode_key, parts=planned.parts, error=error)
     infilled = spec.infilling and row.commit_step is not None
     masked = [step >= 0 for step in row.commit_step or ()] if infilled else None
     counts = token_counts(row.ids, model.eos_ids, masked)
-    return Record(
-        parts=parts,
+    return Record.with_key(
+        planned.decode_key,
+        parts=planned.parts,
         ids=row.ids,
         text=output_text(row.ids, model, spec.text_rule),
         nfe=row.nfe,
@@ -200,7 +211,7 @@ def record_of_row(
         to_eos_tokens=counts.to_eos,
         content_tokens=counts.content,
         finish_reason=row.finish_reason,
-        trace=trace_json(trace),
+        trace=trace_json(row.history),
     )
 
 

@@ -41,27 +41,32 @@ def judge(gate: Gate, summary: Summary) -> list[Verdict]:
     Every curve that fits is judged on its own. What could not be evaluated fails, with the reason.
     """
     try:
-        names = _resolve(gate, summary)
+        names = names_of(gate, summary)
     except LookupError as error:
-        return [_not_judged(gate, gate.prefix or "all", str(error))]
-    curves = [
+        return [not_judged(gate, gate.prefix or "all", str(error))]
+    fitting = fitting_curves(gate, summary, names)
+    return [verdict for curve in fitting for verdict in judge_curve(gate, curve, names)] or [
+        nothing_measured(gate, names)
+    ]
+
+
+def judge_curve(gate: Gate, curve: Curve, names: Mapping[str, str]) -> list[Verdict]:
+    """Return what *gate* says of one curve; none where it is about settings that the curve does not have."""
+    return [*(_judge_pbx if gate.what == "pbx" else _judge_score)(gate, curve, names)]
+
+
+def fitting_curves(gate: Gate, summary: Summary, names: Mapping[str, str]) -> list[Curve]:
+    """Return the curves that *gate* is about; *names* is what its prefix says (`names_of`)."""
+    return [
         curve
         for curve in summary.curves
         if curve.identity.block_length == gate.block_length
         and names.get("model", curve.identity.model) == curve.identity.model
         and names.get("method", curve.identity.method) == curve.identity.method
     ]
-    judge_one = _judge_pbx if gate.what == "pbx" else _judge_score
-    verdicts = [verdict for curve in curves for verdict in judge_one(gate, curve, names)]
-    if not verdicts:
-        block = "the canvas" if gate.block_length is None else str(gate.block_length)
-        asked = "" if gate.what == "pbx" else f" with {setting_label(gate.setting)}"
-        subject = ":".join(names.values()) or "all"
-        verdicts = [_not_judged(gate, subject, f"nothing was measured{asked} at block {block}")]
-    return verdicts
 
 
-def _resolve(gate: Gate, summary: Summary) -> dict[str, str]:
+def names_of(gate: Gate, summary: Summary) -> dict[str, str]:
     """Return which suite, model, method and task the prefix names; names may hold colons themselves.
 
     Raises:
@@ -102,11 +107,22 @@ def _readings(
                     yield {role: name, **tail}
 
 
-def _judge_pbx(gate: Gate, curve: Curve, names: Mapping[str, str]) -> Iterator[Verdict]:
+def pbx_subject(curve: Curve, names: Mapping[str, str]) -> str:
+    """Return what a gate on PBx is judged on: ``core-llada-threshold``."""
     suite = names.get("suite", "all")
-    subject = curve.identity.label if suite == "all" else f"{suite}-{curve.identity.label}"
+    return curve.identity.label if suite == "all" else f"{suite}-{curve.identity.label}"
+
+
+def score_subject(curve: Curve, names: Mapping[str, str], setting: Mapping[str, Any]) -> str:
+    """Return what a gate on a score is judged on: ``copy-llada-confidence[k=8]``."""
+    where = names.get("task") or names.get("suite", "all")
+    return f"{where}-{curve.identity.label}[{setting_label(setting)}]"
+
+
+def _judge_pbx(gate: Gate, curve: Curve, names: Mapping[str, str]) -> Iterator[Verdict]:
+    suite, subject = names.get("suite", "all"), pbx_subject(curve, names)
     if "task" in names:
-        yield _not_judged(
+        yield not_judged(
             gate, subject, f"PBx is over a suite, not over task {names['task']!r}; gate its score"
         )
         return
@@ -114,35 +130,34 @@ def _judge_pbx(gate: Gate, curve: Curve, names: Mapping[str, str]) -> Iterator[V
     found = curve.suites[suite].pbx(gate.x, gate.count)
     if found.value is None:
         way_out = "" if "suite" in names else f"; for the exact-answer tasks alone write core:{gate.text}"
-        yield _not_judged(gate, subject, f"suite {suite}: {found.reason}{way_out}")
+        yield not_judged(gate, subject, f"suite {suite}: {found.reason}{way_out}")
     elif gate.is_lower:
         interval = curve.suites[suite].pbx_interval(gate.x, gate.count)
         if interval is None:
-            yield _not_judged(gate, subject, NOT_DRAWN)
+            yield not_judged(gate, subject, NOT_DRAWN)
         else:
-            yield _verdict(gate, subject, interval.low.value or 0.0, _NOTES[interval.low.censored])
+            yield verdict_of(gate, subject, interval.low.value or 0.0, _NOTES[interval.low.censored])
     elif found.censored == "at_least" and gate.operator in ("<=", "<"):
         reason = f"it is {found.value:g} or more: the fastest measured setting still reaches {gate.x:g} %"
-        yield _not_judged(gate, subject, reason)
+        yield not_judged(gate, subject, reason)
     else:
-        yield _verdict(gate, subject, found.value, _NOTES[found.censored])
+        yield verdict_of(gate, subject, found.value, _NOTES[found.censored])
 
 
 def _judge_score(gate: Gate, curve: Curve, names: Mapping[str, str]) -> Iterator[Verdict]:
-    where = names.get("task") or names.get("suite", "all")
     for setting, found in _measured(gate, curve, names):
-        if all(name in setting and _equals(setting[name], text) for name, text in gate.setting.items()):
-            subject = f"{where}-{curve.identity.label}[{setting_label(setting)}]"
+        if says(gate, setting):
+            subject = score_subject(curve, names, setting)
             value = found.percent
             if gate.is_lower and value is not None:
                 value = found.low
                 if value is None:
-                    yield _not_judged(gate, subject, NOT_DRAWN)
+                    yield not_judged(gate, subject, NOT_DRAWN)
                     continue
             if value is None or ("task" in names and found.reason is not None):
-                yield _not_judged(gate, subject, found.reason or "no score")
+                yield not_judged(gate, subject, found.reason or "no score")
             else:
-                yield _verdict(gate, subject, value, " %")
+                yield verdict_of(gate, subject, value, " %")
 
 
 class _Found(NamedTuple):
@@ -192,6 +207,11 @@ def _at_rate(gate: Gate, curve: Curve, names: Mapping[str, str]) -> tuple[Mappin
     return {RATE: rate}, _Found(found.value, low, found.reason)
 
 
+def says(gate: Gate, setting: Mapping[str, Any]) -> bool:
+    """Return whether *setting* is one that *gate* names."""
+    return all(name in setting and _equals(setting[name], text) for name, text in gate.setting.items())
+
+
 def _equals(value: Any, text: str) -> bool:
     """Return whether *text*, as written in a gate, says *value*."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -202,12 +222,22 @@ def _equals(value: Any, text: str) -> bool:
     return setting_label({"": value}) == f"={text}"
 
 
-def _verdict(gate: Gate, subject: str, value: float, note: str) -> Verdict:
+def nothing_measured(gate: Gate, names: Mapping[str, str]) -> Verdict:
+    """Return the verdict where no curve and no setting fits."""
+    block = "the canvas" if gate.block_length is None else str(gate.block_length)
+    asked = "" if gate.what == "pbx" else f" with {setting_label(gate.setting)}"
+    subject = ":".join(names.values()) or "all"
+    return not_judged(gate, subject, f"nothing was measured{asked} at block {block}")
+
+
+def verdict_of(gate: Gate, subject: str, value: float, note: str) -> Verdict:
+    """Return the verdict on a measured *value*."""
     passed = OPERATORS[gate.operator](value, gate.bound)
     message = f"{gate.quantity} is {value:.6g}{note}, the gate asks for {gate.operator} {gate.bound:g}"
     return Verdict(gate=gate.text, subject=subject, passed=passed, value=value, message=message)
 
 
-def _not_judged(gate: Gate, subject: str, reason: str) -> Verdict:
+def not_judged(gate: Gate, subject: str, reason: str) -> Verdict:
+    """Return the verdict where there is nothing to judge, which fails."""
     message = f"{gate.quantity} could not be judged: {reason}"
     return Verdict(gate=gate.text, subject=subject, passed=False, value=None, message=message)

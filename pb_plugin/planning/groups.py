@@ -10,11 +10,12 @@ GROUPS_PER_WORKER = 2
 """With fewer groups than this for each worker, groups are split."""
 
 
-def groups(cells: Iterable[Cell], n_workers: int) -> dict[str, str]:
+def groups(cells: Iterable[Cell], n_workers: int, *, for_gates: bool = False) -> dict[str, str]:
     """Return the label of the group of every cell, by cell id.
 
     A group is decoded in one sweep by one worker: a model and task; with fewer than two groups per worker
-    also a method, then a single setting. Every process that has the same cells gets the same labels.
+    also a method, then a single setting. A run *for_gates* alone has groups of a model and setting, all tasks
+    together, as gates ask for means over tasks. Every process that has the same cells gets the same labels.
     """
     chosen = list(cells)
     by_task = {cell.id: "|".join(cell.group) for cell in chosen}
@@ -22,6 +23,8 @@ def groups(cells: Iterable[Cell], n_workers: int) -> dict[str, str]:
     by_setting = {cell.id: f"{by_task[cell.id]}|{cell.id}" for cell in chosen}
     if n_workers <= 1:
         return by_task
+    if for_gates:
+        return {cell.id: f"{cell.asked.model}|{cell.id.removeprefix(cell.task)}" for cell in chosen}
     for labels in (by_task, by_method):
         if len(set(labels.values())) >= GROUPS_PER_WORKER * n_workers:
             return labels
@@ -38,16 +41,19 @@ def cell_id_of(nodeid: str) -> str:
     return nodeid.rpartition("[")[2][:-1] if nodeid.endswith("]") else ""
 
 
-def label_items(nodeids: Sequence[str], cells: Mapping[str, Cell], n_workers: int) -> dict[str, str]:
+def label_items(
+    nodeids: Sequence[str], cells: Mapping[str, Cell], n_workers: int, *, for_gates: bool = False
+) -> dict[str, str]:
     """Return the group label of every node id; items that are no cells go by their module.
 
     Args:
         nodeids: The selected items of the session.
         cells: The plan's cells by id.
         n_workers: How many processes share the items.
+        for_gates: See `groups`.
     """
     chosen = {nodeid: cells[cell_id_of(nodeid)] for nodeid in nodeids if cell_id_of(nodeid) in cells}
-    labels = groups(dict.fromkeys(chosen.values()), n_workers)
+    labels = groups(dict.fromkeys(chosen.values()), n_workers, for_gates=for_gates)
     return {
         nodeid: labels[chosen[nodeid].id] if nodeid in chosen else nodeid.partition("::")[0]
         for nodeid in nodeids

@@ -229,13 +229,14 @@ TABLE: tuple[OptionRow, ...] = (
         field="sweep",
         kind="text",
         metavar="HOW",
-        choices=("group", "isolated"),
-        help="group: decode all settings of a task together; isolated: item by item. Default: group.",
+        choices=("group", "isolated", "gate"),
+        help="group: decode all settings of a task together; isolated: item by item; gate: only what the "
+        "gates need until their verdicts are certain. Default: group.",
     ),
     OptionRow(
         field="share",
         kind="text",
-        metavar="on|off",
+        metavar="HOW",
         choices=("on", "off"),
         help="Whether settings of a sample that come to the same canvas share its forward. Default: on.",
     ),

@@ -10,6 +10,10 @@ from typing import Any
 
 import msgspec
 
+_AS_THEY_ARE = frozenset({int, str, bool, type(None)})
+
+_WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 def canonical(value: Any) -> Any:
     """Return *value* as plain JSON data in which equal numbers look equal (``1.0`` becomes ``1``).
@@ -30,7 +34,8 @@ def canonical(value: Any) -> Any:
             raise TypeError(f"a stored key must be a string, got {wrong[0]!r}; convert it first")
         return {key: canonical(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [canonical(item) for item in value]
+        is_plain = _AS_THEY_ARE.issuperset(map(type, value))  # token ids, most of what is stored
+        return list(value) if is_plain else [canonical(item) for item in value]
     raise TypeError(
         f"a stored value must be plain JSON data, got {value!r} of type {type(value).__name__}; "
         "convert it to a number, text, list or dict first"
@@ -39,7 +44,7 @@ def canonical(value: Any) -> Any:
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of *value*: ASCII, sorted keys, no blanks; equal values give equal bytes."""
-    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _WRITER.encode(canonical(value))
 
 
 def digest(value: Any) -> str:

@@ -227,12 +227,18 @@ class Record:
             key = _written_key(values["parts"])
         except KeyError:
             key = ""  # a part is missing: the record says which
-        record = cls(**values)
+        record = cls.with_key(key, **values)
         if key != written.decode_key:
             raise ValueError(
                 f"decode_key must be the hash of the parts, got {written.decode_key!r}; the line was edited"
             )
-        record.__dict__["decode_key"] = key  # what the cached property would compute again
+        return record
+
+    @classmethod
+    def with_key(cls, decode_key: str, **values: Any) -> Record:
+        """Return the record of *values*, whose key was made of the same parts before."""
+        record = cls(**values)
+        record.__dict__["decode_key"] = decode_key  # what the cached property would compute again
         return record
 
 

@@ -174,9 +174,11 @@ def closing_lines(
     lines += found.run.remote_code_lines if found else []
     if session.batch_outcome.checked:
         lines.append(session.batch_outcome.line)
-    if session.work.computed:
+    if session.work.counted:
         lines.append(session.work.line)
     lines += [] if session.baseline_note is None else [session.baseline_note]
+    if found is not None and found.verdicts and session.gate_run is not None:
+        lines.append(session.gate_run.savings.line)
     if found is None or not found.verdicts:
         is_gated = session.gates or session.baseline is not None
         lines.append("no gate was judged" if is_gated else "nothing was gated (--pb-gate, --pb-baseline)")

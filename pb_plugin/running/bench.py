@@ -73,10 +73,11 @@ class Bench:
         """Let the samples of the cell that failed in this process be decoded once more."""
         self.known.forget_failures(self.resources.keys(cell))
 
-    def decode(self, cells: Sequence[Cell]) -> None:
+    def decode(self, cells: Sequence[Cell], most: int | None = None) -> None:
         """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
-        A cell whose method asks for what the model does not offer is left out.
+        A cell whose method asks for what the model does not offer is left out. *most* limits how many samples
+        of each cell are decoded.
 
         Raises:
             ModelUnavailable: The model cannot be loaded.
@@ -87,19 +88,23 @@ class Bench:
         handle = self.resources.model(cells[0])
         offered = [cell for cell in cells if self.is_done(cell) or self._lacking(cell) is None]
 
+        work = Work()
+
         def forward(n_canvases: int) -> None:
-            if not model_traits(handle.get()).owns_loop:
-                self.work += Work(computed=n_canvases)
+            nonlocal work
+            work += Work(computed=n_canvases)
             self.watch.forward(n_canvases)
 
         def decode(wanted: Wanted) -> Iterator[Record]:
+            nonlocal work
             self.watch.begin(f"{cells[0].model.name} on {cells[0].task}", len(wanted))
             try:
                 for record in self.sweep(wanted, forward):
-                    if not model_traits(handle.get()).owns_loop:
-                        self.work += Work(counted=record.nfe or 0)
+                    work += Work(counted=record.nfe or 0)
                     yield record
             finally:
+                if handle.loaded and not model_traits(handle.get()).owns_loop:
+                    self.work += work
                 self.watch.end()
 
         if offered:
@@ -110,6 +115,7 @@ class Bench:
                 decode=decode,
                 on_decoded=lambda *decoded: self.batch_check.note(handle, *decoded),
                 on_finished=self.watch.finished,
+                most=most,
             )
 
     def sweep(self, wanted: Wanted, on_step: Callable[[int], None] | None = None) -> Iterator[Record]:

@@ -51,6 +51,7 @@ def decode_group(
     decode: Callable[[Wanted], Iterator[Record]],
     on_decoded: Callable[[Cell, Planned, Record], None],
     on_finished: Callable[[], None],
+    most: int | None = None,
 ) -> None:
     """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
@@ -64,8 +65,9 @@ def decode_group(
         decode: Yields the record of each sample as soon as it is decoded (`sweep`).
         on_decoded: Told of every sample that was decoded without an error.
         on_finished: Told of every sample that needs no more work of the model.
+        most: How many samples of each cell are decoded; None for all that are missing.
     """
-    wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)]
+    wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)[:most]]
     asked = {planned.decode_key: (cell, planned) for cell, planned in wanted}
     with Scoring(resources.task(cells[0]), resources.tools) as scoring:
         for waiting in (waiting for cell in cells for waiting in unscored(cell, resources, known)):
@@ -103,23 +105,23 @@ def sweep(
     """
     from decoders.loop.batching import sweep as sweep_rows
     from decoders.loop.generating import generate
-    from decoders.rows import Trace
 
     data = resources.task(wanted[0][0])
     _ = data.scorer
     model: Any = handle.get()
     assert handle.budget is not None
     by_sample = sorted(range(len(wanted)), key=lambda i: wanted[i][1].question.sample.id)
+    settings = {cell.id: setting_of(cell) for cell in {id(cell): cell for cell, _ in wanted}.values()}
     rows = [
         build_row(
             index,
             planned.question,
             data.spec,
-            setting_of(cell),
+            settings[cell.id],
             cell.asked.seed,
             model,
             resources.context(cell, planned, model),
-            trace=Trace() if resources.options.trace and not model_traits(model).owns_loop else None,
+            history=resources.options.trace,
         )
         for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
     ]
@@ -128,7 +130,5 @@ def sweep(
     else:
         share = resources.options.share == "on"
         outcomes = sweep_rows(model, rows, budget=handle.budget, on_step=on_step, share=share)
-    trace_of = {row.key: row.trace for row in rows}
     for outcome in outcomes:
-        parts = wanted[outcome.key][1].parts
-        yield record_of_row(parts, outcome, data.spec, model, trace_of[outcome.key])
+        yield record_of_row(wanted[outcome.key][1], outcome, data.spec, model)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned, plan_samples
 from pb_plugin.asking.rows import answer_context
@@ -102,8 +101,6 @@ class Resources:
             NotApplicable: The sample has no reference answers.
             ValueError: They do not fit the canvas.
         """
-        if not model_traits(model).uses_answers:
-            return None
         owner = (cell.model.text, cell.task)
         if owner != self._contexts_of:
             self._contexts.clear()

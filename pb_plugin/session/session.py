@@ -30,6 +30,7 @@ from pb_plugin.running.decode import missing
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import GRAMMAR, Tools
 from pb_plugin.running.work import Work
+from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
 from task_specs.scoring.languagetool.backend import Backend
 from task_specs.spec import TaskSpec
@@ -79,6 +80,7 @@ class BenchSession:
         self._has_told = False
         self.baseline_note: str | None = None
         self.gates = tuple(parse_gate(text) for text in options.gate)
+        check_gate_sweep(options, self.gates)
 
     def check(self) -> None:
         """Make the plan and look at the folders that were named.
@@ -191,7 +193,7 @@ class BenchSession:
         """Return the group of every item; a session without cells keeps every item on its own."""
         if not any(map(self._may_be_cell, nodeids)):
             return {nodeid: nodeid for nodeid in nodeids}
-        return label_items(nodeids, self.cells, self._n_workers)
+        return label_items(nodeids, self.cells, self._n_workers, for_gates=self.options.sweep == "gate")
 
     @property
     def selected(self) -> list[Cell]:
@@ -213,6 +215,8 @@ class BenchSession:
         label = self._label.get(cell.id, "")
         if self.options.sweep == "isolated" or label not in self._begun:
             return [cell]
+        if self.options.sweep == "gate" and self._n_workers <= 1:
+            return [other for other in self.selected if other.model == cell.model]
         return self._groups[label]
 
     def shared_time(self, cell: Cell) -> AbstractContextManager[None]:
@@ -231,13 +235,32 @@ class BenchSession:
         """
         try:
             with self.shared_time(cell):
+                if self.gate_run is not None:
+                    self.gate_run.settle(self.companions(cell))
+                if not self.is_wanted(cell):
+                    return
                 self.tell_plan()
                 if not self.bench.is_done(cell):
                     self.bench.check_applicable(cell)
-                self.bench.decode(self.companions(cell))
+                self.bench.decode(self.companions(cell) if self.gate_run is None else [cell])
         except BaseException:
             self._begun.discard(self._label.get(cell.id, ""))
             raise
+
+    @cached_property
+    def gate_run(self) -> GateRun | None:
+        """What ``--pb-sweep gate`` decodes; None where the run decodes everything."""
+        return GateRun(self.gates, self.selected, self.bench) if self.options.sweep == "gate" else None
+
+    def is_wanted(self, cell: Cell) -> bool:
+        """Return whether a sample of *cell* is to be decoded or scored."""
+        if self.bench.is_done(cell):
+            return not self.bench.is_scored(cell)
+        return self.gate_run is None or self.gate_run.wants(cell)
+
+    def left_out(self, cell: Cell) -> str | None:
+        """Return why *cell* is not decoded whole, where the run decodes for its gates alone."""
+        return None if self.gate_run is None else self.gate_run.left_out(cell)
 
     def n_left(self) -> int:
         """Return how many samples of the selected cells have no result yet.
@@ -249,6 +272,8 @@ class BenchSession:
     def _n_left_of(self, cell: Cell) -> int:
         try:
             if self.bench.resources.unscorable(cell) is not None:
+                return 0
+            if self.gate_run is not None and not self.gate_run.wants(cell):
                 return 0
             return len(missing(cell, self.bench.resources, self.bench.known))
         except (ModelUnavailable, ValueError, LookupError, OSError):
@@ -314,6 +339,8 @@ class BenchSession:
         problem = "; ".join([*self.bench.known.lost, *([problem] if problem else [])]) or None
         gates = self.gates if judge_gates else ()
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
+        if verdicts and self.gate_run is not None:
+            verdicts = self.gate_run.verdicts()
         if judge_gates and summary is not None:
             verdicts += self._judge_baseline(run)
             problem = "; ".join(filter(None, [problem, self._save_baseline(run)])) or None

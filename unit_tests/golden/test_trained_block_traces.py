@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from decoders.loop.block_grid import grid_of
+from decoders.loop.block_grid import grids_of
 from decoders.rows import Row, Setting
 from decoders.unmasking.sub_blocks import SubBlocks
 from decoders.unmasking.threshold import Threshold
@@ -63,7 +63,7 @@ def stable_diffcoder(case, model):
         setting=Setting(method=confidence(), k=1),
     )
     per_block = given["steps"] // (given["gen_length"] // model.block_length)
-    return Setting(method=confidence(), max_steps=per_block * grid_of(model, row).n_blocks)
+    return Setting(method=confidence(), max_steps=per_block * grids_of(model, [row])[0].n_blocks)
 
 
 SETTING_OF = {"fast_dllm_v2": fast_dllm_v2, "stable_diffcoder": stable_diffcoder}

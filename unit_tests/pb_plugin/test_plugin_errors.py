@@ -153,7 +153,7 @@ def test_released_texts_that_the_built_in_tokenizer_cannot_hold_are_skipped(suit
         (("--samples", "1000"), "--samples must be at most 108, the most any selected task has, got 1000; *"),
         (("--seed", "x"), "--seed must be a whole number of at least 0, got 'x'; write digits only"),
         (("--pb-temperature", "-1"), "--pb-temperature must be a number of at least 0, got '-1'; *"),
-        (("--pb-sweep", "both"), "--pb-sweep must be one of group, isolated, got 'both'; *"),
+        (("--pb-sweep", "both"), "--pb-sweep must be one of group, isolated, gate, got 'both'; *"),
         (("--pb-gate", "PB80=>4"), "gate must *, got *"),
         (("--pb-floor", "copy"), "--pb-floor must be TASK=ACCURACY, got 'copy'; for example copy=0.9"),
         (("--pb-floor", "copi=0.9"), "--pb-floor must name a task, got 'copi'; known: copy, *"),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoders.loop.batching import decode, sweep
-from decoders.loop.block_grid import BlockGrid, grid_of
+from decoders.loop.block_grid import BlockGrid, grids_of
 from decoders.rows import NotSupported, Row, Setting
 from decoders.state import StepUpdate
 from decoders.testing.hash_denoiser import HashDenoiser
@@ -104,8 +104,8 @@ def test_blocks_that_are_none_of_the_model_are_refused():
 
 def test_a_model_without_blocks_counts_from_the_generated_region():
     asked = row(random(), prompt=3, length=12, block_length=4)
-    assert grid_of(HashDenoiser(), asked) == BlockGrid(length=4, offset=0, n_blocks=3)
-    assert grid_of(Trained(4), asked) == BlockGrid(length=4, offset=3, n_blocks=4)
+    assert grids_of(HashDenoiser(), [asked]) == [BlockGrid(length=4, offset=0, n_blocks=3)]
+    assert grids_of(Trained(4), [asked]) == [BlockGrid(length=4, offset=3, n_blocks=4)]
 
 
 @pytest.mark.parametrize(

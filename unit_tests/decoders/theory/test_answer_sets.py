@@ -53,11 +53,17 @@ def test_enumerated_answers_are_padded_with_eos_and_keep_their_proportions():
     assert torch.equal(answers.support[answers.local], answers.ids)
 
 
-def test_the_onehot_table_marks_each_token_of_each_answer_once():
-    answers = listed(["ab", "ba", "b"], gen_length=3)
-    table = answers.onehot().view(3, 3, len(answers.support))
-    assert torch.equal(table.sum(dim=2), torch.ones(3, 3))
-    assert torch.equal(answers.support[table.argmax(dim=2)], answers.ids)
+def test_tokens_are_numbered_at_each_position_as_the_answers_show_them():
+    answers = listed(["ab", "ba", "b", "cb"], gen_length=3)
+    column = {text: answers.support.tolist().index(TOKENIZER.encode(text)[0]) for text in "abc"}
+    end = answers.support.tolist().index(EOS_ID)
+    expected = torch.full((3, 4), -1)
+    for place, shown in enumerate([["a", "b", "c"], ["b", "a", end], [end]]):
+        for number, token in enumerate(shown):
+            expected[place, column.get(token, token)] = number
+    assert torch.equal(answers.symbols, expected)
+    assert answers.structure == listed(["ba", "ab", "a", "ca"], gen_length=3).structure
+    assert answers.structure != listed(["ab", "ba", "b", "ca"], gen_length=3).structure
 
 
 def test_described_orders_mean_what_listed_orders_mean():

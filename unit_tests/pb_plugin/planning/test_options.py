@@ -147,6 +147,7 @@ pb_trace = true
 pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
+pb_share = "off"
 pb_timing = true
 pb_cache = "prefix"
 pb_grammar = "later"
@@ -179,6 +180,7 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         floor=(("copy", 0.9),),
         batch=2,
         sweep="isolated",
+        share="off",
         timing=True,
         cache="prefix",
         grammar="later",
@@ -213,7 +215,7 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (["--block-length", "8,"], r"--block-length must be a list without empty items, got '8,'"),
         (["--pb-temperature", "-1"], r"--pb-temperature must be a number of at least 0, got '-1'"),
         (["--pb-floor", "copy=2"], r"--pb-floor copy must be a number in \[0, 1\], got '2'"),
-        (["--pb-sweep", "all"], r"--pb-sweep must be one of group, isolated, got 'all'; leave it out"),
+        (["--pb-sweep", "all"], r"--pb-sweep must be one of group, isolated, gate, got 'all'; leave it out"),
         (["--pb-dtype", "int8"], r"--pb-dtype must be one of float32, bfloat16, got 'int8'"),
         (["--pb-device", " "], r"--pb-device must be not empty, got ' '; leave the option out"),
         (["--pb-store", ""], r"--pb-store must be not empty, got ''"),

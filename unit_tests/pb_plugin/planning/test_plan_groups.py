@@ -29,6 +29,14 @@ def test_with_fewer_than_two_groups_per_worker_groups_split_by_method_then_by_se
     assert len(set(groups(cells, 3).values())) == len(cells)
 
 
+def test_a_run_for_gates_has_groups_of_all_tasks_of_a_setting():
+    cells = cells_of(task=("copy", "sort"), unmasking=("random",), k=(1, 8))
+    labels = groups(cells, 2, for_gates=True)
+    assert labels["copy-ideal-random-k8"] == labels["sort-ideal-random-k8"] == "ideal|-ideal-random-k8"
+    assert len(set(labels.values())) == 2
+    assert groups(cells, 1, for_gates=True) == groups(cells, 1)
+
+
 @given(n_workers=st.integers(1, 40), data=st.data())
 def test_labels_depend_on_the_set_of_cells_alone_and_keep_model_and_task(n_workers, data):
     cells = data.draw(st.lists(st.sampled_from(CELLS), unique=True))

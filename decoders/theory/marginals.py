@@ -1,0 +1,161 @@
+"""Exact marginals of every position given what is committed: what `ideal` answers.
+
+When no answer agrees with all that is committed, those that disagree at the fewest positions count; in a
+permutation, tokens are taken in position order and one that contradicts earlier ones is ignored.
+Legend: R = canvases, G = generated length, A = answers, C = support, K = symbols of a position, I = items,
+    N = queries, S = questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from decoders.theory.answer_sets import Structure, TokenAnswers, TokenPermutations
+
+KEPT_TABLES = 64
+"""Tables kept between forwards; questions that differ only in their tokens have one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Table:
+    """``symbols`` int64 [A, G], ``weights`` float32 [A], ``marks`` float32 [A, G * K]: 1 at each symbol."""
+
+    symbols: Tensor
+    weights: Tensor
+    marks: Tensor
+
+
+@lru_cache(maxsize=KEPT_TABLES)
+def _table(structure: Structure, gen_length: int) -> _Table:
+    symbols = torch.from_numpy(np.frombuffer(structure[0], dtype=np.int64).reshape(-1, gen_length).copy())
+    n_symbols = int(symbols.max()) + 1
+    columns = torch.arange(gen_length) * n_symbols + symbols
+    return _Table(
+        symbols=symbols,
+        weights=torch.from_numpy(np.frombuffer(structure[1], dtype=np.float32).copy()),
+        marks=torch.zeros(len(symbols), gen_length * n_symbols).scatter_(1, columns, 1.0),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Listed:
+    """Canvases of questions whose answers are listed and of one structure.
+
+    Args:
+        questions: The answers of each question, S of them.
+        generated: int64 [R, G].
+        of: int64 [R], the question of each canvas.
+    """
+
+    questions: Sequence[TokenAnswers]
+    generated: Tensor
+    of: Tensor
+
+    def marginals(self, row: Tensor, position: Tensor, *, without_own: bool) -> Tensor:
+        """Return P(token | committed) over the support of the row's question, float32 [N, C].
+
+        Args:
+            row: int64 [N].
+            position: int64 [N], in the generated region.
+            without_own: Whether what is committed at the position itself is left out.
+        """
+        gen_length = self.generated.shape[1]
+        table = _table(self.questions[0].structure, gen_length)
+        names = pad_sequence([q.symbols.T for q in self.questions], batch_first=True, padding_value=-1)
+        symbol = self._symbols(names)  # [R, G], -1 where nothing known is committed
+        n_symbols = table.marks.shape[1] // gen_length
+        columns = torch.arange(gen_length) * n_symbols + symbol.clamp(min=0)
+        committed = torch.zeros(len(symbol), gen_length * n_symbols)
+        agreements = committed.scatter_(1, columns, (symbol >= 0).float()) @ table.marks.T  # [R, A]
+        if without_own:
+            found = self._without_own(table, agreements, symbol, row, position)
+        else:
+            found = (_nearest(agreements, table) @ table.marks).view(len(symbol), gen_length, n_symbols)
+            found = found[row, position]
+        found = found / found.sum(dim=1, keepdim=True)
+        named = names[self.of[row], :, position]
+        return found.gather(1, named.clamp(min=0)).masked_fill(named < 0, 0.0)
+
+    def _symbols(self, names: Tensor) -> Tensor:
+        longest = names.shape[1]
+        support = torch.stack([stretched(q.support, longest) for q in self.questions])[self.of]
+        place = torch.searchsorted(support, self.generated).clamp(max=longest - 1)
+        is_known = support.gather(1, place) == self.generated
+        position = torch.arange(self.generated.shape[1])
+        return names[self.of.unsqueeze(1), place, position].masked_fill(~is_known, -1)
+
+    def _without_own(
+        self, table: _Table, agreements: Tensor, symbol: Tensor, row: Tensor, position: Tensor
+    ) -> Tensor:
+        """Take the agreement of the own token away from every answer, then keep the nearest ones."""
+        n_symbols = table.marks.shape[1] // symbol.shape[1]
+        found = torch.zeros(len(row), n_symbols)
+        for place in sorted(set(position.tolist())):
+            mine = position == place
+            rows = row[mine]
+            own = symbol[rows, place].unsqueeze(1) == table.symbols[:, place]
+            marks = table.marks[:, place * n_symbols : (place + 1) * n_symbols]
+            found[mine] = _nearest(agreements[rows] - own.float(), table) @ marks
+        return found
+
+
+def _nearest(agreements: Tensor, table: _Table) -> Tensor:
+    return (agreements == agreements.amax(dim=1, keepdim=True)) * table.weights
+
+
+def stretched(support: Tensor, length: int) -> Tensor:
+    """Return *support* with its last token repeated up to *length*."""
+    return torch.cat([support, support[-1:].expand(length - len(support))])
+
+
+def permuted(generated: Tensor, orders: TokenPermutations) -> Tensor:
+    """Return P(token | committed) over all orders of a question in closed form, float32 [R, G, C].
+
+    With r items left, an open slot shows each with (r - 1)! orders out of r!; the excluded input, where
+    it still agrees with what is committed, is subtracted from both.
+    """
+    n_items, _ = orders.item_tokens.shape
+    rows = torch.arange(len(generated))
+    identity = torch.arange(n_items)
+    item_at = torch.full((len(generated), n_items), -1)
+    taken = torch.zeros(len(generated), n_items, dtype=torch.bool)
+    for position in range(generated.shape[1]):
+        slot = int(orders.slot[position])
+        if slot < 0:
+            continue
+        names = orders.item_tokens[:, orders.offset[position]] == generated[:, position].unsqueeze(1)
+        item = names.byte().argmax(dim=1)
+        accept = names.any(dim=1) & (item_at[:, slot] < 0) & ~taken[rows, item]
+        if orders.exclude_input:
+            as_input = ((item_at < 0) | (item_at == identity)).all(dim=1) & (item == slot)
+            accept &= ~(as_input & (taken.sum(dim=1) >= n_items - 2))
+        item_at[accept, slot] = item[accept]
+        taken[accept, item[accept]] = True
+    open_slot = item_at < 0
+    left = open_slot.sum(dim=1)
+    input_agrees = orders.exclude_input & (open_slot | (item_at == identity)).all(dim=1)
+    total = torch.lgamma(left.double() + 1).exp() - input_agrees.double()
+    each = torch.lgamma(left.double().clamp(min=1)).exp()
+    place_item = torch.where(open_slot.unsqueeze(2) & ~taken.unsqueeze(1), each.view(-1, 1, 1), 0.0)
+    place_item -= torch.eye(n_items).unsqueeze(0) * (input_agrees.view(-1, 1, 1) & open_slot.unsqueeze(2))
+    place_item = place_item / total.view(-1, 1, 1)
+    settled = torch.nn.functional.one_hot(item_at.clamp(min=0), n_items).double()
+    by_slot = torch.where(open_slot.unsqueeze(2), place_item, settled)
+    marginals = torch.zeros(len(generated), generated.shape[1], len(orders.support), dtype=torch.float64)
+    for position in range(generated.shape[1]):
+        slot = int(orders.slot[position])
+        if slot < 0:
+            marginals[:, position, torch.searchsorted(orders.support, orders.fixed[position])] = 1.0
+        else:
+            tokens = torch.searchsorted(
+                orders.support, orders.item_tokens[:, orders.offset[position]].contiguous()
+            )
+            marginals[:, position, tokens] = by_slot[:, slot]
+    return marginals.float()
