@@ -131,7 +131,7 @@ def advance(
     broken = _check(slots, wish, view, found.usable, denoiser)
     so_far = tuple(sum(pair) for pair in zip(slots.evaluated, evaluated, strict=True))
     canvases = tuple(sum(pair) for pair in zip(slots.canvases, n_canvases, strict=True))
-    written = _write(slots, wish, denoiser.mask_id)
+    written = _write(slots, wish, view, denoiser.mask_id)
     stepped = replace(written, cache=cache, evaluated=so_far, canvases=canvases)
     unfinished, finished, failed = _settle(stepped, denoiser, broken, wish.failed)
     return unfinished, [*finished, *failed]
@@ -260,7 +260,7 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
     return torch.where(broken.any(dim=0), first, torch.zeros_like(first))
 
 
-def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
+def _write(slots: Slots, wish: _Wish, view: StepView, mask_id: int) -> Slots:
     """Return the batch after the step: the one place where a canvas changes."""
     prompt = slots.canvas[:, : -slots.gen_length]
     generated = torch.where(wish.unmask, wish.tokens, slots.generated).masked_fill(wish.remask, mask_id)
@@ -271,7 +271,7 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
         slots,
         canvas=torch.cat([prompt, generated], dim=1),
         commit_step=commit_step,
-        history=_history(slots, wish),
+        history=_history(slots, wish, view),
         remasks=slots.remasks + wish.remask.sum(dim=1),
         nfe=slots.nfe + 1,
         step=slots.step + 1,
@@ -281,7 +281,7 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
     )
 
 
-def _history(slots: Slots, wish: _Wish) -> tuple[tuple[Step, ...], ...]:
+def _history(slots: Slots, wish: _Wish, view: StepView) -> tuple[tuple[Step, ...], ...]:
     """Return what has been done to the rows that ask for it; for others nothing leaves the device."""
     longer = list(slots.history)
     for index, row in enumerate(slots.rows):
@@ -290,7 +290,9 @@ def _history(slots: Slots, wish: _Wish) -> tuple[tuple[Step, ...], ...]:
             tokens = wish.tokens[index, places].tolist()
             again = wish.remask[index].nonzero().flatten().tolist()
             committed = tuple(zip(places.tolist(), tokens, strict=True))
-            longer[index] = (*longer[index], Step(committed=committed, remasked=tuple(again)))
+            sure = tuple(view.confidence[index, places].tolist())
+            step = Step(committed=committed, remasked=tuple(again), confidence=sure)
+            longer[index] = (*longer[index], step)
     return tuple(longer)
 
 
