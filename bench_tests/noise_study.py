@@ -22,7 +22,6 @@ from typing import Any
 import torch
 
 from bench_tests.page_marks import write
-from pb_plugin.comparing.comparison import compare
 from pb_plugin.comparing.side import Side, side_of
 from pb_plugin.gates.against_baseline import judge_baseline
 from pb_plugin.planning.options import Options
@@ -93,10 +92,10 @@ class Study:
     def judge(self, change: Change) -> Found:
         """Return what the gate says of the network after *change*."""
         side = self._run(change)
-        found = compare(self._as_it_is, side)
-        verdicts = judge_baseline(
+        verdicts, found = judge_baseline(
             self._as_it_is, side, x=80.0, count="canvas", margin=1.0, is_strict=False, n_available=100
         )
+        assert found is not None
         share = 100.0 / found.n_samples[0]
         return Found(
             red=not all(verdict.passed for verdict in verdicts),

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 
 from pb_plugin.report.screen import NARROW, WIDE, fitted
 from pb_plugin.results.differences import comparisons
+from pb_plugin.results.suites import SUITES
 from pb_plugin.results.summary import XS, CellSummary, Curve, Summary, setting_label
+from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import PBx
 
 if TYPE_CHECKING:
     from pb_plugin.session.session import BenchSession, Conclusion
     from pb_plugin.statistics.curve_draws import PBxInterval
 
+NARROW_POINTS = 2.0
+"""An interval of a score that is not wider, in points, justifies a decimal."""
+
 SHOWN_COUNTS = ("canvas", "content")
 MOST_SETTINGS = 8
+MAIN_SUITES = ("all", "core")
 HEADLINE = 80
 """The x whose PBx is shown with its interval and group."""
 
@@ -50,19 +56,20 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def pbx_lines(
-    summary: Summary, suites: Sequence[str] = ("all", "core"), *, width: int = WIDE, is_short: bool = False
+    summary: Summary, suites: Sequence[str] | None = None, *, width: int = WIDE, is_short: bool = False
 ) -> list[str]:
     """Return the PBx table by suite, PB80 with interval and group; where there is none, each reason once.
 
     Args:
         summary: The run.
-        suites: Which suites.
+        suites: Which suites. None: `MAIN_SUITES`, and every other one that a curve has a PBx over; in a short
+            report these only where the main ones have none.
         width: Columns there are; below `NARROW` only PB80 is shown.
         is_short: Whether a reason is cut to one line.
     """
     is_narrow = width < NARROW
     lines: list[str] = []
-    for suite in suites:
+    for suite in _shown_suites(summary, is_short) if suites is None else suites:
         shown = [curve for curve in summary.curves if suite in curve.suites]
         measured = [curve for curve in shown if curve.suites[suite].reason is None]
         if measured:
@@ -87,6 +94,12 @@ def pbx_lines(
             line = f"suite {suite}: None for {who}: {reason}"
             lines.append(fitted(line, max(width, NARROW)) if is_short else line)
     return [*lines, ""] if lines else []
+
+
+def _shown_suites(summary: Summary, is_short: bool) -> list[str]:
+    whole = {name for c in summary.curves for name, suite in c.suites.items() if suite.reason is None}
+    others = [] if is_short and not whole.isdisjoint(MAIN_SUITES) else [*SUITES]
+    return [*MAIN_SUITES, *(name for name in others if name in whole - set(MAIN_SUITES))]
 
 
 def _columns(is_narrow: bool) -> list[tuple[str, list[int]]]:
@@ -138,11 +151,17 @@ def _score_text(cell: CellSummary | None) -> str:
         return ""
     if cell.percent is None:
         return "failed" if cell.n_failed else "-"
-    interval = (
-        "" if cell.interval is None else f" [{100 * cell.interval.low:.0f},{100 * cell.interval.high:.0f}]"
-    )
+    digits, between = digits_of(cell.interval), ""
+    if cell.interval is not None:
+        low, high = 100 * cell.interval.low, 100 * cell.interval.high
+        between = f" [{low:.{digits}f},{high:.{digits}f}]"
     missing = "" if cell.incomplete is None else "!"
-    return f"{cell.percent:.0f}{interval}{missing}"
+    return f"{cell.percent:.{digits}f}{between}{missing}"
+
+
+def digits_of(interval: Interval | None) -> int:
+    """Return how many decimals a score in percent is shown with: one where its interval is narrow."""
+    return 0 if interval is None or 100 * (interval.high - interval.low) > NARROW_POINTS else 1
 
 
 def closing_lines(
