@@ -14,7 +14,7 @@ from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import StoreIndex
 from pb_plugin.results.run_file import ChosenTasks, Run
-from pb_plugin.results.summary import Summary, setting_label
+from pb_plugin.results.summary import Summary
 from task_specs.scoring.faults import OTHER, faults
 
 GRAMMAR = "grammar"
@@ -64,7 +64,7 @@ def failures(run: Run, index: StoreIndex, summary: Summary, task: str) -> list[C
     Raises:
         ValueError: The run has no such task, or its questions cannot be read or are others today.
     """
-    cells = {_asked(cell): cell for cell in summary.cells if cell.task == task}
+    cells = {_asked(one): cell for cell in summary.cells if cell.task == task for one in cell.replicates}
     if not cells:
         known = ", ".join(dict.fromkeys(cell.task for cell in summary.cells)) or "none"
         raise ValueError(f"--task must be a task of the run, got {task!r}; it has {known}")
@@ -79,7 +79,10 @@ def failures(run: Run, index: StoreIndex, summary: Summary, task: str) -> list[C
         wrong = tuple(_wrong(record, data) for record in records if _is_wrong(record, planned.score))
         found.append(
             CellFailures(
-                curve=cell.identity.label, setting=setting_label(cell.setting), n=len(records), wrong=wrong
+                curve=cell.identity.label,
+                setting=cell.setting_under(planned.asked.seed),
+                n=len(records),
+                wrong=wrong,
             )
         )
     return found
@@ -129,12 +132,12 @@ def _question(record: Record, data: TaskData) -> Question:
 
 
 def at_setting(found: list[CellFailures], setting: str) -> list[CellFailures]:
-    """Return those of *found* at *setting* (``k=2``).
+    """Return those of *found* at *setting* (``k=2``), under every seed.
 
     Raises:
         ValueError: There is none.
     """
-    chosen = [cell for cell in found if cell.setting == setting]
+    chosen = [cell for cell in found if setting in (cell.setting, cell.setting.partition(",seed=")[0])]
     if not chosen:
         known = ", ".join(dict.fromkeys(cell.setting for cell in found))
         raise ValueError(f"--setting must be one of the run, got {setting!r}; it has {known}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pb_plugin.report.screen import NARROW, WIDE, fitted
 from pb_plugin.results.differences import comparisons
 from pb_plugin.results.suites import SUITES
-from pb_plugin.results.summary import XS, CellSummary, Curve, Summary, setting_label
+from pb_plugin.results.summary import XS, CellSummary, Curve, SuiteCurve, Summary, setting_label
 from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import PBx
 
@@ -76,10 +76,16 @@ def pbx_lines(
             has_intervals = any(curve.suites[suite].draws is not None for curve in measured)
             compared = comparisons(summary, suite)
             letters = {label: text for found in compared[::-1] for label, text in found.letters.items()}
-            header = _pbx_header(suite, has_intervals, bool(letters), is_narrow)
+            has_seeds = any(curve.suites[suite].by_seed for curve in measured)
+            header = _pbx_header(suite, has_intervals, has_seeds, bool(letters), is_narrow)
             rows = [
                 _pbx_row(
-                    c, suite, has_intervals, letters.get(c.identity.label, "") if letters else None, is_narrow
+                    c,
+                    suite,
+                    has_intervals,
+                    has_seeds,
+                    letters.get(c.identity.label, "") if letters else None,
+                    is_narrow,
                 )
                 for c in measured
             ]
@@ -107,18 +113,22 @@ def _columns(is_narrow: bool) -> list[tuple[str, list[int]]]:
     return [(SHOWN_COUNTS[0], [HEADLINE])] if is_narrow else [(count, list(XS)) for count in SHOWN_COUNTS]
 
 
-def _pbx_header(suite: str, has_intervals: bool, has_groups: bool, is_narrow: bool) -> list[str]:
+def _pbx_header(
+    suite: str, has_intervals: bool, has_seeds: bool, has_groups: bool, is_narrow: bool
+) -> list[str]:
     """Return the header of the PBx table; the count is said once, with the first column of each."""
     header = [f"suite {suite}"]
     for count, xs in _columns(is_narrow):
         for x in xs:
             header.append(f"PB{x} {count}" if x == xs[0] else f"PB{x}")
             if x == HEADLINE and count == SHOWN_COUNTS[0]:
-                header += ["95 %"] * has_intervals + ["group"] * has_groups
+                header += ["95 %"] * has_intervals + ["seeds"] * has_seeds + ["group"] * has_groups
     return header
 
 
-def _pbx_row(curve: Curve, suite: str, has_intervals: bool, letter: str | None, is_narrow: bool) -> list[str]:
+def _pbx_row(
+    curve: Curve, suite: str, has_intervals: bool, has_seeds: bool, letter: str | None, is_narrow: bool
+) -> list[str]:
     found = curve.suites[suite]
     row = [curve.identity.label]
     for count, xs in _columns(is_narrow):
@@ -126,8 +136,15 @@ def _pbx_row(curve: Curve, suite: str, has_intervals: bool, letter: str | None, 
             row.append(pbx_text(found.pbx(x, count)))
             if x == HEADLINE and count == SHOWN_COUNTS[0]:
                 interval = found.pbx_interval(x, count)
-                row += [range_text(interval)] * has_intervals + ([] if letter is None else [letter])
+                row += [range_text(interval)] * has_intervals + [_seeds_text(found)] * has_seeds
+                row += [] if letter is None else [letter]
     return row
+
+
+def _seeds_text(curve: SuiteCurve) -> str:
+    """Return the lowest and the highest PB80 of single seeds: ``7.81..8.02 (3)``, or ``-`` for one seed."""
+    found = sorted((c.pbx(HEADLINE) for c in curve.by_seed.values()), key=lambda one: one.value or 0.0)
+    return f"{pbx_text(found[0])}..{pbx_text(found[-1])} ({len(found)})" if found else "-"
 
 
 def score_lines(summary: Summary) -> list[str]:
