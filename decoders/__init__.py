@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from decoders.loop.batching import Budget, decode, sweep
     from decoders.models import load
     from decoders.protocols import Denoiser, Generator, ModelRequest
-    from decoders.rows import Decoded, DecodeError, Failed, NotSupported, Row, Setting
+    from decoders.rows import Decoded, DecodeError, Failed, NotSupported, Row, Setting, Step
     from decoders.state import StepUpdate, StepView, UnmaskingMethod
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "NotSupported",
     "Row",
     "Setting",
+    "Step",
     "StepUpdate",
     "StepView",
     "UnmaskingMethod",

@@ -130,15 +130,22 @@ class HasShadow(Protocol):
 
 @runtime_checkable
 class HasAttention(Protocol):
-    """Optional: a denoiser that tells how much positions look at each other (DAPD)."""
+    """Optional: a denoiser that tells how much positions look at each other (DAPD, DAWN)."""
 
     def with_attention(
-        self, canvas: Tensor, attend: Tensor, query: Tensor, first: int, contexts: Sequence[Any]
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        first: int,
+        contexts: Sequence[Any],
+        layers: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the logits [N, V] of a plain call, and float32 [B, L - first, L - first] attention.
 
         Entry (i, j) is the weight with which position ``first + i`` looks at ``first + j`` after the softmax
-        over the whole canvas, averaged over the heads of the last n - int(0.7 n) of the n layers.
+        over the whole canvas, averaged over the heads of the last *layers* layers (all where there are
+        fewer), of the last n - int(0.7 n) of n where None.
         """
         ...
 

@@ -127,6 +127,7 @@ class Row:
         seed: The run's seed.
         template_ids: For infilling, *gen_length* ids with ``mask_id`` where something is to be filled in.
         context: Handed to the denoiser as it is (``ideal``: the tokenised answer set).
+        history: Whether the loop keeps what every forward committed and masked again.
     """
 
     key: Any
@@ -137,6 +138,7 @@ class Row:
     seed: int = 0
     template_ids: tuple[int, ...] | None = None
     context: Any = None
+    history: bool = False
 
     def __post_init__(self) -> None:
         if self.gen_length < 1:
@@ -163,6 +165,19 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What one forward did to a row; a position that was committed and masked again at once is in both.
+
+    Args:
+        committed: Pairs (generated position, token), by position; a token that was replaced is one too.
+        remasked: Generated positions that were masked again.
+    """
+
+    committed: tuple[tuple[int, int], ...]
+    remasked: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
     """A finished row.
 
@@ -171,7 +186,8 @@ class Decoded:
     position i, -1 where a template fixed it. ``evaluated_positions`` sums the canvas positions computed for
     this row. ``nfe_kind`` is counted or commanded; or bounds (then ``nfe`` is None, between ``nfe_low`` and
     ``nfe_high``) or unknown (then all three are None). ``forwards`` and ``evaluated_canvases`` are the work
-    of methods that compute more than one canvas per step, None where nobody counted.
+    of methods that compute more than one canvas per step, None where nobody counted. ``history`` has one
+    `Step` per forward where the row asked for it.
     """
 
     key: Any
@@ -187,6 +203,7 @@ class Decoded:
     evaluated_positions: int | None = None
     evaluated_canvases: int | None = None
     finish_reason: str = "complete"
+    history: tuple[Step, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -103,6 +103,20 @@ class StepView:
         return self.lazy["draws"]()  # type: ignore[no-any-return]
 
     @cached_property
+    def standing_log_odds(self) -> Tensor:
+        """Logit of the probability of the token that stands at each evaluated position, float64.
+
+        -inf where masked, fixed by a template or not ``evaluated``; a ``scope`` says what is evaluated. A
+        position sees its own token; what it says of it with that hidden is ``verified_log_odds``.
+        """
+        return self.lazy["standing_log_odds"]()  # type: ignore[no-any-return]
+
+    @cached_property
+    def served(self) -> tuple[Any, ...]:
+        """The rows (`decoders.rows.Row`) as they were given; a result may not depend on their order."""
+        return self.lazy["served"]()  # type: ignore[no-any-return]
+
+    @cached_property
     def planned_steps(self) -> Tensor:
         """How many steps the schedule of k or max_steps gives the current block, [R]; 0 without one."""
         return self.lazy["planned_steps"]()  # type: ignore[no-any-return]
@@ -177,6 +191,20 @@ class StepView:
         """Attention [R, G, G] from row to column position, float32, see `HasAttention`."""
         return self._needed("attention", "attention")  # type: ignore[no-any-return]
 
+    @cached_property
+    def row_attention(self) -> Tensor:
+        """Attention [R, L, L] between all positions of a row, its prompt's too, float32, see `HasAttention`.
+
+        The generated region comes last; 0 where padding looks or is looked at. How many layers count says the
+        method's ``attention_layers``.
+        """
+        return self._needed("row_attention", "row_attention")  # type: ignore[no-any-return]
+
+    @cached_property
+    def row_log_odds(self) -> Tensor:
+        """Logit of the probability of the best token at all positions of a row [R, L]; -inf at padding."""
+        return self._needed("row_log_odds", "row_attention")  # type: ignore[no-any-return]
+
     def _needed(self, name: str, need: str, *given: Tensor) -> Any:
         if name not in self.lazy:
             raise LookupError(
@@ -240,7 +268,8 @@ class UnmaskingMethod(Protocol):
     ``takes_k`` says that the loop's quota is used. ``sweep`` are the default parameter sets. ``may_idle``
     allows a step that commits nothing (only published quirks need it), ``may_remask`` allows
     ``StepUpdate.remask``. ``needs`` names what the view shall offer beyond the usual: ``probabilities``,
-    ``shadow``, ``attention`` (see `decoders.protocols`); the loop refuses what it does not know.
+    ``shadow``, ``attention``, ``row_attention`` (see `decoders.protocols`); the loop refuses what it does not
+    know.
 
     A method may declare a ``scope`` wider than the masked positions of the block: ``generated`` evaluates all
     masked positions of the generated region, ``whole_block`` also what was committed in the block,

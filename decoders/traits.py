@@ -27,6 +27,9 @@ class MethodTraits:
         writes_evaluated: Whether an update may unmask all that is evaluated: masks outside the block, and
             what is committed, which gets another token.
         moves_block_end: Whether an update may set where the current block ends.
+        enters_by_first: Whether the first step of a block commits its first mask, so that a window of later
+            steps needs no column before the block (`decoders.protocols.HasCache.window_margin`).
+        attention_layers: How many layers attention is averaged over, from the last on; None is the last 30 %.
         guidance: Scale s of classifier-free guidance: logits + s (logits - those without prompt); 0 is none.
         may_leave_masks: Whether an update may leave positions masked for good.
         takes_max_steps: Whether a step budget says something to it; every method with k takes one.
@@ -38,6 +41,8 @@ class MethodTraits:
     scope: str = "block"
     writes_evaluated: bool = False
     moves_block_end: bool = False
+    enters_by_first: bool = False
+    attention_layers: int | None = None
     guidance: float = 0.0
     may_leave_masks: bool = False
     takes_max_steps: bool = False

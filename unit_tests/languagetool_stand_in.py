@@ -5,9 +5,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
+from task_specs.scoring.languagetool.client import PROBE
+
 LANGUAGES = [{"name": "English (US)", "code": "en", "longCode": "en-US"}]
-FIRST_TEXT = "All is well."
-"""What a server is asked for its version with."""
+FIRST_TEXT = PROBE
+"""What a server is asked for its version and rules with."""
 
 
 def reply(*rules, version="6.8", **more):

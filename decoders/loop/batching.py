@@ -127,7 +127,7 @@ def _bucket(
     on_step: Callable[[int], None],
 ) -> Iterator[Decoded | Failed]:
     columns = widest(denoiser, queue) if needs.probabilities else None
-    most = needs.max_rows(gen_length, columns or 0)
+    most = needs.max_rows(gen_length, columns or 0, width + gen_length)
     size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else 1)
     active: Slots | None = None
     parked: list[Slots] = []
@@ -228,6 +228,7 @@ def decode(
     templates: Sequence[Sequence[int]] | None = None,
     contexts: Sequence[Any] | None = None,
     budget: Budget | None = None,
+    history: bool = False,
 ) -> list[Decoded]:
     """Decode one row per prompt with one setting: the library's front door, plain ids in and out.
 
@@ -246,6 +247,7 @@ def decode(
         templates: For infilling, *gen_length* ids per prompt with ``mask_id`` where something is filled in.
         contexts: One opaque object per prompt for the denoiser.
         budget: Size of a forward.
+        history: Whether ``Decoded.history`` tells what every forward committed and masked again.
 
     Returns:
         The decoded rows in the order of *prompts*; ``Decoded.key`` is the index.
@@ -281,6 +283,7 @@ def decode(
             seed=seed,
             template_ids=None if templates is None else tuple(templates[index]),
             context=None if contexts is None else contexts[index],
+            history=history,
         )
         for index, prompt in enumerate(prompts)
     ]

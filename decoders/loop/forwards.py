@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from decoders.loop import sampling
 from decoders.loop.needs import needs_of
 from decoders.loop.slots import Slots, join_memory, memory_rows
 from decoders.loop.view import (
@@ -41,6 +42,8 @@ class Heard:
     judged: Tensor | None = None  # int64 [M, 2]
     judged_logits: Tensor | None = None  # float [M, C]
     attention: Tensor | None = None  # float32 [B, G, G]
+    row_attention: Tensor | None = None  # float32 [B, L, L]
+    row_log_odds: Tensor | None = None  # float64 [B, L], of the best token at every real position
     cache: Any = None
     evaluated: tuple[int, ...]
 
@@ -60,17 +63,14 @@ def listen(slots: Slots, denoiser: Denoiser) -> Heard:
     asked = _in_canvas(slots, query)
     if needs.shadow:
         return _shadowed(slots, denoiser, query, whole)
+    if needs.row_attention:
+        return _whole_rows(slots, denoiser, query, whole)
     if needs.attention:
         first = slots.canvas.shape[1] - slots.gen_length
         logits, attention = cast(HasAttention, denoiser).with_attention(
             slots.canvas, slots.attend, asked, first, contexts
         )
-        expected = (len(slots), slots.gen_length, slots.gen_length)
-        if attention.shape != expected:
-            raise ValueError(
-                f"attention must have the shape {expected}, got {tuple(attention.shape)}; "
-                "give one weight per pair of generated positions"
-            )
+        _check_attention(attention, (len(slots), slots.gen_length, slots.gen_length))
         _check_logits(logits, len(query), slots, denoiser.vocab_size)
         return Heard(query=query, logits=logits, attention=attention.float(), evaluated=whole)
     if needs.guidance:
@@ -82,10 +82,45 @@ def listen(slots: Slots, denoiser: Denoiser) -> Heard:
 
 def interpret(slots: Slots, heard: Heard, *, unbiased: bool) -> Proposals:
     """Return the proposals, and what else was heard, by row and generated position."""
-    found = replace(propose(slots, heard.logits, heard.query, unbiased=unbiased), attention=heard.attention)
+    found = replace(
+        propose(slots, heard.logits, heard.query, unbiased=unbiased),
+        attention=heard.attention,
+        row_attention=heard.row_attention,
+        row_log_odds=heard.row_log_odds,
+    )
     if heard.judged is None or heard.judged_logits is None:
         return found
     return verify(slots, found, heard.judged, heard.judged_logits)
+
+
+def _whole_rows(slots: Slots, denoiser: Denoiser, query: Tensor, whole: tuple[int, ...]) -> Heard:
+    """Ask for every real position of every row, and for who looks where among them."""
+    asked = slots.attend.nonzero()
+    layers = needs_of(slots.rows[0].setting).layers
+    logits, attention = cast(HasAttention, denoiser).with_attention(
+        slots.canvas, slots.attend, asked, 0, [row.context for row in slots.rows], layers=layers
+    )
+    _check_logits(logits, len(asked), slots, denoiser.vocab_size)
+    _check_attention(attention, (len(slots), *(2 * slots.canvas.shape[1:])))
+    odds = torch.full(slots.canvas.shape, float("-inf"), dtype=torch.float64, device=logits.device)
+    odds[slots.attend] = sampling.log_odds(logits.float(), logits.argmax(dim=1))
+    place = slots.attend.flatten().cumsum(dim=0).view_as(slots.attend) - 1
+    at = _in_canvas(slots, query)
+    return Heard(
+        query=query,
+        logits=logits[place[at[:, 0], at[:, 1]]],
+        row_attention=attention.float() * slots.attend.unsqueeze(2),
+        row_log_odds=odds,
+        evaluated=whole,
+    )
+
+
+def _check_attention(attention: Tensor, expected: tuple[int, ...]) -> None:
+    if attention.shape != expected:
+        raise ValueError(
+            f"attention must have the shape {expected}, got {tuple(attention.shape)}; "
+            "give one weight per pair of positions from the first asked for on"
+        )
 
 
 def _guided(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int]) -> Heard:
@@ -190,6 +225,8 @@ def _window(slots: Slots, index: int, margin: int) -> tuple[int, int]:
     """
     row, columns = slots.rows[index], slots.canvas.shape[1]
     first = columns - row.gen_length
+    if row.setting.cache != "block" and method_traits(row.setting.method).enters_by_first:
+        margin = 0
     block, end = slots.block_bounds[index]
     if row.setting.cache == "block":
         block = slots.stored_until[index]

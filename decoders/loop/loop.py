@@ -28,7 +28,7 @@ from decoders.loop.view import (
     method_view,
 )
 from decoders.protocols import Denoiser
-from decoders.rows import Decoded, DecodeError, Failed
+from decoders.rows import Decoded, DecodeError, Failed, Step
 from decoders.state import StepUpdate, StepView, UnmaskingMethod
 from decoders.traits import method_traits, model_traits
 
@@ -48,6 +48,10 @@ BROKEN_RULES = (
         "method_error",
         "it ends the block before its start or behind its end, or unmasks positions behind that; keep "
         "block_end above view.block_start and up to view.block_end",
+    ),
+    (
+        "method_error",
+        "it enters a block without its first mask; commit that in step 0, or do not declare enters_by_first",
     ),
     ("method_error", "it commits nothing; commit at least one eligible position or declare may_idle"),
     (
@@ -210,6 +214,7 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
 
     may_remask = by_row([method.may_remask for method in methods])
     may_leave = by_row([own.may_leave_masks for own in traits])
+    by_first = by_row([own.enters_by_first for own in traits])
     is_wide = by_row([own.writes_evaluated for own in traits])
     may_write = view.eligible | asked_positions(slots, mask_id) & slots.fillable & is_wide
     foreign = (wish.tokens == mask_id) & ~may_leave
@@ -219,6 +224,8 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
     position = torch.arange(slots.gen_length, device=usable.device)
     behind = wish.unmask & view.eligible & (position >= wish.block_end.unsqueeze(1))
     moved_away = (wish.block_end <= view.block_start) | (wish.block_end > view.block_end)
+    first_mask = view.eligible & (view.eligible.cumsum(dim=1) == 1)
+    skipped = first_mask & ~wish.unmask & by_first & (view.step == 0).unsqueeze(1)
     broken = torch.stack(
         [
             ~usable,
@@ -226,6 +233,7 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
             (wish.unmask & foreign).any(dim=1),
             (wish.remask & ~(visible & may_remask)).any(dim=1),
             moved_away | behind.any(dim=1),
+            skipped.any(dim=1),
             idle,
             slots.nfe + 1 > 2 * slots.gen_length,
         ]
@@ -245,6 +253,7 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
         slots,
         canvas=torch.cat([prompt, generated], dim=1),
         commit_step=commit_step,
+        history=_history(slots, wish),
         remasks=slots.remasks + wish.remask.sum(dim=1),
         nfe=slots.nfe + 1,
         step=slots.step + 1,
@@ -252,6 +261,19 @@ def _write(slots: Slots, wish: _Wish, mask_id: int) -> Slots:
         block_limit=wish.block_end.where(slots.moves_block_end, slots.block_limit),
         memory={method: memory for method, memory in wish.memory.items() if memory is not None},
     )
+
+
+def _history(slots: Slots, wish: _Wish) -> tuple[tuple[Step, ...], ...]:
+    """Return what has been done to the rows that ask for it; for others nothing leaves the device."""
+    longer = list(slots.history)
+    for index, row in enumerate(slots.rows):
+        if row.history:
+            places = wish.unmask[index].nonzero().flatten()
+            tokens = wish.tokens[index, places].tolist()
+            again = wish.remask[index].nonzero().flatten().tolist()
+            committed = tuple(zip(places.tolist(), tokens, strict=True))
+            longer[index] = (*longer[index], Step(committed=committed, remasked=tuple(again)))
+    return tuple(longer)
 
 
 def _settle(
@@ -346,6 +368,7 @@ def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
                 evaluated_positions=slots.evaluated[at],
                 evaluated_canvases=2 * nfe if guided else None,
                 forwards=nfe if guided else None,
+                history=slots.history[at] if row.history else None,
             )
         )
     return results

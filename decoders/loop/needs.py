@@ -11,11 +11,14 @@ from decoders.rows import NotSupported, Row, Setting, check_is_method
 from decoders.traits import method_traits, model_traits
 
 PROBABILITIES, SHADOW, ATTENTION = "probabilities", "shadow", "attention"
+ROW_ATTENTION = "row_attention"
+"""Attention between all positions of a row, the prompt's too, and how sure the model is of each."""
+KNOWN = frozenset({PROBABILITIES, SHADOW, ATTENTION, ROW_ATTENTION})
 
 SCOPES = BLOCK, GENERATED, WHOLE_BLOCK, EVERYTHING = "block", "generated", "whole_block", "everything"
 """Which positions a method has evaluated, see `decoders.traits.MethodTraits`."""
 
-CAPABILITIES = {SHADOW: HasShadow, ATTENTION: HasAttention}
+CAPABILITIES = {SHADOW: HasShadow, ATTENTION: HasAttention, ROW_ATTENTION: HasAttention}
 """Needs that a denoiser may lack; probabilities are made of plain logits."""
 
 DENSE_BYTES = 256 * 2**20
@@ -32,18 +35,22 @@ class Needs:
     probabilities: bool = False
     shadow: bool = False
     attention: bool = False
+    row_attention: bool = False
+    layers: int | None = None
     guidance: bool = False
     sampled: bool = False
     cache: str = "none"
 
-    def max_rows(self, gen_length: int, columns: int) -> int | None:
+    def max_rows(self, gen_length: int, columns: int, length: int | None = None) -> int | None:
         """Return how many rows keep within `DENSE_BYTES`, at least one; None without dense tensors.
 
         Args:
             gen_length: Positions of the generated region.
             columns: Tokens of the vocabulary or of the widest support.
+            length: Positions of the canvas; None where there is no prompt.
         """
         floats = gen_length * (columns * self.probabilities + gen_length * self.attention)
+        floats += (length or gen_length) ** 2 * self.row_attention
         return max(1, DENSE_BYTES // (4 * floats)) if floats else None
 
 
@@ -54,6 +61,8 @@ def needs_of(setting: Setting) -> Needs:
         probabilities=PROBABILITIES in needs,
         shadow=SHADOW in needs,
         attention=ATTENTION in needs,
+        row_attention=ROW_ATTENTION in needs,
+        layers=method_traits(setting.method).attention_layers,
         guidance=method_traits(setting.method).guidance > 0.0,
         sampled=setting.temperature > 0.0,
         cache=setting.cache,
@@ -74,7 +83,7 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
     check_is_method(setting.method)
     check_block_length(denoiser, setting.block_length)
     method, needs = setting.method, setting.method.needs
-    if not needs <= {PROBABILITIES, SHADOW, ATTENTION}:
+    if not needs <= KNOWN:
         raise ValueError(
             f"method {method.name} must need only what the loop offers, "
             f"got needs={', '.join(sorted(needs))}; choose another method"
@@ -86,10 +95,14 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
                 f"model must offer {need} for method {method.name}, got {denoiser.name!r} without it; "
                 "choose another model or method"
             )
-    if {SHADOW, ATTENTION} <= needs:
-        raise NotSupported(f"method {method.name} must need shadow or attention, got both; give up one")
+    forwards = sorted({SHADOW, ATTENTION, ROW_ATTENTION} & needs)
+    if len(forwards) > 1:
+        raise NotSupported(
+            f"method {method.name} must need one of shadow, attention and row_attention, got "
+            f"{', '.join(forwards)}; give up one"
+        )
     guided = method_traits(method).guidance > 0.0
-    if guided and ({SHADOW, ATTENTION} & needs or setting.cache != "none"):
+    if guided and (forwards or setting.cache != "none"):
         raise NotSupported(
             f"guidance must be without cache, shadow and attention for method {method.name}, got "
             f"cache={setting.cache} and needs={', '.join(sorted(needs)) or 'none'}; give up one of them"
@@ -111,7 +124,7 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
             f"cache must not be block for method {method.name}, whose blocks end inside those of the model; "
             "use cache=none, prefix or dual"
         )
-    wide = {SHADOW, ATTENTION} & needs or method_traits(method).scope != BLOCK or method.may_remask
+    wide = forwards or method_traits(method).scope != BLOCK or method.may_remask
     if wide:
         raise NotSupported(
             f"cache must be none for method {method.name}, got {setting.cache!r}; it masks again, or looks "

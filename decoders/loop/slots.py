@@ -17,7 +17,7 @@ from decoders.loop import draws
 from decoders.loop.block_grid import grids_of, planned_steps
 from decoders.loop.needs import SCOPES
 from decoders.protocols import Denoiser, HasSupport, Tokenizer
-from decoders.rows import Row
+from decoders.rows import Row, Step
 from decoders.state import UnmaskingMethod
 from decoders.traits import method_traits, model_traits
 
@@ -65,6 +65,7 @@ class Slots:
     asked_hash: tuple[int, ...]  # of the generated region with what is asked for there
     stored_until: tuple[int, ...]  # where the block cache's final keys end, from the first generated position
     evaluated: tuple[int, ...]  # canvas positions computed so far
+    history: tuple[tuple[Step, ...], ...]  # what every forward did, empty for rows that do not ask
     cache: Any | None
     memory: dict[UnmaskingMethod, Any]
 
@@ -98,6 +99,7 @@ ON_HOST = (
     "asked_hash",
     "stored_until",
     "evaluated",
+    "history",
 )
 """What a batch knows about each row without asking the device."""
 
@@ -258,6 +260,7 @@ def admit(
         asked_hash=(0,) * len(rows),
         stored_until=(0,) * len(rows),
         evaluated=(0,) * len(rows),
+        history=((),) * len(rows),
         cache=None,
         memory={},
     )

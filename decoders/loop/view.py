@@ -20,6 +20,7 @@ from decoders.loop.needs import (
     EVERYTHING,
     GENERATED,
     PROBABILITIES,
+    ROW_ATTENTION,
     SCOPES,
     SHADOW,
     WHOLE_BLOCK,
@@ -32,8 +33,8 @@ def _not_kept() -> Tensor:
     return torch.empty(0)
 
 
-SCORES = ("margin_log_odds", "neg_entropy", "logit_gap")
-"""What `sampling` tells of the logits of a position beside the proposal; made where a method asks for it."""
+SCORES = ("margin_log_odds", "neg_entropy", "logit_gap", "standing_log_odds")
+"""What is told of the logits of a position beside the proposal; made where a method asks for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +58,8 @@ class Proposals:
     recall: Callable[[str, Slots, Sequence[int]], Tensor] | None = None
     verified: Tensor | None = None
     attention: Tensor | None = None
+    row_attention: Tensor | None = None
+    row_log_odds: Tensor | None = None
 
 
 def masked_positions(slots: Slots, mask_id: int) -> Tensor:
@@ -131,7 +134,11 @@ def score_of(slots: Slots, found: Proposals, name: str, members: Sequence[int]) 
     """Return the score *name* of the rows *members*, [R, G]; only what they asked for is looked at."""
     index = torch.tensor(members, dtype=torch.long, device=slots.canvas.device)
     query, logits, _ = _of_rows(slots, found, members)
-    return _scattered(slots, query, getattr(sampling, name)(logits))[index]
+    if name == "standing_log_odds":
+        values = _standing_odds(slots, logits, query)
+    else:
+        values = getattr(sampling, name)(logits)
+    return _scattered(slots, query, values)[index]
 
 
 def _of_rows(slots: Slots, found: Proposals, members: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -168,6 +175,17 @@ def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Pr
     """Return *found* with the log odds that *logits* [M, C] give to the tokens that stand at *judged*."""
     logits = logits.float()
     row, position = judged.unbind(dim=1)
+    odds = _standing_odds(slots, logits, judged)
+    verified = torch.full_like(found.log_odds, float("-inf"))
+    verified[row, position] = odds
+    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
+    broken.index_add_(0, row, odds.isnan().long())
+    return replace(found, verified=verified, usable=found.usable & (broken == 0))
+
+
+def _standing_odds(slots: Slots, logits: Tensor, query: Tensor) -> Tensor:
+    """Return the log odds [N] that *logits* [N, C] give to the tokens that stand at *query*."""
+    row, position = query.unbind(dim=1)
     column = slots.generated[row, position]
     known = torch.ones_like(column, dtype=torch.bool)
     if slots.support is not None:
@@ -175,12 +193,7 @@ def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Pr
         place = torch.searchsorted(support.contiguous(), token).clamp(max=logits.shape[1] - 1)
         known = (support.gather(1, place) == token).squeeze(1)
         column = place.squeeze(1)
-    odds = sampling.log_odds(logits, column).masked_fill(~known, float("-inf"))
-    verified = torch.full_like(found.log_odds, float("-inf"))
-    verified[row, position] = odds
-    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
-    broken.index_add_(0, row, odds.isnan().long())
-    return replace(found, verified=verified, usable=found.usable & (broken == 0))
+    return sampling.log_odds(logits, column).masked_fill(~known, float("-inf"))
 
 
 def quota(slots: Slots) -> Tensor:
@@ -275,6 +288,10 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
             probs[at[part], position[part], :width] = torch.softmax(logits[part], dim=1)
         return probs
 
+    def standing() -> Tensor:
+        unknown = (slots.commit_step < 0) | ~found.asked
+        return score("standing_log_odds").masked_fill(unknown[index], float("-inf"))
+
     def order_draws() -> Tensor:
         position = torch.arange(slots.gen_length, device=device)
         keys, steps = slots.row_key[index].unsqueeze(1), slots.nfe[index].unsqueeze(1)
@@ -286,7 +303,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         return draws.uniform(draws.combine(keys, position, draws.PERMUTATION))
 
     lazy: dict[str, Callable[..., Any]] = {
-        **{name: partial(score, name) for name in SCORES},
+        **{name: partial(score, name) for name in SCORES if name != "standing_log_odds"},
         "draws": order_draws,
         "permutation": one_order,
         "planned_steps": lambda: slots.steps[index],
@@ -296,6 +313,8 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "forwards": lambda: slots.nfe[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": lambda: found.asked[index],
+        "standing_log_odds": standing,
+        "served": lambda: tuple(slots.rows[member] for member in members),
     }
     method = slots.rows[members[0]].setting.method
     if PROBABILITIES in method.needs:
@@ -304,4 +323,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         lazy["verified_log_odds"] = partial(found.verified.__getitem__, index)
     if ATTENTION in method.needs and found.attention is not None:
         lazy["attention"] = partial(found.attention.__getitem__, index)
+    if ROW_ATTENTION in method.needs and found.row_attention is not None and found.row_log_odds is not None:
+        lazy["row_attention"] = partial(found.row_attention.__getitem__, index)
+        lazy["row_log_odds"] = partial(found.row_log_odds.__getitem__, index)
     return StepView(**values, tie_tolerance=whole.tie_tolerance, lazy=lazy)

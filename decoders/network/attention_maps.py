@@ -23,11 +23,12 @@ class AttentionMaps:
     Args:
         first: First position that looks and is looked at; those before it only take part in the softmax.
         n_layers: Layers of the network.
+        layers: How many of them count, from the last on, all where there are fewer; None is that share.
     """
 
-    def __init__(self, *, first: int, n_layers: int) -> None:
+    def __init__(self, *, first: int, n_layers: int, layers: int | None = None) -> None:
         self.first = first
-        self.from_layer = int(LEFT_OUT * n_layers)
+        self.from_layer = int(LEFT_OUT * n_layers) if layers is None else max(0, n_layers - layers)
         self.n_layers = n_layers - self.from_layer
         self._total: Tensor | None = None
         self._seen = 0

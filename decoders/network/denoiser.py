@@ -81,7 +81,13 @@ class NativeDenoiser:
         return self._suppress(self.raw_logits(canvas, attend, self._network_rows(attend, query)))
 
     def with_attention(
-        self, canvas: Tensor, attend: Tensor, query: Tensor, first: int, contexts: Sequence[Any]
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        first: int,
+        contexts: Sequence[Any],
+        layers: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of a plain call, and attention from position *first* on; see `HasAttention`.
 
@@ -89,7 +95,9 @@ class NativeDenoiser:
             ValueError: The canvas is longer than ``max_length``.
         """
         self._check_length(attend)
-        maps = attention_maps.AttentionMaps(first=first, n_layers=self.network.config.num_hidden_layers)
+        maps = attention_maps.AttentionMaps(
+            first=first, n_layers=self.network.config.num_hidden_layers, layers=layers
+        )
         rows = self._network_rows(attend, query)
         logits = self.raw_logits(canvas, attend, rows, attention_maps=maps)
         return self._suppress(logits), maps.mean()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from decoders.loop.batching import Budget, sweep
-from decoders.loop.needs import ATTENTION, PROBABILITIES, SCOPES, SHADOW
+from decoders.loop.needs import KNOWN, SCOPES
 from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.state import StepUpdate, StepView, UnmaskingMethod
 from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
@@ -74,8 +74,7 @@ def _check_declaration(method: UnmaskingMethod) -> None:
             f"{flag} must be True or False, got {getattr(method, flag)!r}"
         )
     assert isinstance(method.needs, frozenset), f"needs must be a frozenset, got {method.needs!r}"
-    known = frozenset({PROBABILITIES, SHADOW, ATTENTION})
-    assert method.needs <= known, f"needs must be among {sorted(known)}, got {sorted(method.needs)}"
+    assert method.needs <= KNOWN, f"needs must be among {sorted(KNOWN)}, got {sorted(method.needs)}"
     scope = method_traits(method).scope
     assert scope in SCOPES, f"scope must be one of {', '.join(SCOPES)}, got {scope!r}"
     assert method.sweep, "sweep must hold at least one parameter set"

@@ -77,6 +77,9 @@ def _check_attention(
             canvas[[row], start:], attend[[row], start:], part, first - start, [contexts[row]]
         )
         assert _close(alone[0], weights[row], tolerance), "padding and batch mates change no attention"
+    _, whole = denoiser.with_attention(canvas, attend, query, 0, contexts, layers=1)
+    among_real = whole.sum(dim=2)[attend]
+    assert _close(among_real, torch.ones_like(among_real), tolerance), "weights of a whole row add up to 1"
 
 
 def _check_shadows(

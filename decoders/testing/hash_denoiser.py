@@ -79,7 +79,13 @@ class HashDenoiser:
         return self(canvas, attend, query, contexts), self(hidden, attend[row], alone, contexts)
 
     def with_attention(
-        self, canvas: Tensor, attend: Tensor, query: Tensor, first: int, contexts: Sequence[Any]
+        self,
+        canvas: Tensor,
+        attend: Tensor,
+        query: Tensor,
+        first: int,
+        contexts: Sequence[Any],
+        layers: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of a plain call, and attention that depends on the tokens of each pair."""
         key = draws.combine(canvas, canvas.shape[1] - torch.arange(canvas.shape[1]))

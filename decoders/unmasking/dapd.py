@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from decoders.loop.confidence import reaches
 from decoders.state import StepUpdate
+from decoders.unmasking.independent import independent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,12 +105,4 @@ def _independent(view: StepView, candidates: Tensor, tau: Tensor) -> Tensor:
     largest = degree.amax(dim=1, keepdim=True), confidence.amax(dim=1, keepdim=True)
     priority = degree / largest[0].clamp(min=LEAST_WEIGHT) * confidence / largest[1].clamp(min=LEAST_WEIGHT)
     rank = replace(view, eligible=candidates).rank(priority)
-    conflicts = edge > (tau + EDGE_TOLERANCE).unsqueeze(2)
-    order, length = rank.argsort(dim=1), candidates.shape[1]
-    accepted = candidates & False
-    for turn in range(length):
-        at = order[:, turn : turn + 1]
-        of_candidate = conflicts.gather(1, at.unsqueeze(2).expand(-1, 1, length)).squeeze(1)
-        clashes = (of_candidate & accepted).any(dim=1, keepdim=True)
-        accepted = accepted.scatter(1, at, candidates.gather(1, at) & ~clashes)
-    return accepted
+    return independent(rank, candidates, edge > (tau + EDGE_TOLERANCE).unsqueeze(2))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from decoders.state import StepView
 
 RULES = ("fast_dllm", "dinfer")
+ENTRIES = ("rule", "first")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,9 @@ class Threshold:
         at_least: Positions per step if fewer reach gamma, at least 1; the rest of a block may be fewer.
         rule: ``fast_dllm``, or ``dinfer``: what comes within 1e-5 of the best is as good as the best (dInfer,
             parallel_strategy.py, ThresholdParallelDecoder: p >= min(gamma, best - 1e-5)).
+        entry: What the first forward of a block commits: what the ``rule`` says, or its ``first`` mask alone,
+            however unsure. Then a cache of Dream evaluates no column before the block, as in Fast-dLLM's code
+            for it (dream/model/generation_utils_block.py), whose traces this reproduces.
         upstream_exact: Round confidence or margin to float32 before it is compared.
     """
 
@@ -54,6 +58,7 @@ class Threshold:
     confidence: str = "confidence"
     at_least: int = 1
     rule: str = "fast_dllm"
+    entry: str = "rule"
     upstream_exact: bool = False
 
     def __post_init__(self) -> None:
@@ -79,11 +84,18 @@ class Threshold:
             )
         if self.rule not in RULES:
             raise ValueError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}; choose one")
+        if self.entry not in ENTRIES:
+            raise ValueError(f"entry must be one of {', '.join(ENTRIES)}, got {self.entry!r}; choose one")
         if self.rule == "dinfer" and self.confidence not in ("confidence", "margin"):
             raise ValueError(
                 f"rule=dinfer must compare probabilities, got confidence={self.confidence!r}; "
                 "use confidence or margin"
             )
+
+    @property
+    def enters_by_first(self) -> bool:
+        """For the loop, which then leaves out what only the first position needs."""
+        return self.entry == "first"
 
     def init(self, view: StepView) -> None:
         """Nothing is remembered."""
@@ -99,6 +111,9 @@ class Threshold:
         if self.rule == "dinfer":
             passes = passes | near_best(view.eligible, score)
         chosen = passes | (view.rank(score) < self.at_least)
+        if self.entry == "first":
+            is_first = view.eligible & (view.eligible.cumsum(dim=1) == 1)
+            chosen = is_first.where((view.step == 0).unsqueeze(1), chosen)
         return StepUpdate(unmask=chosen & view.eligible, tokens=view.proposals), None
 
     def _passes(self, score: Tensor) -> Tensor:

@@ -134,7 +134,7 @@ class Tools:
     def key(self, needs: Iterable[str]) -> str:
         """Return what the tools in *needs* add to the key of a score: names, versions, the language checked.
 
-        LanguageTool is asked for its default rules; where it answers is no part of the key.
+        Of LanguageTool the rules are a part too (`Backend.rules`); where it answers is none.
 
         Raises:
             ValueError: The grammar server does not start.
@@ -143,7 +143,7 @@ class Tools:
         for tool in sorted(needs):
             if tool == GRAMMAR:
                 backend = self.backend
-                said = backend.kind if backend.version is None else f"{backend.version}:{LANGUAGE}"
+                said = backend.kind if backend.version is None else f"{backend.identity}:{LANGUAGE}"
                 names.append(f"grammar={backend.name}:{said}")
             elif tool == BERTSCORE:
                 names.append(f"bertscore={self._encoder or 'none'}")

@@ -58,9 +58,9 @@ class Recording:
         self._keep(canvas, attend, contexts)
         return self.inner(canvas, attend, query, contexts)
 
-    def with_attention(self, canvas, attend, query, first, contexts):
+    def with_attention(self, canvas, attend, query, first, contexts, layers=None):
         self._keep(canvas, attend, contexts)
-        return self.inner.with_attention(canvas, attend, query, first, contexts)
+        return self.inner.with_attention(canvas, attend, query, first, contexts, layers)
 
     def with_cache(self, canvas, attend, query, contexts, cache, rows, window):
         self._keep(canvas, attend, contexts)

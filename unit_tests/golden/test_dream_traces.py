@@ -14,6 +14,8 @@ from decoders.unmasking.dream_schedule import DreamSchedule
 from decoders.unmasking.factor import Factor
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
+from unit_tests.golden import replay
+from unit_tests.golden.replay import decoded, models_of, our_canvases, published_canvases
 
 torch.set_num_threads(1)
 
@@ -119,6 +121,24 @@ def test_every_dream_threshold_decode_is_as_published(models):
     cases = cases_of("pb_dream_threshold")
     assert len(cases) == 36
     dream_threshold(models, cases)
+
+
+def cached(case):
+    given = case["params"]
+    method = Threshold(gamma=given["threshold"], entry="first", upstream_exact=True)
+    cache = "dual" if given["dual_cache"] else "prefix"
+    return Setting(method=method, block_length=given["block_length"], cache=cache)
+
+
+def test_every_dream_decode_with_a_cache_is_as_published_in_the_same_windows():
+    models, cases = models_of("dream"), replay.cases_of("fastdllm_dream_cache")
+    assert len(cases) == 48
+    found = decoded(models, cases, cached)
+    for case in cases:
+        outcome, canvases = found[case["id"]]
+        assert our_canvases(case, outcome, canvases) == published_canvases(case, models["as_is"].mask_id)
+        assert outcome.nfe == case["nfe"]
+        assert outcome.evaluated_positions == sum(end - start for start, end in case["windows"])
 
 
 def dream_factor(models, cases):

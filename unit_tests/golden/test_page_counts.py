@@ -63,6 +63,7 @@ FILES_OF = {
     "threshold": {
         "fastdllm_threshold": everything,
         "pb_dream_threshold": everything,
+        "fastdllm_dream_cache": everything,
         "fastdllm_prefix_cache": with_threshold,
         "fastdllm_dual_cache": with_threshold,
         "fastdllm_prefix_cache_aug": with_rule("threshold"),
@@ -75,6 +76,7 @@ FILES_OF = {
     "hierarchy_remask": {"dinfer_hierarchy_remask": everything},
     "prophet": {"prophet": everything},
     "adablock": {"adablock": everything, "adablock_prefix": everything, "adablock_dual": everything},
+    "dawn": {"dawn": everything},
     "sub_blocks": {"fast_dllm_v2": everything},
     "factor": {
         "fastdllm_factor": everything,
@@ -99,7 +101,7 @@ FILES_OF = {
 }
 """Which of the cases in which file the golden tests decode with a method."""
 
-N_OTHERWISE = {"confidence": 1, "klass": 4, "pc_sampler": 6}
+N_OTHERWISE = {"confidence": 1, "dawn": 22, "klass": 4, "pc_sampler": 6}
 """Cases that are known to part, for the reasons that the golden tests check."""
 
 

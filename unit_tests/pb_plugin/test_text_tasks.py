@@ -15,6 +15,7 @@ from pb_plugin.cli import main
 from task_specs.catalogue import BENCHMARK_IDS, task_ids
 from task_specs.scoring.languagetool import checker as languagetool
 from task_specs.scoring.languagetool.backend import ENV_NAME, find_java
+from task_specs.scoring.languagetool.client import checksum
 from unit_tests.languagetool_stand_in import FIRST_TEXT, StandIn, one_match_for_each_x, reply
 from unit_tests.pb_plugin.text_task import ANSWERS, RIGHT, write_text_task
 
@@ -255,7 +256,8 @@ def test_two_workers_share_the_backend_of_the_controller(suite, task, stand_in):
     suite.run(*options, "--pb-grammar", server.url, "-n", "2").assert_outcomes(passed=4)
     assert server.asked.count(FIRST_TEXT) == 1
     keys = {record.score_key for record in suite.records() if record.parts["task"] == "say"}
-    assert keys == {"", "words_to_sentence@2/first_eos/grammar=languagetool:6.8:en-US"}
+    rules = checksum(*["X"] * FIRST_TEXT.count("x"))
+    assert keys == {"", f"words_to_sentence@2/first_eos/grammar=languagetool:6.8+{rules}:en-US"}
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])

@@ -15,7 +15,7 @@ from pathlib import Path
 from shutil import which
 from typing import Literal
 
-from task_specs.scoring.languagetool.client import server_url, server_version
+from task_specs.scoring.languagetool.client import checksum, server_identity, server_url
 from task_specs.scoring.languagetool.server import class_path
 
 ENV_NAME = "PB_LANGUAGETOOL"
@@ -43,6 +43,7 @@ class Backend:
         java: Of a folder: the Java to run it with.
         url: Where the server answers; None until a folder's server runs (`at`).
         version: What the server says of itself; None exactly where *url* is.
+        rules: Checksum of the rules that a first text shows, and of a folder's own rule files.
         reason: Why there is nothing to ask, for ``none`` and ``later``.
         sha256: Of a folder that was downloaded: the checksum of its jars (`folder_checksum`).
     """
@@ -53,12 +54,19 @@ class Backend:
     java: str | None = None
     url: str | None = None
     version: str | None = None
+    rules: str | None = None
     reason: str | None = None
     sha256: str | None = None
 
-    def at(self, url: str, version: str) -> Backend:
-        """Return this backend with a server running at *url*."""
-        return replace(self, url=url, version=version)
+    @property
+    def identity(self) -> str | None:
+        """Version and rules, by which answers and scores are kept; None until a server runs."""
+        return None if self.version is None else f"{self.version}+{self.rules}"
+
+    def at(self, url: str, version: str, rules: str) -> Backend:
+        """Return this backend with a server running at *url*, which shows *rules*."""
+        own = None if self.folder is None else rule_files_checksum(Path(self.folder))
+        return replace(self, url=url, version=version, rules=rules if own is None else checksum(rules, own))
 
 
 def resolve(spec: str, env: Mapping[str, str]) -> Backend:
@@ -136,7 +144,8 @@ def _automatic(env: Mapping[str, str]) -> Backend:
 def _named(place: str, env: Mapping[str, str]) -> Backend:
     if "://" in place:
         url = server_url(place)
-        return Backend(kind="server", name=NAME, url=url, version=server_version(url))
+        version, rules = server_identity(url)
+        return Backend(kind="server", name=NAME, url=url, version=version, rules=rules)
     folder = Path(place).expanduser()
     if not folder.is_dir():
         raise ValueError(f"grammar folder must exist, got {place!r}; {WAYS_OUT}")
@@ -193,6 +202,22 @@ def folder_checksum(folder: Path) -> str:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         whole.update(f"{jar.relative_to(folder).as_posix()} {content}\n".encode())
     return whole.hexdigest()
+
+
+def rule_files_checksum(folder: Path) -> str | None:
+    """Return a checksum of the rule and word files that lie open in *folder*, where they can be edited.
+
+    None where all are inside of jars, as published; an unpacked release has them under ``org``.
+    """
+    rules = folder / "org"
+    paths = sorted(path for path in rules.rglob("*") if path.is_file())
+    if not paths:
+        return None
+    parts = []
+    for path in paths:
+        with path.open("rb") as file:
+            parts += [path.relative_to(folder).as_posix(), hashlib.file_digest(file, "sha256").hexdigest()]
+    return checksum(*parts)
 
 
 def _kept(folder: Path, env: Mapping[str, str]) -> Backend:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,7 +28,7 @@ PAUSES_S = (0.25, 1.0)
 """Waits before the second and the third time a text is asked; then it is given up."""
 
 Key = tuple[str, str, str]
-"""Backend, version, text."""
+"""Backend, its version and rules, text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,7 @@ NOT_ASKED = GrammarResult(reason="not asked: LanguageTool stopped answering")
 
 
 class GrammarCache:
-    """Answers by (backend, version, text): in memory, and in a file that is only appended to.
+    """Answers by (backend, its version and rules, text): in memory, and in a file that is only appended to.
 
     Several processes may append to one file. A line that is no answer (torn by a kill) is skipped
     and its text asked again.
@@ -136,7 +136,7 @@ class Grammar:
             return GrammarResult(reason="the text is empty")
         if self.backend.version is None:
             return GrammarResult(reason=self.backend.reason or "the grammar server was not started")
-        rules = self._cache.get((self.backend.name, self.backend.version, text))
+        rules = self._cache.get((self.backend.name, str(self.backend.identity), text))
         return None if rules is None else GrammarResult(rules=rules, version=self.backend.version)
 
     def _ask(self, texts: list[str], unreached: Event) -> dict[str, GrammarResult]:
@@ -154,7 +154,8 @@ class Grammar:
                 text, result = waiting[future], future.result()
                 found[text] = result
                 if result.version is not None:
-                    self._cache.put((self.backend.name, result.version, text), result.rules)
+                    of = replace(self.backend, version=result.version).identity
+                    self._cache.put((self.backend.name, str(of), text), result.rules)
         return found
 
     def _ask_one(self, client: Client, text: str, unreached: Event) -> GrammarResult:
@@ -199,7 +200,7 @@ def launch(backend: Backend, *, directory: Path, env: Mapping[str, str]) -> tupl
     if backend.folder is None or backend.java is None:
         return backend, None
     server = start_server(Path(backend.folder), java=Path(backend.java), directory=directory, env=env)
-    return backend.at(server.url, server.version), server
+    return backend.at(server.url, server.version, server.rules), server
 
 
 def _unreached(error: NotReachedError) -> str:

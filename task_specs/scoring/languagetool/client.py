@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
 
 LANGUAGE = "en-US"
 ANSWER_TIMEOUT_S = 60.0
+
+PROBE = (
+    "this sentence begins small. He go to school every day. She have an dog and a apple. I has been "
+    "their before. Its a nice day , is n't it? The the cat sat on the mat. Their are to many people "
+    "hear. I could of done it. He was more taller then me. We discussed about the plan. An university "
+    'is a hour away. It was teh best recieve. She said "hello. I am agree with you. The datas shows '
+    "that. On Monday, February 30 2021, we met. Please revert back to me at this point in time. In "
+    "order to succeed, he will tries. Me and him goes. There is many reasons. He dont know. Loose "
+    "weight fast ! Alot of people was there. The reason is because he left. I look forward to hear from "
+    "you. Irregardless of that, she lay down down. He payed 5$ ( five ) for it. This is a a test.It is "
+    "very unique. Who's book is this? The informations is wrong."
+)
+"""What a server is asked first: faults that 32 of the default rules of LanguageTool 6.8 find."""
 
 
 class NotReachedError(RuntimeError):
@@ -65,27 +79,33 @@ def version_of(reply: Any) -> str:
     return f"{version} ({software.get('buildDate')})" if "SNAPSHOT" in version.upper() else version
 
 
-def server_version(url: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
-    """Return the version of the server at *url*, which checks a short text for it.
+def server_identity(url: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> tuple[str, str]:
+    """Return the version of the server at *url*, and as its rules a checksum of what it finds in `PROBE`.
 
     Raises:
         ValueError: No LanguageTool that knows American English answers there.
     """
-    form = urlencode({"language": LANGUAGE, "text": "All is well."}).encode()
+    form = urlencode({"language": LANGUAGE, "text": PROBE}).encode()
     opener = build_opener(ProxyHandler({})) if is_loopback(url) else build_opener()
     try:
         with opener.open(f"{url}v2/check", data=form, timeout=timeout_s) as reply:
-            return version_of(json.load(reply))
+            said = json.load(reply)
+            return version_of(said), checksum(*_rules_of(said))
     except HTTPError as error:
         with error:
             got = f"{error}: {error.read(200).decode(errors='replace')!r}"
         cause: Exception = error
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         got, cause = str(error) or repr(error), error
     raise ValueError(
         f"grammar server must be a LanguageTool that answers at {url}v2/check, got {got}; "
         "start it or correct the address"
     ) from cause
+
+
+def checksum(*parts: str) -> str:
+    """Return a short checksum of *parts*, their order and borders."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 class Client:

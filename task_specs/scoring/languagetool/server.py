@@ -17,7 +17,7 @@ from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
 
-from task_specs.scoring.languagetool.client import server_version
+from task_specs.scoring.languagetool.client import server_identity
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
@@ -46,12 +46,14 @@ class Server:
     Args:
         url: Where it answers, ending with "/".
         version: What it says of itself.
+        rules: A checksum of what it finds in a first text.
         process: Its supervisor.
         folder: Holds its configuration and its log.
     """
 
     url: str
     version: str
+    rules: str
     process: subprocess.Popen[bytes]
     folder: Path
 
@@ -152,9 +154,8 @@ def _start_once(command: list[str], place: Path, env: Mapping[str, str], timeout
     url = f"http://{HOST}:{port}/"
     try:
         _wait(process, port, log, timeout_s)
-        return Server(
-            url=url, version=server_version(url, timeout_s=timeout_s), process=process, folder=place
-        )
+        version, rules = server_identity(url, timeout_s=timeout_s)
+        return Server(url=url, version=version, rules=rules, process=process, folder=place)
     except (ServerStartError, ValueError) as error:
         _end(process)
         said = log.read_text(encoding="utf-8", errors="replace")

@@ -35,6 +35,10 @@ class Faulty:
     def moves_block_end(self):
         return self.fault.startswith("block")
 
+    @property
+    def enters_by_first(self):
+        return self.fault.endswith("by first")
+
     def init(self, view):
         return None
 
@@ -72,6 +76,10 @@ class Faulty:
         elif self.fault == "block behind what is unmasked":
             unmask = best | bad & view.eligible
             end = (view.block_start + 1).where(row, view.block_end)
+        if self.enters_by_first:
+            first = view.eligible & (view.eligible.cumsum(dim=1) == 1)
+            bad = (view.tokens[:, :1] == BAD) & (self.fault == "not by first")
+            unmask = (first.roll(1, dims=1) & bad | first & ~bad).where((view.step == 0).unsqueeze(1), best)
         return StepUpdate(unmask=unmask, tokens=tokens, remask=remask, block_end=end), None
 
 
@@ -112,6 +120,7 @@ FAULTS = {
     "block without positions": (False, 0, "it ends the block before its start or behind its end, or unmasks"),
     "block behind its end": (False, 0, "it ends the block before its start or behind its end, or unmasks"),
     "block behind what is unmasked": (False, 0, "it ends the block before its start or behind its end, or"),
+    "not by first": (False, 0, "it enters a block without its first mask; commit that in step 0, or do not"),
     "no progress": (
         True,
         12,
@@ -124,7 +133,7 @@ FAULTS = {
 def test_a_broken_rule_names_the_row_and_the_other_rows_go_on(fault):
     may_remask, step, text = FAULTS[fault]
     method = Faulty(fault=fault, may_remask=may_remask)
-    sound = Faulty(fault="none", may_remask=may_remask)
+    sound = Faulty(fault="all by first" if method.enters_by_first else "none", may_remask=may_remask)
     outcomes = {outcome.key: outcome for outcome in sweep(HashDenoiser(), rows_of(method))}
     expected = {outcome.key: outcome for outcome in sweep(HashDenoiser(), rows_of(sound))}
     for key in ("row0", "row2"):

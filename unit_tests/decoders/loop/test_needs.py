@@ -14,6 +14,7 @@ from decoders.testing import HashDenoiser, check_method, example_slots, example_
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import enumerated
 from decoders.unmasking.dapd import DAPD
+from decoders.unmasking.dawn import DAWN
 from decoders.unmasking.klass import KLASS
 from decoders.unmasking.top_k import TopK, confidence, left_to_right
 from decoders.unmasking.wino import WINO
@@ -104,12 +105,18 @@ class Both(Asking):
 
 def test_shadows_and_attention_exclude_each_other():
     with pytest.raises(
-        NotSupported, match="method confidence must need shadow or attention, got both; give up"
+        NotSupported,
+        match="confidence must need one of shadow, attention and row_attention, got attention, shadow; give",
     ):
         list(sweep(HashDenoiser(), rows_of(Setting(method=Both(), k=1))))
 
 
-NO_CACHE = {"shadow": WINO(), "attention": DAPD(), "scope": KLASS(upstream_exact=True)}
+NO_CACHE = {
+    "shadow": WINO(),
+    "attention": DAPD(),
+    "row attention": DAWN(),
+    "scope": KLASS(upstream_exact=True),
+}
 
 
 @pytest.mark.parametrize("method", NO_CACHE.values(), ids=NO_CACHE)
@@ -127,7 +134,13 @@ def test_a_cache_that_does_not_exist_is_refused():
         Setting(method=confidence(), k=1, cache="all")
 
 
-UNDECLARED = {"probs": "probabilities", "verified_log_odds": "shadow", "attention": "attention"}
+UNDECLARED = {
+    "probs": "probabilities",
+    "verified_log_odds": "shadow",
+    "attention": "attention",
+    "row_attention": "row_attention",
+    "row_log_odds": "row_attention",
+}
 
 
 @pytest.mark.parametrize("reads", UNDECLARED)
@@ -147,8 +160,8 @@ class Misshapen(HashDenoiser):
         logits, found = super().with_shadows(*given)
         return logits, found[1:]
 
-    def with_attention(self, *given):
-        logits, weights = super().with_attention(*given)
+    def with_attention(self, *given, **options):
+        logits, weights = super().with_attention(*given, **options)
         return logits, weights[:, 1:]
 
     def with_cache(self, *given):
@@ -163,6 +176,10 @@ MISSHAPEN = {
     "attention": (
         Setting(method=DAPD()),
         r"ValueError: attention must have the shape \(1, 4, 4\), got \(1, 3, 4\); give one weight per pair",
+    ),
+    "row attention": (
+        Setting(method=DAWN()),
+        r"ValueError: attention must have the shape \(1, 36, 36\), got \(1, 35, 36\); give one weight",
     ),
     "cache": (
         Setting(method=left_to_right(), k=1, cache="prefix"),
@@ -187,6 +204,7 @@ def test_tensors_of_a_wrong_shape_are_refused(need):
         (Needs(probabilities=True), (32, 126_464), 16),
         (Needs(probabilities=True), (1024, 126_464), 1),
         (Needs(attention=True), (256, 0), 1024),
+        (Needs(row_attention=True), (256, 0, 512), 256),
         (Needs(shadow=True, cache="dual"), (32, 0), None),
     ],
 )

@@ -1,6 +1,6 @@
 """What a declared need shows in the view: whole distributions, a wider scope, verified tokens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
@@ -128,3 +128,32 @@ def test_a_given_token_that_no_answer_has_is_verified_with_probability_0():
         found = interpret(slots, listen(slots, model), unbiased=True)
         assert found.verified[0].sigmoid().tolist() == pytest.approx([verified, 0.0, 0.0])
         assert found.usable.all()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing(Needy):
+    """Keeps what it was told at every step."""
+
+    scope: ClassVar[str] = "whole_block"
+    told: list = field(default_factory=list, compare=False, hash=False)
+
+    def step(self, view, memory):
+        self.told.append((view.standing_log_odds, view.tokens, view.probs, view.eligible, view.served))
+        return TopK.step(self, view, memory)
+
+
+def test_a_method_sees_how_sure_the_model_is_of_the_tokens_that_stand_and_which_rows_it_serves():
+    method = Standing()
+    rows = [
+        Row(key=i, prompt_ids=(3 + i,), gen_length=6, setting=Setting(method=method, k=2), sample_id=str(i))
+        for i in range(3)
+    ]
+    list(sweep(HashDenoiser(), rows))
+    n_standing = 0
+    for log_odds, tokens, probs, eligible, served in method.told:
+        assert served == tuple(rows)
+        of_token = probs.gather(2, tokens.unsqueeze(2)).squeeze(2)
+        assert log_odds[eligible].eq(float("-inf")).all()
+        torch.testing.assert_close(log_odds[~eligible].sigmoid().float(), of_token[~eligible])
+        n_standing += int((~eligible).sum())
+    assert n_standing == 3 * (2 + 4)

@@ -86,6 +86,16 @@ def test_attention_is_what_transformers_computes_in_the_last_layers(models, batc
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0.0)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("layers", "counted"), [(1, 1), (2, 2), (4, 2)])
+def test_attention_of_a_whole_row_over_as_many_layers_as_asked_for(models, batch, family, layers, counted):
+    model, (canvas, attend) = models[family], batch
+    canvas, query = masked(model, canvas)
+    _, found = model.with_attention(canvas, attend, query, 0, [None] * 3, layers=layers)
+    expected = eager_attention(model, canvas, attend)[2 - counted :].mean(dim=0)
+    torch.testing.assert_close(found[attend], expected[attend], atol=1e-5, rtol=0.0)
+
+
 @pytest.mark.parametrize(("layers", "counted"), [(1, 1), (2, 1), (4, 2), (28, 9), (32, 10), (36, 11)])
 def test_the_last_30_percent_of_the_layers_count(layers, counted):
     """LLaDA has 32 layers, of which 22 to 31 count; Dream 28, of which 19 to 27 do."""

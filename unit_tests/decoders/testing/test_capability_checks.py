@@ -27,7 +27,7 @@ class Offering(HashDenoiser):
             found[0, 3] = float("nan")
         return logits, found
 
-    def with_attention(self, canvas, attend, query, first, contexts):
+    def with_attention(self, canvas, attend, query, first, contexts, layers=None):
         seen = torch.ones_like(attend) if self.fault == "padding in attention" else attend
         logits, weights = super().with_attention(canvas, seen, query, first, contexts)
         logits = self(canvas, attend, query, contexts)
@@ -37,6 +37,8 @@ class Offering(HashDenoiser):
             weights = weights[:, 1:, 1:]
         elif self.fault == "more than all":
             weights = weights + 1.0
+        elif self.fault == "less than all" and first == 0:
+            weights = weights * 0.9
         return logits, weights
 
     def with_cache(self, canvas, attend, query, contexts, cache, rows, window):
@@ -56,6 +58,7 @@ OFFERS = {
     "attention moves logits": "attention maps change no logit",
     "whole canvas": r"attention is \[B, G, G\] = \(2, 8, 8\), got \(2, 7, 7\)",
     "more than all": "attention weights are shares of 1",
+    "less than all": "weights of a whole row add up to 1",
     "padding in attention": "padding and batch mates change no attention",
     "other logits": "a forward of all columns gives the logits of a plain call",
     "nothing stored": "columns that did not change give the same logits from a cache",

@@ -102,7 +102,7 @@ DECLARATIONS = {
     "needs": (lambda: declaring(needs=()), r"needs must be a frozenset, got \(\)"),
     "unknown need": (
         lambda: declaring(needs=frozenset({"probs"})),
-        r"needs must be among \['attention', 'probabilities', 'shadow'\], got \['probs'\]",
+        r"needs must be among \['attention', 'probabilities', 'row_attention', 'shadow'\], got \['probs'\]",
     ),
     "scope": (lambda: declaring(scope="row"), "scope must be one of block, generated, .*, got 'row'"),
     "sweep": (lambda: declaring(sweep=()), "sweep must hold at least one parameter set"),

@@ -1,5 +1,7 @@
 """The built-in methods: numeric checks by hand, limits, tolerance, and the public conformance kit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +22,7 @@ BUILT_IN = {
     "upstream_confidence": TopK(score="confidence", upstream_exact=True),
     "threshold": Threshold(gamma=0.9),
     "threshold_few": Threshold(gamma=0.9, at_least=3),
+    "threshold_entry": Threshold(gamma=0.9, entry="first"),
     "threshold_dinfer": Threshold(gamma=0.9, rule="dinfer"),
     "threshold_margin": Threshold(gamma=0.2, confidence="margin"),
     "threshold_entropy": Threshold(gamma=-0.5, confidence="entropy"),
@@ -106,6 +109,14 @@ def test_in_dinfer_the_margin_below_the_best_holds_above_gamma_as_well(make_view
     row = [0.9 + 0.4e-5, 0.9 - 0.5e-5, 0.9 - 0.7e-5]
     assert unmasked(Threshold(gamma=0.9, rule="dinfer"), make_view([row])) == [0, 1]
     assert unmasked(Threshold(gamma=0.9), make_view([row])) == [0]
+
+
+def test_the_first_step_of_a_block_may_commit_its_first_mask_alone(make_view):
+    view = make_view([[None, 0.6, 0.95], [0.99, None, 0.95]])
+    for step, expected in ((0, [[1], [0]]), (1, [[2], [0, 2]])):
+        now = replace(view, step=torch.full((2,), step))
+        update, _ = Threshold(gamma=0.9, entry="first").step(now, None)
+        assert [row.nonzero().flatten().tolist() for row in update.unmask] == expected
 
 
 def test_threshold_commits_everything_that_reaches_gamma(make_view):
@@ -308,6 +319,10 @@ REFUSED = {
     "rule": (
         lambda: Threshold(gamma=0.9, rule="best"),
         "rule must be one of fast_dllm, dinfer, got 'best'; choose one",
+    ),
+    "entry": (
+        lambda: Threshold(gamma=0.9, entry="best"),
+        "entry must be one of rule, first, got 'best'; choose one",
     ),
     "rule of entropy": (
         lambda: Threshold(gamma=-0.1, confidence="entropy", rule="dinfer"),

@@ -13,6 +13,7 @@ from pb_plugin.running.tools import BERTSCORE, GRAMMAR, Tools
 from task_specs.sample import Sample
 from task_specs.scoring.languagetool import checker as languagetool
 from task_specs.scoring.languagetool.checker import Backend, ServerStartError
+from task_specs.scoring.languagetool.client import checksum
 from unit_tests.languagetool_stand_in import FIRST_TEXT, StandIn, reply
 
 pytest.importorskip("language_tool_python", reason="needs language-tool-python")
@@ -111,8 +112,9 @@ def test_a_batch_is_judged_in_order_and_the_key_names_server_and_version(tools, 
         {GRAMMAR: {"reason": "the text is empty"}},
     ]
     assert sorted(server.asked) == sorted([FIRST_TEXT, "a", "xx"])
-    assert found.key({GRAMMAR}) == "/grammar=languagetool:6.8:en-US"
-    assert found.key({GRAMMAR, BERTSCORE}) == "/bertscore=none/grammar=languagetool:6.8:en-US"
+    said = f"grammar=languagetool:6.8+{checksum(*['X'] * FIRST_TEXT.count('x'))}:en-US"
+    assert found.key({GRAMMAR}) == f"/{said}"
+    assert found.key({GRAMMAR, BERTSCORE}) == f"/bertscore=none/{said}"
     assert found.unscored is None
 
 
@@ -213,10 +215,10 @@ def test_closing_ends_a_server_that_was_started_here(tools, monkeypatch):
     server = SimpleNamespace(close=lambda: closed.append(1))
     backend = Backend(kind="folder", name="languagetool", folder="lt", java="java")
     monkeypatch.setattr(
-        measure, "launch", lambda found, **_: (found.at("http://127.0.0.1:1/", "6.8"), server)
+        measure, "launch", lambda found, **_: (found.at("http://127.0.0.1:1/", "6.8", "ab12"), server)
     )
     found = tools(backend)
-    assert found.key({GRAMMAR}) == "/grammar=languagetool:6.8:en-US"
+    assert found.key({GRAMMAR}) == "/grammar=languagetool:6.8+ab12:en-US"
     found.close()
     found.close()
     assert closed == [1]

@@ -28,7 +28,7 @@ from task_specs.scoring.languagetool.checker import (
     launch,
     resolve,
 )
-from task_specs.scoring.languagetool.client import server_url, version_of
+from task_specs.scoring.languagetool.client import PROBE, checksum, server_url, version_of
 from task_specs.scoring.languagetool.server import ServerStartError, class_path, start_server
 from unit_tests.languagetool_stand_in import StandIn, reply
 
@@ -57,8 +57,8 @@ def _no_pauses(monkeypatch):
     monkeypatch.setattr(languagetool, "PAUSES_S", (0.0, 0.0))
 
 
-def backend_of(server, name="test"):
-    return Backend(kind="server", name=name, url=server.url, version="6.8")
+def backend_of(server, name="test", rules="0"):
+    return Backend(kind="server", name=name, url=server.url, version="6.8", rules=rules)
 
 
 def checked(rules=(), version="6.8"):
@@ -325,8 +325,47 @@ def test_a_server_is_asked_for_its_version_before_anything_else(stand_in, source
     server = stand_in()
     address = f"{server.url}v2"
     backend = resolve(address, {}) if source == "spec" else resolve("auto", {"PB_LANGUAGETOOL": address})
-    assert backend == Backend(kind="server", name="languagetool", url=server.url, version="6.8")
+    expected = Backend(
+        kind="server",
+        name="languagetool",
+        url=server.url,
+        version="6.8",
+        rules=checksum(*["X"] * PROBE.count("x")),
+    )
+    assert backend == expected
     assert launch(backend, directory=Path("unused"), env={}) == (backend, None)
+
+
+def test_servers_with_other_rules_are_told_apart(stand_in):
+    """By what they find in a text of many faults, not by where they answer."""
+    some, same, fewer = (
+        resolve(stand_in(lambda text, rules=rules: reply(*rules)).url, {}).identity
+        for rules in (["A", "B"], ["A", "B"], ["A"])
+    )
+    assert some == same == f"6.8+{checksum('A', 'B')}"
+    assert fewer == f"6.8+{checksum('A')}"
+
+
+def test_rule_files_that_lie_open_in_a_folder_are_part_of_its_rules(tmp_path):
+    backend = Backend(kind="folder", name="languagetool", folder=str(tmp_path))
+    assert backend.at("u", "6.8", "r").rules == "r", "all rules are inside of jars"
+    rules = tmp_path / "org/languagetool/rules/en/grammar.xml"
+    rules.parent.mkdir(parents=True)
+    rules.write_text("<rule/>", encoding="utf-8")
+    found = [backend.at("u", "6.8", "r").rules]
+    rules.write_text("<rule><rule/>", encoding="utf-8")
+    found.append(backend.at("u", "6.8", "r").rules)
+    rules.with_name("custom.xml").write_text("", encoding="utf-8")
+    found.append(backend.at("u", "6.8", "r").rules)
+    assert len({"r", *found}) == 4
+
+
+def test_an_answer_under_other_rules_is_not_used_again(stand_in, tmp_path):
+    server = stand_in()
+    for rules, n_asked in (("a", 1), ("a", 1), ("b", 2)):
+        backend = backend_of(server, rules=rules)
+        assert Grammar(backend, cache=GrammarCache(tmp_path)).check(["x"]) == [checked(["X"])]
+        assert server.asked.count("x") == n_asked
 
 
 WRONG_SERVERS = {
