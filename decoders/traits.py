@@ -38,6 +38,7 @@ class MethodTraits:
         takes_max_steps: Whether a step budget says something to it; every method with k takes one.
         blocks: Block lengths it sweeps, for a method whose knob is the block.
         upstream_exact: Whether it follows a published deviation from its own rule.
+        is_random: Whether it draws at random whatever its parameters say, so that other seeds are replicates.
     """
 
     scope: str = "block"
@@ -51,6 +52,7 @@ class MethodTraits:
     takes_max_steps: bool = False
     blocks: tuple[int, ...] = ()
     upstream_exact: bool = False
+    is_random: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from decoders.devices import keep_freed_memory
 from decoders.loop.block_grid import grids_of
-from decoders.loop.devices import keep_freed_memory
 from decoders.loop.loop import advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
 from decoders.loop.sharing import Shared, may_share

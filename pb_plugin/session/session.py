@@ -12,6 +12,7 @@ from typing import Any
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.asking.samples import TaskData
 from pb_plugin.comparing import baseline
+from pb_plugin.comparing.comparison import Comparison
 from pb_plugin.comparing.side import Side, side_of
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.gates.judge import Verdict, judge
@@ -38,13 +39,17 @@ from task_specs.spec import TaskSpec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conclusion:
-    """What a session ends with: the run's file, its summary or why there is none, the gates' verdicts."""
+    """What a session ends with: the run's file, its summary or why there is none, the gates' verdicts.
+
+    ``comparison`` is that with the baseline, where there is one.
+    """
 
     run: Run
     path: Path
     summary: Summary | None
     problem: str | None
     verdicts: tuple[Verdict, ...]
+    comparison: Comparison | None = None
 
 
 class BenchSession:
@@ -341,17 +346,26 @@ class BenchSession:
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
         if verdicts and self.gate_run is not None:
             verdicts = self.gate_run.verdicts()
+        comparison = None
         if judge_gates and summary is not None:
-            verdicts += self._judge_baseline(run)
+            of_baseline, comparison = self._judge_baseline(run)
+            verdicts += of_baseline
             problem = "; ".join(filter(None, [problem, self._save_baseline(run)])) or None
-        return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
+        return Conclusion(
+            run=run,
+            path=path,
+            summary=summary,
+            problem=problem,
+            verdicts=tuple(verdicts),
+            comparison=comparison,
+        )
 
     def _side(self, run: Run) -> Side:
         return side_of("this run", run, self.bench.known.find, self.options.store)
 
-    def _judge_baseline(self, run: Run) -> list[Verdict]:
+    def _judge_baseline(self, run: Run) -> tuple[list[Verdict], Comparison | None]:
         if self.baseline is None:
-            return []
+            return [], None
         from pb_plugin.gates.against_baseline import judge_baseline
 
         x, count = self.options.gate_at
