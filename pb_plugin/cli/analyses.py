@@ -34,7 +34,16 @@ def lines(data: Mapping[str, Any]) -> list[str]:
     """Return a table for every analysis that has rows, then what is missing."""
     found = [
         *_section(
-            ["curve", "tasks", "oracle's score", "its TPS", "score at its TPS", "gap", "TPS at its score"],
+            [
+                "curve",
+                "tasks",
+                "oracle's score",
+                "its TPS",
+                "score at its TPS",
+                "gap",
+                "95 %",
+                "TPS at its score",
+            ],
             [_of_oracle(row) for row in data["oracle"]["rows"]],
             "oracle: for every sample the fastest setting with its best score",
         ),
@@ -62,7 +71,8 @@ def _section(header: Sequence[str], rows: Sequence[Sequence[str]], about: str) -
 
 
 def _of_oracle(row: Mapping[str, Any]) -> list[str]:
-    measured = (_number(row["score_at_tps"], 1), _number(row["gap_in_score"], 1), _pbx(row["tps_at_score"]))
+    gap = (_number(row["gap_in_score"], 1), _between(row["gap_interval"], 1))
+    measured = (_number(row["score_at_tps"], 1), *gap, _pbx(row["tps_at_score"]))
     return [row["curve"], row["tasks"], f"{row['score']:.1f}", f"{row['tps']:.2f}", *measured]
 
 
