@@ -171,10 +171,13 @@ class Step:
     Args:
         committed: Pairs (generated position, token), by position; a token that was replaced is one too.
         remasked: Generated positions that were masked again.
+        confidence: Of each of *committed*, the probability of what the model proposed there, before
+            temperature; a method may have committed another token.
     """
 
     committed: tuple[tuple[int, int], ...]
     remasked: tuple[int, ...] = ()
+    confidence: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

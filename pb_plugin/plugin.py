@@ -367,3 +367,4 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
     """Learn from a worker which items there are; the controller itself collects none."""
     _select(node.config, ids)
+    node.config.stash[SESSION].tell_plan()

@@ -124,13 +124,25 @@ def test_the_command_with_processes_passes(checkout):
 def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     (checkout.path / "FILE.csv").write_text(CSV, encoding="utf-8")
     (checkout.path / "FILE.txt").write_text("Alice Adams", encoding="utf-8")
-    if words[0] in ("analyses", "compare", "export", "failures", "report", "rescore", "resolve", "plot"):
+    if words[0] in (
+        "analyses",
+        "compare",
+        "export",
+        "failures",
+        "report",
+        "rescore",
+        "resolve",
+        "plot",
+        "view",
+    ):
         run = ["bench_tests", "-k", "(copy or shuffle) and (k2 or threshold)", *QUICK]
         run += ["--pb-save-baseline", "before.json"] if words[0] == "compare" else []
         if "core" in words:  # all its tasks, so that there is a mean over them
             run = ["bench_tests", "--unmasking", "confidence", "--k", "2", *QUICK]
         assert checkout.runpytest_inprocess(*run).ret == 0
         capsys.readouterr()
+    if words[0] == "view":
+        monkeypatch.setattr("pb_plugin.viewing.server.Server.serve_forever", lambda server: None)
     if "--parquet" in words:
         pytest.importorskip("pyarrow")
     if words[0] == "train-tiny":

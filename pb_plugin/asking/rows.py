@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from decoders.traits import model_traits
@@ -15,7 +15,7 @@ from task_specs.spec import TaskSpec
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser, Tokenizer
-    from decoders.rows import Decoded, Failed, Row, Setting
+    from decoders.rows import Decoded, Failed, Row, Setting, Step
 
 
 def setting_of(cell: Cell) -> Setting:
@@ -41,9 +41,17 @@ def lacking(model: Any, setting: Setting) -> str | None:
 
 
 def build_row(
-    key: int, question: Question, spec: TaskSpec, setting: Setting, seed: int, model: Denoiser, context: Any
+    key: int,
+    question: Question,
+    spec: TaskSpec,
+    setting: Setting,
+    seed: int,
+    model: Denoiser,
+    context: Any,
+    *,
+    history: bool = False,
 ) -> Row:
-    """Return the row that asks *model* the question.
+    """Return the row that asks *model* the question; with *history* the loop keeps all it does.
 
     Raises:
         ValueError: The template or a valid answer does not fit the canvas under the model's tokenizer, an
@@ -87,6 +95,7 @@ def build_row(
         seed=seed,
         template_ids=template,
         context=context,
+        history=history,
     )
 
 
@@ -155,6 +164,24 @@ def _check_comes_back(tokenizer: Tokenizer, text: str, sample: str) -> None:
         )
 
 
+def trace_json(history: Sequence[Step] | None) -> dict[str, Any] | None:
+    """Return what the loop did to a row as plain data; None where nobody asked for it.
+
+    ``commits`` are ``[forward, position, token, confidence]`` with four digits, without what the same forward
+    masked again; ``remasks`` are ``[forward, position]``.
+    """
+    if history is None:
+        return None
+    commits = [
+        [forward, position, token, round(confidence, 4)]
+        for forward, step in enumerate(history)
+        for (position, token), confidence in zip(step.committed, step.confidence, strict=True)
+        if position not in step.remasked
+    ]
+    remasks = [[forward, position] for forward, step in enumerate(history) for position in step.remasked]
+    return {"commits": commits, "remasks": remasks}
+
+
 def record_of_row(planned: Planned, row: Decoded | Failed, spec: TaskSpec, model: Denoiser) -> Record:
     """Return the record of a row that left the loop, not scored yet; a failed row keeps its error."""
     from decoders.rows import Failed
@@ -184,6 +211,7 @@ def record_of_row(planned: Planned, row: Decoded | Failed, spec: TaskSpec, model
         to_eos_tokens=counts.to_eos,
         content_tokens=counts.content,
         finish_reason=row.finish_reason,
+        trace=trace_json(row.history),
     )
 
 

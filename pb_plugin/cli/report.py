@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
+from pb_plugin.report.html.before import answers_of
 from pb_plugin.report.html.page import held_line, write_html
 from pb_plugin.report.html.target import check_html
 from pb_plugin.report.html.tokens import folders_of
@@ -16,6 +17,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     stored_run(parser)
     parser.add_argument(
         "--html", metavar="FILE", type=Path, help="write everything to one HTML file that needs no network"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="STORE[@RUN]",
+        help="in --html: an earlier run; samples whose answer or score is another now can be listed",
     )
     parser.add_argument(
         "--tokenizer",
@@ -29,16 +35,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> Outcome:
     if arguments.html is None:
-        if arguments.tokenizer:
-            raise ValueError(
-                f"--tokenizer must come with --html, got {arguments.tokenizer[0]!r} alone; "
-                "add --html report.html or leave it out"
-            )
+        for option, given in (("--tokenizer", arguments.tokenizer[:1]), ("--against", [arguments.against])):
+            if given and given[0] is not None:
+                raise ValueError(
+                    f"{option} must come with --html, got {given[0]!r} alone; "
+                    "add --html report.html or leave it out"
+                )
         report = read_report(arguments.store, arguments.name)
         return shown(arguments, report.to_json(), lambda _: report.lines()), 0
     check_html(arguments.html)
     folders = folders_of(arguments.tokenizer)
-    written = write_html(read_report(arguments.store, arguments.name), arguments.html, folders=folders)
+    before = None if arguments.against is None else answers_of(arguments.against)
+    report = read_report(arguments.store, arguments.name)
+    written = write_html(report, arguments.html, folders=folders, before=before)
     return shown(arguments, written, lambda held: [held_line(held)]), 0
 
 

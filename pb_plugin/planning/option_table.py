@@ -194,6 +194,12 @@ TABLE: tuple[OptionRow, ...] = (
         "it later.",
     ),
     OptionRow(
+        field="trace",
+        kind="flag",
+        help="Store every commit of what is decoded, with its confidence, and what was masked again, which "
+        "the report shows step by step; --pb-fresh decodes what is stored again. Default: final commits.",
+    ),
+    OptionRow(
         field="floor",
         kind="lines",
         metavar="TASK=ACCURACY",
@@ -231,7 +237,7 @@ TABLE: tuple[OptionRow, ...] = (
     OptionRow(
         field="share",
         kind="text",
-        metavar="on|off",
+        metavar="HOW",
         choices=("on", "off"),
         help="Whether settings of a sample that come to the same canvas share its forward. Default: on.",
     ),

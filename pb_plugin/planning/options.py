@@ -105,6 +105,7 @@ class Options:
     margin: float = 1.0
     gate_strict: bool = False
     html: Path | None = None
+    trace: bool = False
     floor: tuple[tuple[str, float], ...] = ()
     grammar: str = "auto"
     bertscore: str | None = None

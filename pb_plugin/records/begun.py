@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pb_plugin.records.plain_files import write_whole
+
 SUFFIX = ".begun"
+PLAN_SUFFIX = ".plan"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +25,11 @@ class BegunRun:
 
     path: Path
     alive: bool
+
+    @property
+    def plan(self) -> Path:
+        """Where the run tells what it is about to do; there from its first decode on."""
+        return self.path.with_suffix(PLAN_SUFFIX)
 
     @property
     def line(self) -> str:
@@ -83,10 +91,15 @@ class Mark:
                 f"({error.strerror}); free some space or name another with --pb-store"
             ) from error
 
+    def tell(self, plan: str) -> None:
+        """Leave *plan* (ASCII) beside the mark, for those who watch the run."""
+        write_whole(self.path.with_suffix(PLAN_SUFFIX), plan, what="the plan of the run, for pb view,")
+
     def finish(self) -> None:
         """Take the mark away, and those of `others`: this run has told of them."""
         for path in (self.path, *(run.path for run in self.others)):
             path.unlink(missing_ok=True)
+            path.with_suffix(PLAN_SUFFIX).unlink(missing_ok=True)
         self.release()
 
     def release(self) -> None:

@@ -359,6 +359,15 @@ def _is_other_schema(line: bytes) -> bool:
 
 
 def _rescored(first: Record, later: Record) -> Record:
-    """Return the result *first* with the scores of *later*, and the text they were computed on."""
-    scores, reasons = later.scores, later.score_reasons
-    return replace(first, text=later.text, scores=scores, score_reasons=reasons, score_key=later.score_key)
+    """Return the result *first* with the scores of *later*, and the text they were computed on.
+
+    A trace is taken from whichever has one.
+    """
+    return replace(
+        first,
+        text=later.text,
+        scores=later.scores,
+        score_reasons=later.score_reasons,
+        score_key=later.score_key,
+        trace=later.trace if first.trace is None else first.trace,
+    )

@@ -20,6 +20,7 @@ NARROW_POINTS = 2.0
 """An interval of a score that is not wider, in points, justifies a decimal."""
 
 SHOWN_COUNTS = ("canvas", "content")
+Columns = list[tuple[str, list[int]]]
 MOST_SETTINGS = 8
 MAIN_SUITES = ("all", "core")
 HEADLINE = 80
@@ -77,7 +78,8 @@ def pbx_lines(
             compared = comparisons(summary, suite)
             letters = {label: text for found in compared[::-1] for label, text in found.letters.items()}
             has_seeds = any(curve.suites[suite].by_seed for curve in measured)
-            header = _pbx_header(suite, has_intervals, has_seeds, bool(letters), is_narrow)
+            columns = _columns(is_narrow, has_branches=any(map(_has_branches, measured)))
+            header = _pbx_header(suite, has_intervals, has_seeds, bool(letters), columns)
             rows = [
                 _pbx_row(
                     c,
@@ -85,7 +87,7 @@ def pbx_lines(
                     has_intervals,
                     has_seeds,
                     letters.get(c.identity.label, "") if letters else None,
-                    is_narrow,
+                    columns,
                 )
                 for c in measured
             ]
@@ -108,17 +110,26 @@ def _shown_suites(summary: Summary, is_short: bool) -> list[str]:
     return [*MAIN_SUITES, *(name for name in others if name in whole - set(MAIN_SUITES))]
 
 
-def _columns(is_narrow: bool) -> list[tuple[str, list[int]]]:
+def _has_branches(curve: Curve) -> bool:
+    """Return whether more canvases than forwards were evaluated somewhere."""
+    rates = [cell.tps for cell in curve.cells if cell.tps is not None]
+    return any(of_cell["per_canvas"] != of_cell["canvas"] for of_cell in rates)
+
+
+def _columns(is_narrow: bool, *, has_branches: bool) -> Columns:
     """Return which PBx are shown: the token counts, and the x of each."""
-    return [(SHOWN_COUNTS[0], [HEADLINE])] if is_narrow else [(count, list(XS)) for count in SHOWN_COUNTS]
+    work = [("per_canvas", [HEADLINE])] * has_branches
+    if is_narrow:
+        return [(SHOWN_COUNTS[0], [HEADLINE]), *work]
+    return [*((count, list(XS)) for count in SHOWN_COUNTS), *work]
 
 
 def _pbx_header(
-    suite: str, has_intervals: bool, has_seeds: bool, has_groups: bool, is_narrow: bool
+    suite: str, has_intervals: bool, has_seeds: bool, has_groups: bool, columns: Columns
 ) -> list[str]:
     """Return the header of the PBx table; the count is said once, with the first column of each."""
     header = [f"suite {suite}"]
-    for count, xs in _columns(is_narrow):
+    for count, xs in columns:
         for x in xs:
             header.append(f"PB{x} {count}" if x == xs[0] else f"PB{x}")
             if x == HEADLINE and count == SHOWN_COUNTS[0]:
@@ -127,11 +138,11 @@ def _pbx_header(
 
 
 def _pbx_row(
-    curve: Curve, suite: str, has_intervals: bool, has_seeds: bool, letter: str | None, is_narrow: bool
+    curve: Curve, suite: str, has_intervals: bool, has_seeds: bool, letter: str | None, columns: Columns
 ) -> list[str]:
     found = curve.suites[suite]
     row = [curve.identity.label]
-    for count, xs in _columns(is_narrow):
+    for count, xs in columns:
         for x in xs:
             row.append(pbx_text(found.pbx(x, count)))
             if x == HEADLINE and count == SHOWN_COUNTS[0]:

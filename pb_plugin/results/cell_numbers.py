@@ -14,8 +14,12 @@ from pb_plugin.statistics.intervals import Interval, wilson
 if TYPE_CHECKING:
     from pb_plugin.statistics.resample import Resample
 
-COUNTS = ("canvas", "to_eos", "content")
-"""The three token counts; each has its own tokens per step and its own PBx."""
+COUNTS = ("canvas", "to_eos", "content", "per_canvas")
+"""The token counts; each has its own tokens per step and its own PBx.
+
+Three divide by the forwards, as published; ``per_canvas`` divides all positions by the canvases that were
+evaluated, which are more where a method compares several in one forward.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,10 +136,16 @@ def samples_of(decoded: Sequence[Record], score: str) -> CellSamples | None:
     return CellSamples(scores=tuple(_over_seeds(ordered, lambda r: r.scores[score] or 0.0)), tps=rates)
 
 
+def rates_of(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
+    """Return the tokens per step of every record, by token count; all must have an nfe."""
+    return {count: tuple(_rate(count, record) for record in decoded) for count in COUNTS}
+
+
 def _rate(count: str, record: Record) -> float:
     assert record.nfe is not None
-    tokens: int = getattr(record, f"{count}_tokens")
-    return tokens / record.nfe
+    per_canvas = count == "per_canvas"
+    tokens: int = getattr(record, "canvas_tokens" if per_canvas else f"{count}_tokens")
+    return tokens / (record.evaluated_canvases or record.nfe if per_canvas else record.nfe)
 
 
 def _over_seeds(ordered: Sequence[Record], value: Callable[[Record], float]) -> list[float]:
@@ -146,10 +156,6 @@ def _over_seeds(ordered: Sequence[Record], value: Callable[[Record], float]) -> 
     return [
         values[0] if len(values) == 1 else math.fsum(values) / len(values) for values in by_sample.values()
     ]
-
-
-def _rates(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
-    return {count: tuple(_rate(count, record) for record in decoded) for count in COUNTS}
 
 
 def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
@@ -171,4 +177,4 @@ def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
 def _mean_tps(decoded: Sequence[Record]) -> dict[str, float] | None:
     if not decoded or any(record.nfe is None for record in decoded):
         return None
-    return {count: math.fsum(rates) / len(decoded) for count, rates in _rates(decoded).items()}
+    return {count: math.fsum(rates) / len(decoded) for count, rates in rates_of(decoded).items()}

@@ -22,7 +22,7 @@ from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.methods import MethodVariant
 from pb_plugin.planning.native import params_of
 from pb_plugin.records.asked import value_text
-from pb_plugin.records.begun import begun_runs
+from pb_plugin.records.begun import BegunRun, begun_runs
 from pb_plugin.records.canonical import canonical_json, digest, read_json
 from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.record import Record
@@ -201,6 +201,14 @@ def load(store: Path, name: str | None = None) -> tuple[Run, Path]:
             f"{path}: not a run file ({one_line(error)}); move it away and run the command again: no "
             "record is lost"
         ) from error
+
+
+def load_begun(begun: BegunRun) -> Run | None:
+    """Return the plan of a run that has not ended; None where it has told none, or is of another version."""
+    try:
+        return Run.from_json(begun.plan.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def summarise(run: Run, find: Callable[[str, str], Record | None]) -> Summary:

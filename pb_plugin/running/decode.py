@@ -121,6 +121,7 @@ def sweep(
             cell.asked.seed,
             model,
             resources.context(cell, planned, model),
+            history=resources.options.trace,
         )
         for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from pb_plugin.planning.groups import cell_id_of, label_items
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import Plan, plan
 from pb_plugin.records.begun import Mark
+from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import Run, describe, save, summarise
 from pb_plugin.results.summary import Summary
@@ -81,6 +82,7 @@ class BenchSession:
         self._label: dict[str, str] = {}
         self._begun: set[str] = set()
         self._mark: Mark | None = None
+        self._has_told = False
         self.baseline_note: str | None = None
         self.gates = tuple(parse_gate(text) for text in options.gate)
         check_gate_sweep(options, self.gates)
@@ -242,6 +244,7 @@ class BenchSession:
                     self.gate_run.settle(self.companions(cell))
                 if not self.is_wanted(cell):
                     return
+                self.tell_plan()
                 if not self.bench.is_done(cell):
                     self.bench.check_applicable(cell)
                 self.bench.decode(self.companions(cell) if self.gate_run is None else [cell])
@@ -296,6 +299,18 @@ class BenchSession:
                 return
             self._mark = Mark(self.options.store)
 
+    def tell_plan(self) -> None:
+        """Leave in the store what this run is about to do, once, for `pb view`; items tell of a full disk."""
+        if self._mark is not None and not self._has_told:
+            self._has_told = True
+            with suppress(OSError):
+                self._mark.tell(canonical_json(self._described().to_json()) + "\n")
+
+    def _described(self) -> Run:
+        return describe(
+            self.bench.resources, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
+        )
+
     @property
     def unfinished(self) -> list[str]:
         """A line for every earlier run in the store that did not reach its end."""
@@ -317,9 +332,7 @@ class BenchSession:
             ValueError: The store cannot be read or written.
         """
         self.bench.known.check_store()
-        run = describe(
-            self.bench.resources, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
-        )
+        run = self._described()
         path = save(run, self.options.store)
         if self._mark is not None:
             self._mark.finish()

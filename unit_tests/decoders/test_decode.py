@@ -10,6 +10,7 @@ from decoders.rows import DecodeError, Row, Setting
 from decoders.testing import HashDenoiser
 from decoders.unmasking.hierarchy_remask import HierarchyRemask
 from decoders.unmasking.remdm import ReMDM
+from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
 from decoders.unmasking.wino import WINO
 
@@ -71,6 +72,16 @@ def test_the_history_tells_what_every_forward_committed_and_masked_again(method)
         assert replace(row, history=None) == without
         assert len(row.history) == row.nfe
         assert replayed(row.history, 12, HashDenoiser.mask_id) == (row.ids, row.commit_step, row.remasks)
+        for step in row.history:
+            assert len(step.confidence) == len(step.committed)
+            assert all(0.0 <= sure <= 1.0 for sure in step.confidence)
+
+
+def test_the_history_has_the_confidence_by_which_a_threshold_decides():
+    (row,) = decode(HashDenoiser(), [(3,)], Threshold(gamma=0.3), gen_length=12, history=True)
+    for step in row.history:
+        assert len(step.confidence) == 1 or min(step.confidence) >= 0.3
+    assert any(len(step.confidence) > 1 for step in row.history)
 
 
 def test_a_row_that_does_not_ask_for_its_history_has_none_beside_one_that_does():

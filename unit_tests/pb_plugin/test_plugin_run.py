@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pb_plugin.records.record import decode_key_of
+from pb_plugin.records.store import Store
 from task_specs.catalogue import BENCHMARK_IDS, task_ids
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -242,6 +243,46 @@ def test_how_rows_are_put_together_changes_no_result(suite, how):
     assert suite.summary() == suite.summary(other)
     by_key = [{r.decode_key: r for r in suite.records(store)} for store in (suite.store, other)]
     assert by_key[0] == by_key[1]
+
+
+def test_a_run_tells_its_plan_from_the_first_decode_to_its_end(suite):
+    """So that pb view can show it; a run that decodes nothing tells none."""
+    suite.pytester.makeconftest(
+        """
+        from pathlib import Path
+        from pb_plugin.viewing.live import run_going_on
+        def pytest_runtest_logreport(report):
+            if report.when == "call":
+                found = run_going_on(Path("store"))
+                cells = None if found is None else [len(cell.keys) for cell in found[1].cells]
+                with open("seen.txt", "a") as file:
+                    file.write(f"{cells}\\n")
+        """
+    )
+    options = ("--task", "copy", "--unmasking", "random", "--k", "4,8", "--samples", "2")
+    suite.run(*options).assert_outcomes(passed=2)
+    seen = suite.pytester.path / "seen.txt"
+    assert seen.read_text() == "[2, 2]\n[2, 2]\n"
+    assert not list(suite.store.glob("*.plan"))
+    suite.run(*options).assert_outcomes(passed=2)
+    assert seen.read_text().splitlines()[2:] == ["None", "None"]
+
+
+def test_a_trace_is_stored_on_demand_and_part_of_no_key(suite):
+    options = ("--task", "shuffle", "--unmasking", "confidence", "--k", "4", "--samples", "2")
+    suite.run(*options).assert_outcomes(passed=1)
+    assert all(record.trace is None for record in suite.records())
+    summary = suite.summary()
+    assert dots(suite.run(*options, "--pb-trace")) == "c", "what is stored is not decoded again for it"
+    assert dots(suite.run(*options, "--pb-trace", "--pb-fresh")) == "."
+    first, later = suite.records()[:2], suite.records()[2:]
+    assert [record.decode_key for record in first] == [record.decode_key for record in later]
+    for record in later:
+        steps = {position: step for step, position, _, _ in record.trace["commits"]}
+        assert [steps[position] for position in range(32)] == list(record.commit_step)
+    index = Store(suite.store).index()
+    assert all(index.get(record.decode_key).trace == record.trace for record in later)
+    assert suite.summary() == summary
 
 
 def test_only_what_is_left_after_deselection_is_decoded(suite):

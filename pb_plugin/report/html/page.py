@@ -25,11 +25,11 @@ from pb_plugin.gates.judge import Verdict
 from pb_plugin.printable import printable
 from pb_plugin.report.html.numbers import gate_rows, numbers_of
 from pb_plugin.report.html.provenance import asked_of, citations, keys_of, missing_of, versions
-from pb_plugin.report.html.samples import chosen_samples, shown_cells, texts_of
+from pb_plugin.report.html.samples import Before, Shown, chosen_samples, shown_cells, texts_of
 from pb_plugin.report.stored import StoredReport
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("base.js", "chart.js", "tables.js", "analyses.js", "samples.js", "trace.js", "main.js")
+SCRIPTS = ("base.js", "chart.js", "tables.js", "analyses.js", "samples.js", "trace.js", "live.js", "main.js")
 
 MOST_BYTES = 12_000_000
 """Of the compressed samples, so that a whole file stays below 15 MB; above it a subset is shown."""
@@ -41,6 +41,7 @@ def write_html(
     *,
     verdicts: Sequence[Verdict] | None = None,
     folders: Mapping[str, Path] | None = None,
+    before: Before | None = None,
     most_bytes: int = MOST_BYTES,
 ) -> dict[str, Any]:
     """Write the page of *report* to *out*, whole or not at all, and return what it holds.
@@ -50,9 +51,10 @@ def write_html(
         out: The file; one that is there is replaced.
         verdicts: Judged gates; None where nobody judged any, as in a stored run.
         folders: Folder of the tokenizer by model, where the package has none.
+        before: What an earlier run answered, or None.
         most_bytes: Of the compressed samples, above which a subset is shown.
     """
-    text, held = page(report, verdicts=verdicts, folders=folders or {}, most_bytes=most_bytes)
+    text, held = page(report, verdicts=verdicts, folders=folders or {}, before=before, most_bytes=most_bytes)
     unfinished = out.with_name(f"{out.name}.part")
     try:
         unfinished.write_text(text, encoding="utf-8", newline="\n")
@@ -74,14 +76,19 @@ def page(
     *,
     verdicts: Sequence[Verdict] | None,
     folders: Mapping[str, Path],
+    before: Before | None,
     most_bytes: int,
+    live: bool = False,
 ) -> tuple[str, dict[str, Any]]:
-    """Return the page as text, and how many samples it shows of how many there are."""
+    """Return the page as text, and how many samples it shows of how many there are.
+
+    A *live* one asks where it came from for newer numbers, and may do nothing else over the network.
+    """
     import jinja2
     from markupsafe import Markup
 
     cells = shown_cells(report)
-    samples, held = _packed_samples(report, cells, folders, most_bytes)
+    samples, held = _packed_samples(report, cells, folders, before, most_bytes)
     script = "(() => {\n" + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();"
     style = _asset("page.css")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -100,7 +107,8 @@ def page(
     }
     text = template.render(
         **_safe(texts),
-        policy=_policy(script, style),
+        policy=_policy(script, style, live=live),
+        live=live,
         script=Markup(script),
         style=Markup(style),
         numbers=Markup(packed(numbers_of(report))),
@@ -110,14 +118,18 @@ def page(
 
 
 def _packed_samples(
-    report: StoredReport, cells: Sequence[Any], folders: Mapping[str, Path], most_bytes: int
+    report: StoredReport,
+    cells: Sequence[Shown],
+    folders: Mapping[str, Path],
+    before: Before | None,
+    most_bytes: int,
 ) -> tuple[str, dict[str, Any]]:
     """Return the samples as `packed`, fewer and fewer of each task until they fit."""
     n_all = sum(len(cell.by_sample) for cell in cells)
     most: int | None = None
     while True:
         chosen = chosen_samples(cells, most)
-        text = packed(texts_of(report, cells, chosen, folders))
+        text = packed(texts_of(report, cells, chosen, folders, before))
         n = sum(len(set(chosen[cell.cell.asked.task]) & cell.by_sample.keys()) for cell in cells)
         longest = max(map(len, chosen.values()), default=0)
         if len(text) <= most_bytes or most == 1:
@@ -155,10 +167,11 @@ def _measured(report: StoredReport) -> list[str]:
     return [*lines, *([] if report.batch_check is None else [report.batch_check.line])]
 
 
-def _policy(script: str, style: str) -> str:
+def _policy(script: str, style: str, *, live: bool) -> str:
     """Return the Content-Security-Policy: this script, this style, nothing from anywhere."""
     return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
+        ("connect-src 'self'; " if live else "")
+        + f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 

@@ -25,6 +25,14 @@ Outcome = str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Before:
+    """An earlier run: what it is called, and its outcome, score and text (or error) by pair key."""
+
+    name: str
+    answers: Mapping[str, tuple[Outcome, float | None, str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
     """One planned cell with the records that the store has of it, by sample, and the name of its score."""
 
@@ -40,8 +48,13 @@ class Shown:
             return None
         if record.failed:
             return "failed"
-        score = record.scores.get(self.cell.score)
+        score = self.score(sample)
         return "unscored" if score is None else "right" if score == 1.0 else "wrong"
+
+    def score(self, sample: str) -> float | None:
+        """Return the score of the sample that enters PBx, None where it has none."""
+        record = self.by_sample.get(sample)
+        return None if record is None else record.scores.get(self.cell.score)
 
 
 def shown_cells(report: StoredReport) -> list[Shown]:
@@ -100,6 +113,7 @@ def texts_of(
     cells: Sequence[Shown],
     chosen: Mapping[str, Sequence[str]],
     folders: Mapping[str, Path],
+    before: Before | None = None,
 ) -> dict[str, Any]:
     """Return the chosen samples as plain data: questions once per task, rows per cell, tokens per model."""
     records = [
@@ -122,7 +136,8 @@ def texts_of(
             for task, samples in chosen.items()
         },
         "tokens": {model: _pieces(found) for model, found in pieces.items()},
-        "cells": [_cell(cell, chosen[cell.cell.asked.task]) for cell in cells],
+        "before": None if before is None else before.name,
+        "cells": [_cell(cell, chosen[cell.cell.asked.task], before) for cell in cells],
     }
 
 
@@ -130,9 +145,9 @@ def _pieces(found: Pieces) -> dict[str, Any]:
     return {"reason": found.reason, "texts": {str(token): text for token, text in found.texts.items()}}
 
 
-def _cell(shown: Shown, samples: Sequence[str]) -> dict[str, Any]:
+def _cell(shown: Shown, samples: Sequence[str], before: Before | None) -> dict[str, Any]:
     rows = [
-        _row(index, shown, record)
+        _row(index, shown, record) | ({} if before is None else _changed(shown, record, before))
         for index, sample in enumerate(samples)
         if (record := shown.by_sample.get(sample)) is not None
     ]
@@ -144,11 +159,57 @@ def _cell(shown: Shown, samples: Sequence[str]) -> dict[str, Any]:
 def _row(index: int, shown: Shown, record: Record) -> dict[str, Any]:
     row: dict[str, Any] = {"q": index, "o": shown.outcome(record.parts["sample_id"]), "a": record.text}
     if record.error is not None:
-        return {**row, "error": f"{record.error['class']}: {record.error['message']}"}
+        return {**row, "error": said_of(record)}
     steps = None if record.commit_step is None else list(record.commit_step)
     row |= {"scores": dict(record.scores), "nfe": record.nfe, "ids": list(record.ids), "steps": steps}
     row |= {"why": dict(record.score_reasons)} if record.score_reasons else {}
+    row |= {} if (trace := trace_of(record)) is None else {"trace": trace}
     return row | ({"remasks": record.remasks} if record.remasks else {})
+
+
+def _changed(shown: Shown, record: Record, before: Before) -> dict[str, Any]:
+    """Return what the earlier run said of the same request and how that changed; nothing for a new one."""
+    found = before.answers.get(record.pair_key)
+    if found is None:
+        return {}
+    outcome, score, text = found
+    now = shown.score(record.parts["sample_id"])
+    if score is not None and now is not None and now != score:
+        change = "better" if now > score else "worse"
+    elif outcome != shown.outcome(record.parts["sample_id"]):
+        change = "other"
+    else:
+        change = "same" if text == said_of(record) else "other"
+    return {"b": {"o": outcome, "a": text, "change": change}}
+
+
+def said_of(record: Record) -> str:
+    """Return the text of a record, or the error of a failed one."""
+    return record.text if record.error is None else f"{record.error['class']}: {record.error['message']}"
+
+
+def trace_of(record: Record) -> dict[str, Any] | None:
+    """Return every commit and mask of *record* as the page plays it, or None where none of it is stored.
+
+    A trace that tells of something else than the canvas of the record is none.
+    """
+    found = record.trace or {}
+    commits, remasks = found.get("commits"), found.get("remasks")
+    if not isinstance(commits, list) or not isinstance(remasks, list) or record.commit_step is None:
+        return None
+    whole = all(_is_told(told, 4, len(record.ids)) for told in commits)
+    return (
+        {"c": commits, "m": remasks}
+        if whole and all(_is_told(t, 2, len(record.ids)) for t in remasks)
+        else None
+    )
+
+
+def _is_told(told: Any, length: int, n_positions: int) -> bool:
+    """Return whether *told* is ``[forward, position, ...]`` of *length* numbers."""
+    if not isinstance(told, list) or len(told) != length or any(type(n) not in (int, float) for n in told):
+        return False
+    return all(type(n) is int and n >= 0 for n in told[:3]) and told[1] < n_positions
 
 
 class _Questions:

@@ -68,12 +68,18 @@ def pieces_of(
         return Pieces(texts={}, reason=reason)
     texts: dict[int, str] = {}
     for place, record in enumerate(records):
-        for token in set(record.ids) - texts.keys():
+        for token in (set(record.ids) | _passing(record)) - texts.keys():
             texts[token] = tokenizer.decode([token])
         if place < CHECKED and record.text and not _is_written(record, texts, tokenizer):
             reason = f"ids are shown: the tokenizer of {model} does not give back the stored texts"
             return Pieces(texts={}, reason=reason)
     return Pieces(texts=texts, reason=None)
+
+
+def _passing(record: Record) -> set[int]:
+    """Return the tokens that were committed on the way and may have been masked again."""
+    commits = (record.trace or {}).get("commits") or []
+    return {told[2] for told in commits if isinstance(told, list) and len(told) == 4 and type(told[2]) is int}
 
 
 def _is_written(record: Record, texts: Mapping[int, str], tokenizer: Any) -> bool:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pb_plugin.asking.rows import answer_context, build_row
+from decoders.rows import Step
+from pb_plugin.asking.rows import answer_context, build_row, trace_json
 from task_specs.sample import Enumerated, Permutations
 
 
@@ -68,3 +69,15 @@ def test_one_order_stands_for_all_orders_of_the_items():
     model = SimpleNamespace(tokenizer=Lossy(str.lower), name="m", eos_ids={0}, uses_answers=True)
     with pytest.raises(ValueError, match=r"got '\[a,b\]' for '\[a,B\]' of copy_list/s7"):
         answer_context(asked(answers=orders), SPEC, model)
+
+
+def test_a_history_is_stored_without_what_the_same_forward_masked_again():
+    history = (
+        Step(committed=((0, 11), (2, 12)), confidence=(0.98765, 0.5)),
+        Step(committed=((1, 13), (2, 14)), remasked=(2, 0), confidence=(1.0, 0.25)),
+    )
+    assert trace_json(history) == {
+        "commits": [[0, 0, 11, 0.9877], [0, 2, 12, 0.5], [1, 1, 13, 1.0]],
+        "remasks": [[1, 2], [1, 0]],
+    }
+    assert trace_json(None) is None

@@ -30,6 +30,7 @@ COMMANDS = (
         "theory",
     ),
     "train-tiny",
+    "view",
 )
 
 

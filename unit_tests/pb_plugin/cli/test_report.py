@@ -303,6 +303,7 @@ def test_html_is_written_and_said_in_one_line(pb, store, tmp_path):
     [
         (("--html", "page.txt"), "--html must end in .html, got 'page.txt'"),
         (("--tokenizer", "llada=."), "--tokenizer must come with --html, got 'llada=.' alone"),
+        (("--against", ".pb"), "--against must come with --html, got '.pb' alone"),
         (("--html", "page.html", "--tokenizer", "llada"), "--tokenizer must be MODEL=FOLDER"),
     ],
 )

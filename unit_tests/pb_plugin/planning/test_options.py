@@ -69,7 +69,18 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--task", "shuffle:n=15", "--task=copy,sort"],
         *["--unmasking", "threshold:gamma=0.8,0.9", "--unmasking", "random"],
         *["--k", "1,2", "--k", "4", "-k", "shuffle", "--block-length", "8,16"],
-        *["--samples", "10", "--seed", "3,4", "--pb-store", "s", "--pb-fresh", "--pb-data", "../d"],
+        *[
+            "--samples",
+            "10",
+            "--seed",
+            "3,4",
+            "--pb-store",
+            "s",
+            "--pb-fresh",
+            "--pb-data",
+            "../d",
+            "--pb-trace",
+        ],
         *["--pb-gate", "PB80>=4", "--pb-gate", "lo(PB80)>=2", "--pb-floor", "copy=0.9"],
         *["--pb-save-baseline", "new.json", "--pb-baseline", "old.json", "--pb-gate-strict"],
         *["--pb-gate-at", "PB90(content)", "--pb-margin", "2.5"],
@@ -98,6 +109,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         gate_at=(90.0, "content"),
         margin=2.5,
         gate_strict=True,
+        trace=True,
         floor=(("copy", 0.9),),
         batch=1,
         sweep="isolated",
@@ -131,9 +143,11 @@ pb_gate_at = "PB75"
 pb_margin = "0.5"
 pb_gate_strict = true
 pb_html = "report.html"
+pb_trace = true
 pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
+pb_share = "off"
 pb_timing = true
 pb_cache = "prefix"
 pb_grammar = "later"
@@ -162,9 +176,11 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         margin=0.5,
         gate_strict=True,
         html=pytester.path / "report.html",
+        trace=True,
         floor=(("copy", 0.9),),
         batch=2,
         sweep="isolated",
+        share="off",
         timing=True,
         cache="prefix",
         grammar="later",

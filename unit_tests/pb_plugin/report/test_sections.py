@@ -112,6 +112,24 @@ def test_a_narrow_terminal_shows_pb80_by_canvas_alone(summary):
     assert narrow[1] == [wide[1][0], wide[1][2]]
 
 
+def test_pb80_by_evaluated_canvases_stands_beside_where_it_is_another_number(make_cell, make_record):
+    def summary_of(n_canvases):
+        cells = []
+        for task in SUITES["core"]:
+            made = [
+                make_record(parts={"task": task, "k": 2, "sample_id": f"s{i}"}, nfe=4, **n_canvases)
+                for i in range(4)
+            ]
+            cells.append(make_cell(task, k=2, nfe=4, records=made))
+        return aggregate(cells)
+
+    plain = pbx_lines(summary_of({}), ("core",), width=99)
+    wide = pbx_lines(summary_of({"forwards": 4, "evaluated_canvases": 16}), ("core",), width=99)
+    assert plain[0].split() == ["suite", "core", "PB80", "canvas"]
+    assert wide[0].split() == ["suite", "core", "PB80", "canvas", "PB80", "per_canvas"]
+    assert wide[1].split()[-2:] == [plain[1].split()[-1], ">=0.50"]
+
+
 def test_a_long_reason_is_one_line_where_it_is_short(make_cell):
     summary = aggregate([make_cell("copy")])
     whole = pbx_lines(summary, ("core",), width=120)[0]

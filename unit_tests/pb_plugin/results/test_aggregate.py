@@ -35,14 +35,17 @@ def test_the_suites_are_the_published_17_the_12_exact_ones_and_the_categories():
     assert set(SUITES["core"]) == set(SUITES["all"]) - set(SUITES["text_writing"])
 
 
-def test_a_cell_has_its_mean_score_interval_and_three_mean_rates(make_cell, make_record):
-    """Rates are means of ratios: (8/4 + 8/2) / 2 = 3, (5/4 + 5/2) / 2 = 1.875, (4/4 + 4/2) / 2 = 1.5."""
+def test_a_cell_has_its_mean_score_interval_and_mean_rates(make_cell, make_record):
+    """Rates are means of ratios: (8/4 + 8/2) / 2 = 3, (5/4 + 5/2) / 2 = 1.875, (4/4 + 4/2) / 2 = 1.5.
+
+    Per canvas, the first took 16 canvases in its 4 forwards: (8/16 + 8/2) / 2 = 2.25.
+    """
     records = [
-        make_record(parts={"sample_id": "a"}, score=1.0, nfe=4),
+        make_record(parts={"sample_id": "a"}, score=1.0, nfe=4, forwards=4, evaluated_canvases=16),
         make_record(parts={"sample_id": "b"}, score=0.0, nfe=2),
     ]
     cell = only(aggregate([make_cell(records=records)]).cells)
-    assert cell.tps == {"canvas": 3.0, "to_eos": 1.875, "content": 1.5}
+    assert cell.tps == {"canvas": 3.0, "to_eos": 1.875, "content": 1.5, "per_canvas": 2.25}
     assert (cell.accuracy, cell.percent, cell.n, cell.n_failed) == (0.5, 50.0, 2, 0)
     assert (cell.interval.low, cell.interval.high) == pytest.approx((0.0945, 0.9055), abs=1e-4)
     assert cell.reason is None
@@ -329,7 +332,7 @@ def test_json_has_every_rule_count_and_x(make_cell):
 def test_an_unknown_count_is_named(make_cell):
     suite = only(aggregate([make_cell("copy")], {"one": ("copy",)}).curves).suites["one"]
     with pytest.raises(
-        ValueError, match="count must be one of canvas, to_eos, content, got 'eos'; choose one"
+        ValueError, match="count must be one of canvas, to_eos, content, per_canvas, got 'eos'; choose one"
     ):
         suite.pbx(80, "eos")
 

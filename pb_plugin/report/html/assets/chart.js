@@ -94,19 +94,20 @@ const span = (ends, digits) => (ends ? ` [${round(ends[0], digits)}, ${round(end
 const tradeoff = (numbers) => {
   const style = styleOf(numbers);
   const hasSuite = (suite) => numbers.curves.some((curve) => curve.suites[suite].points.some((point) => point.y !== null && point.t));
-  const places = [...numbers.suites.filter(hasSuite).map((suite) => [`suite ${suite}`, `suite ${suite}`]),
+  const places = () => [...numbers.suites.filter(hasSuite).map((suite) => [`suite ${suite}`, `suite ${suite}`]),
     ...numbers.tasks.map((task) => [`task ${task}`, `task ${task}`])];
-  const state = { place: places[0][0], count: 0, x: 80, rule: "published", hidden: new Set() };
+  const state = { place: places()[0][0], count: 0, x: 80, rule: "published", hidden: new Set() };
   const kinds = (kind) => make("fieldset", {}, make("legend", { text: kind === "model" ? "models" : "methods" }),
     unique(numbers.curves.map((curve) => curve[kind])).map((name) => make("label", { class: "check" },
       make("input", { type: "checkbox", name: kind, value: name, checked: true, onchange: (event) => {
         state.hidden[event.target.checked ? "delete" : "add"](`${kind} ${name}`);
         show();
       } }), make("bdi", { text: name }))));
+  const place = choice("place", "over", places(), (value) => { state.place = value; show(); });
   const slider = make("input", { type: "range", name: "x", min: 0, max: 100, step: 1, value: 80, oninput: () => { state.x = Number(slider.value); show(); } });
   const reading = make("span", { text: "x = 80 %" });
   at("tradeoff-controls").append(
-    choice("place", "over", places, (value) => { state.place = value; show(); }),
+    place,
     choice("count", "count tokens", numbers.counts.map((count, i) => [i, count]), (value) => { state.count = Number(value); show(); }),
     choice("rule", "rule of PBx", ["published", "uniform"], (value) => { state.rule = value; show(); }),
     make("label", {}, reading, slider), kinds("model"), kinds("method"));
@@ -125,7 +126,7 @@ const tradeoff = (numbers) => {
       " ", make("bdi", { text: curve.label }), curve.reference ? " (reference)" : ""),
       pbxText(pbx(points.map((point) => [point.x, point.y]), state.x, state.rule, curve.family === "static")),
       String(points.length)]);
-    const table_ = table(`${state.place}, tokens by ${numbers.counts[state.count]}`, ["curve", `PB${state.x}`, "points"], rows);
+    const table_ = table(`PB${state.x} over ${state.place}, tokens by ${numbers.counts[state.count]}`, ["curve", `PB${state.x}`, "points"], rows);
     const points = lines.flatMap((line) => line.points.map((p) => [line.label, p.s, round(p.y, 1) + span(p.i, 1), round(p.x, 2) + span(p.ends.length ? p.ends : null, 2)]));
     const open = at("tradeoff-legend").querySelector("details")?.open ?? false;
     at("tradeoff-legend").replaceChildren(table_, make("details", { open }, make("summary", { text: "The points as a table" }),
@@ -136,4 +137,5 @@ const tradeoff = (numbers) => {
   new ResizeObserver(() => {
     if (at("tradeoff-chart").clientWidth !== width) { width = at("tradeoff-chart").clientWidth; show(); }
   }).observe(at("tradeoff-chart"));
+  return () => { fill(place.querySelector("select"), places()); show(); };
 };

@@ -1,9 +1,12 @@
 // The PBx table of a suite, and the scores of a curve by task and setting.
 const pbxTable = (numbers) => {
-  const measured = numbers.suites.filter((suite) => numbers.curves.some((curve) => curve.suites[suite].reason === null));
-  const state = { suite: measured[0] ?? numbers.suites[0], count: numbers.counts[0] };
-  at("pbx-controls").append(
-    choice("suite", "suite", measured.length ? measured : numbers.suites, (value) => { state.suite = value; show(); }),
+  const suites = () => {
+    const measured = numbers.suites.filter((suite) => numbers.curves.some((curve) => curve.suites[suite].reason === null));
+    return measured.length ? measured : numbers.suites;
+  };
+  const state = { suite: suites()[0], count: numbers.counts[0] };
+  const suite = choice("suite", "suite", suites(), (value) => { state.suite = value; show(); });
+  at("pbx-controls").append(suite,
     choice("count", "count tokens", numbers.counts, (value) => { state.count = value; show(); }));
   const show = () => {
     const letters = Object.assign({}, ...[...numbers.groups[state.suite]].reverse().map((group) => group.letters));
@@ -21,11 +24,18 @@ const pbxTable = (numbers) => {
       ...reasons.map((text) => make("p", { class: "quiet" }, `No PBx for ${numbers.curves.length - has.length} of ${numbers.curves.length} curves: `, make("bdi", { text }))));
   };
   show();
+  return () => {
+    const select = suite.querySelector("select");
+    fill(select, suites());
+    state.suite = select.value;
+    show();
+  };
 };
 
 const heatMap = (numbers) => {
   const labels = numbers.curves.map((curve, i) => [i, curve.label]);
-  const show = (index) => {
+  let index = 0;
+  const show = () => {
     const curve = numbers.curves[index];
     const settings = unique(curve.cells.map((cell) => cell.s));
     const of = new Map(curve.cells.map((cell) => [`${cell.task}\n${cell.s}`, cell]));
@@ -39,6 +49,7 @@ const heatMap = (numbers) => {
     })]);
     at("heat-table").replaceChildren(table(`${curve.label}; !: not all samples`, ["task", ...settings], rows));
   };
-  at("heat-controls").append(choice("curve", "curve", labels, show));
-  if (labels.length) show(0);
+  at("heat-controls").append(choice("curve", "curve", labels, (value) => { index = Number(value); show(); }));
+  if (labels.length) show();
+  return () => { if (numbers.curves.length) show(); };
 };

@@ -1,10 +1,24 @@
 // The canvas of a sample at every step, under two settings side by side.
-const MASK = "▢";
+const MASK = "▢", AGAIN = "↺";
+// What every position shows after so many steps: from the stored history, else from the final commits.
+const canvasAt = (row, done) => {
+  const places = row.ids.map((id, place) => ({ id, step: row.steps[place], seen: row.steps[place] < done }));
+  if (!row.trace) return places;
+  for (const [place, step] of row.steps.entries()) if (step >= 0) places[place] = { id: null, step: null, seen: false };
+  const told = [...row.trace.c.map((one) => [one[0], 0, one]), ...row.trace.m.map((one) => [one[0], 1, one])].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  for (const [step, isMask, [, place, id, sure]] of told) {
+    if (step >= done) break;
+    if (!isMask) places[place] = { id, step, seen: true, sure };
+    else if (places[place].seen) places[place] = { id: null, step: null, seen: false, again: step };
+  }
+  return places;
+};
+
 const tracePlayer = (texts) => {
   const state = { task: Object.keys(texts.tasks)[0], sample: 0, panes: [0, 0], step: 0, timer: null };
   const cells = () => texts.cells.filter((cell) => cell.task === state.task);
   const rowOf = (cell) => cell?.rows.find((row) => row.q === state.sample && !row.error);
-  const steps = (row) => (row?.steps ? Math.max(...row.steps) + 1 : 0);
+  const steps = (row) => (row?.trace ? Math.max(...row.steps, ...[...row.trace.c, ...row.trace.m].map((told) => told[0])) + 1 : row?.steps ? Math.max(...row.steps) + 1 : 0);
   const lastStep = () => Math.max(0, ...state.panes.map((pane) => steps(rowOf(cells()[pane]))));
 
   const task = choice("task", "task", Object.keys(texts.tasks), (value) => { state.task = value; state.sample = 0; state.panes = ends(); sync(); });
@@ -38,16 +52,17 @@ const tracePlayer = (texts) => {
     if (!row) return make("div", { class: "pane" }, head, make("p", { text: "This sample has no result here." }));
     if (!row.steps) return make("div", { class: "pane" }, head, make("p", { text: "Nobody recorded at which step each token was committed." }), said(row.a));
     const known = texts.tokens[cell.model], last = steps(row), done = Math.min(state.step, last);
-    const canvas = row.ids.map((id, place) => {
-      const step = row.steps[place], isFixed = step < 0, seen = isFixed || step < done;
-      const text = known.texts[id] || `⟨${id}⟩`;
-      const node = make("span", { class: `token${seen ? "" : " masked"}${isFixed ? " fixed" : ""}${step === done - 1 && done < last ? " new" : ""}`,
-        title: seen ? `position ${place}, ${isFixed ? "fixed by the template" : `committed at step ${step + 1}`}` : `position ${place}, masked`, text: seen ? text : MASK });
+    const canvas = canvasAt(row, done).map(({ id, step, seen, sure, again }, place) => {
+      const isFixed = seen && step < 0, wasMasked = again === done - 1;
+      const text = known.texts[id] || `⟨${id}⟩`, how = sure === undefined ? "" : ` with confidence ${sure}`;
+      const masked = again === undefined ? "masked" : `masked again at step ${again + 1}`;
+      const node = make("span", { class: `token${seen ? "" : " masked"}${isFixed ? " fixed" : ""}${seen && step === done - 1 && done < last ? " new" : ""}${wasMasked ? " again" : ""}`,
+        title: `position ${place}, ${!seen ? masked : isFixed ? "fixed by the template" : `committed at step ${step + 1}${how}`}`, text: seen ? text : wasMasked ? AGAIN : MASK });
       if (seen && !isFixed) paint(node, last > 1 ? step / (last - 1) : 1);
       return node;
     });
     const reason = known.reason ? [make("p", { class: "quiet" }, make("bdi", { text: known.reason }))] : [];
-    const again = row.remasks ? [make("p", { class: "quiet", text: `${row.remasks} positions were masked again on the way; final commits are shown.` })] : [];
+    const again = row.remasks ? [make("p", { class: "quiet", text: `${row.remasks} positions were masked again on the way${row.trace ? `, shown as ${AGAIN}.` : "; final commits are shown (--pb-trace stores the others)."}` })] : [];
     return make("div", { class: "pane" }, head, make("p", { class: row.o === "right" ? "good" : "bad", text: `step ${done} of ${last}; ${OUTCOMES.find(([name]) => name === row.o)[1]}` }),
       make("div", { class: "canvas" }, canvas), ...again, ...reason);
   };

@@ -1,5 +1,8 @@
 """Stored runs to make pages of: one decoded by the exact model, and one of names and answers that attack."""
 
+import json
+import shutil
+
 import pytest
 import torch
 
@@ -55,6 +58,27 @@ def exact(tmp_path_factory):
         task=("copy", "shuffle"), unmasking=("random", "threshold:gamma=1.0"), k=(1, 4, 32), samples=6
     )
     return decoded(tmp_path_factory.mktemp("html") / "store", options)
+
+
+@pytest.fixture(scope="package")
+def earlier(exact, tmp_path_factory):
+    """A store as that of ``exact`` was before: one right answer was wrong, another was told otherwise."""
+    folder = tmp_path_factory.mktemp("earlier") / "store"
+    shutil.copytree(exact.store, folder)
+    (file,) = folder.glob("*.jsonl")
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    right = [line for line in lines if line["scores"]["accuracy"] == 1.0]
+    right[0]["scores"]["accuracy"], right[0]["text"] = 0.0, "something wrong"
+    right[1]["text"] = "another way to say it"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="package")
+def traced(tmp_path_factory):
+    """The report of shuffle with stored traces, under a method that masks again."""
+    options = Options(task=("shuffle",), unmasking=("wino:tau1=0.2",), samples=4, trace=True)
+    return decoded(tmp_path_factory.mktemp("traced") / "store", options)
 
 
 @pytest.fixture(scope="package")

@@ -2,20 +2,31 @@
 
 import base64
 import json
+import os
 import shutil
+from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from pb_plugin.analyses.oracle import oracle
 from pb_plugin.analyses.order import order_benefit, parallelizability
 from pb_plugin.analyses.reference import against_ideal
+from pb_plugin.cli import main
 from pb_plugin.report.html.page import write_html
+from pb_plugin.report.html.samples import shown_cells
 from pb_plugin.report.terminal import pbx_text
 from pb_plugin.statistics.pbx import RULES, pbx
+from pb_plugin.viewing.live import Live, run_going_on
+from pb_plugin.viewing.server import Server
+from unit_tests.pages import ROOT
 from unit_tests.pb_plugin.report.html.conftest import NASTY
+from unit_tests.pb_plugin.viewing.conftest import GoingOn
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
+MODULES = [ROOT / "node_modules", *map(Path, filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep)))]
+AXE = next((file for folder in MODULES if (file := folder / "axe-core" / "axe.min.js").is_file()), None)
 pytestmark = [
     pytest.mark.skipif(
         BROWSER is None or DRIVER is None,
@@ -195,6 +206,21 @@ def test_samples_are_filtered_and_opened(shown):
     assert {"question (user)", "answer", "valid answers", "score accuracy"} <= set(names)
 
 
+def test_samples_that_changed_since_another_run_are_listed(browser, exact, earlier, tmp_path, capsys):
+    out = tmp_path / "page.html"
+    assert main(["report", str(exact.store), "--html", str(out), "--against", str(earlier)]) == 0
+    found = Page(browser)
+    found.open(out)
+    for change, n in {"better": 1, "other": 1, "worse": 0, "same": 46}.items():
+        found.set("change", change)
+        assert found.texts("#samples-count")[0].startswith(f"{n} results")
+    found.set("change", "better")
+    found.driver.execute_script("document.querySelector('#samples-list details').open = true")
+    found.until("document.querySelector('#samples-list dl') !== null")
+    assert "something wrong" in found.texts("#samples-list .said")
+    assert found.errors == []
+
+
 def test_the_trace_is_stepped_and_played(shown):
     shown.driver.execute_script("document.querySelector('#samples-list details').open = true")
     shown.until("document.querySelector('#samples-list details button') !== null")
@@ -211,6 +237,57 @@ def test_the_trace_is_stepped_and_played(shown):
     shown.until("document.querySelector('#trace-controls button').textContent === 'Play'")
     answer = "".join(shown.texts(".pane:first-child .token"))
     assert answer.startswith(shown.texts("#samples-list dd:has(+ dt) .said")[-1][:8])
+
+
+def test_a_stored_trace_shows_confidences_and_what_was_masked_again(browser, traced, tmp_path):
+    """Step by step as the record tells it; at the end stands the answer."""
+    out = tmp_path / "page.html"
+    write_html(traced, out)
+    found = Page(browser)
+    found.open(out)
+    (cell,) = shown_cells(traced)
+    place, record = next(
+        (n, record) for n, record in enumerate(cell.by_sample.values()) if record.trace["remasks"]
+    )
+    found.set("sample", place)
+    step, position = record.trace["remasks"][0]
+    found.set("step", step + 1)
+    tokens = "[...document.querySelectorAll('.pane:first-child .token')]"
+    assert found.js(f"{tokens}[{position}].className") == "token masked again"
+    assert found.js(f"{tokens}[{position}].title") == f"position {position}, masked again at step {step + 1}"
+    committed = {told[1]: told for told in record.trace["commits"] if told[0] == step}
+    for at, (_, _, _, sure) in committed.items():
+        title = f"position {at}, committed at step {step + 1} with confidence {sure:g}"
+        assert found.js(f"{tokens}[{at}].title") == title
+    found.set("step", 99)
+    assert "".join(found.texts(".pane:first-child .token")).startswith(record.text)
+    assert found.errors == []
+
+
+def test_a_run_that_is_going_on_fills_in(browser, tmp_path):
+    going_on = GoingOn(tmp_path / "store")
+    live = Live(going_on.store, *run_going_on(going_on.store))
+    with Server(0, {"/": live.page, "/live.json": live.json}) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        found = Page(browser)
+        found.size(1280)
+        found.driver.get(server.url)
+        found.until("document.documentElement.dataset.live === 'followed'")
+        assert found.texts("#live-state") == ["0/12 samples, 0.0 forwards/s"]
+        found.set("place", "task copy")
+        assert found.texts("#tradeoff-chart .mark") == []
+        going_on.decode("copy")
+        found.until("document.querySelectorAll('#tradeoff-chart .mark').length === 2")
+        assert found.js("document.querySelector('[name=place]').value") == "task copy", "a choice stays"
+        assert found.js("document.getElementById('live-bar').value") == 6
+        going_on.decode("shuffle")
+        going_on.end()
+        found.until("document.documentElement.dataset.live === 'ended'")
+        assert found.texts("#live-state") == ["The run has ended."]
+        assert found.errors == []
+        server.shutdown()
+        thread.join()
 
 
 def test_the_keyboard_reaches_every_control(shown):
@@ -236,6 +313,23 @@ def test_every_control_and_picture_has_a_name(shown):
         "&& !node.getAttribute('aria-hidden')).map((node) => node.outerHTML)"
     )
     assert unnamed == []
+
+
+@pytest.mark.skipif(AXE is None, reason="no axe-core: npm install axe-core, in this folder or in NODE_PATH")
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault(browser, analysed, width, scheme, tmp_path):
+    out = tmp_path / "page.html"
+    write_html(analysed, out)
+    found = Page(browser)
+    found.open(out, width, scheme)
+    found.driver.execute_script("document.querySelector('#samples-list details').open = true")
+    found.until("document.querySelector('#samples-list dl') !== null")
+    found.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
+    violations = found.driver.execute_async_script(
+        "const done = arguments[0]; axe.run().then((found) => done(found.violations))"
+    )
+    assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in violations] == []
 
 
 def test_what_attacks_does_not_run_and_is_read(browser, nasty, tmp_path):

@@ -45,7 +45,9 @@ class Elements(HTMLParser):
 
 
 def made(report, **settings):
-    text, held = page(report, **{"verdicts": None, "folders": {}, "most_bytes": 10**9, **settings})
+    text, held = page(
+        report, **{"verdicts": None, "folders": {}, "before": None, "most_bytes": 10**9, **settings}
+    )
     return text, held, Elements(text)
 
 
