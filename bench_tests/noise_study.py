@@ -34,7 +34,7 @@ from task_specs.catalogue import BENCHMARK_IDS
 LOW, HIGH = 0.01, 0.03
 """The share of samples whose score is another: between these the scale of the noise is right."""
 
-FACTORS = (2.0, 3.0, 4.0, 6.0, 8.0)
+FACTORS = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0)
 """Multiples of that scale whose drops are looked for."""
 
 Change = Callable[[Any], None]

@@ -31,6 +31,7 @@ from pb_plugin.running.decode import missing
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import GRAMMAR, Tools
 from pb_plugin.running.work import Work
+from pb_plugin.session.baselines import held_against, written
 from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
 from task_specs.scoring.languagetool.backend import Backend
@@ -348,9 +349,13 @@ class BenchSession:
             verdicts = self.gate_run.verdicts()
         comparison = None
         if judge_gates and summary is not None:
-            of_baseline, comparison = self._judge_baseline(run)
-            verdicts += of_baseline
-            problem = "; ".join(filter(None, [problem, self._save_baseline(run)])) or None
+            side = side_of("this run", run, self.bench.known.find, self.options.store)
+            if self.baseline is not None:
+                of_baseline, comparison = held_against(self.baseline, side, self.options, self.plan.specs)
+                verdicts += of_baseline
+            if self.options.save_baseline is not None:
+                self.baseline_note, unsaved = written(side, self.options.save_baseline)
+                problem = "; ".join(filter(None, [problem, unsaved])) or None
         return Conclusion(
             run=run,
             path=path,
@@ -359,38 +364,6 @@ class BenchSession:
             verdicts=tuple(verdicts),
             comparison=comparison,
         )
-
-    def _side(self, run: Run) -> Side:
-        return side_of("this run", run, self.bench.known.find, self.options.store)
-
-    def _judge_baseline(self, run: Run) -> tuple[list[Verdict], Comparison | None]:
-        if self.baseline is None:
-            return [], None
-        from pb_plugin.gates.against_baseline import judge_baseline
-
-        x, count = self.options.gate_at
-        return judge_baseline(
-            self.baseline,
-            self._side(run),
-            x=x,
-            count=count,
-            margin=self.options.margin,
-            is_strict=self.options.gate_strict,
-            n_available=max(spec.n_samples for spec in self.plan.specs),
-        )
-
-    def _save_baseline(self, run: Run) -> str | None:
-        """Write what was asked for; return why it could not be, or None."""
-        if self.options.save_baseline is None:
-            return None
-        try:
-            left_out = baseline.save(self._side(run), self.options.save_baseline)
-        except (ValueError, OSError) as error:
-            return str(error)
-        self.baseline_note = f"baseline written: {self.options.save_baseline}" + (
-            f", without {', '.join(left_out)}" if left_out else ""
-        )
-        return None
 
     def close(self) -> None:
         """End the scoring tools of this process, and let go of the run's mark."""
