@@ -25,7 +25,7 @@ from pb_plugin.results.summary import Curve, Summary
 
 MODELS = ("ideal", "tiny")
 SUITE, COUNT, WORK = "core", "canvas", "per_canvas"
-SAMPLES = 25
+SAMPLES = 10
 MARKS = ("<!-- comparison -->\n", "<!-- end of comparison -->\n")
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = (
@@ -63,7 +63,8 @@ def table(summary: Summary) -> str:
     not PB80.
     """
     gaps = {row["curve"]: row["gap_in_score"] for row in oracle(summary).rows if row["tasks"] == SUITE}
-    letters = {label: text for c in comparisons(summary, SUITE) for label, text in c.letters.items()}
+    of_methods = [c for c in comparisons(summary, SUITE) if c.what.startswith("methods of ")]
+    letters = {label: text for compared in of_methods for label, text in compared.letters.items()}
     curves = {(curve.identity.model, curve.identity.method): curve for curve in summary.curves}
     methods = dict.fromkeys(method for _, method in curves)
     lines = [HEADER, ("---",) * len(HEADER)]
