@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold the truth: ``python bench_tests/coverage_study.py --write docs/numbers.md``.
+"""How often 95 % intervals hold the truth: ``python -m bench_tests.coverage_study --write docs/numbers.md``.
 
 A run is simulated: the samples of every task are drawn from a large pool whose means are known, so the truth
 is too. The pool of ``random`` has the exact chance of being right of every sample under a random partition
@@ -14,7 +14,6 @@ Legend: P = samples of a pool, S = settings, n = samples of a run.
 from __future__ import annotations
 
 import argparse
-import re
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench_tests.page_marks import write
 from decoders.loop.batching import Budget, sweep
 from decoders.models import ideal
 from decoders.protocols import ModelRequest
@@ -56,7 +56,6 @@ SIZES = (10, 25, 100)
 
 X = 80.0
 COUNT = "canvas"
-MARKS = ("<!-- coverage_study -->\n", "<!-- end of coverage_study -->\n")
 LOW, HIGH = 93.0, 97.0
 
 Floats = NDArray[np.float64]
@@ -276,20 +275,6 @@ def table(found: Iterable[Coverage]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def write(text: str, page: Path) -> None:
-    """Put the table between its marks on *page*.
-
-    Raises:
-        ValueError: The page has no such marks.
-    """
-    whole = page.read_text(encoding="utf-8")
-    begin, end = MARKS
-    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    if len(pattern.findall(whole)) != 1:
-        raise ValueError(f"{page} must have the mark {begin.strip()} once; put it where the table belongs")
-    page.write_text(pattern.sub(lambda _: begin + text + end, whole), encoding="utf-8")
-
-
 def main() -> None:
     """Make or read the pools, simulate, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -318,7 +303,7 @@ def main() -> None:
     text = table(found)
     print(text)
     if arguments.write:
-        write(text, arguments.write)
+        write(text, arguments.write, "coverage_study")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
+NOT_BY_ROW = ("raised", "branches")
+"""What a view of some rows of another one does not offer."""
+
 ODDS_TOLERANCE = 1e-5
 """How far the odds of a probability may fall short of those of its bound, as a share of them; see `logit`."""
 
@@ -63,7 +66,9 @@ class StepView:
         """Return the view of some of the rows only."""
         tensors = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.type == "Tensor"}
         lazy = {
-            name: (lambda name=name: getattr(self, name)[index]) for name in self.lazy if name != "raised"
+            name: (lambda name=name: getattr(self, name)[index])
+            for name in self.lazy
+            if name not in NOT_BY_ROW
         }
         return StepView(**tensors, tie_tolerance=self.tie_tolerance, lazy=lazy)
 
@@ -107,9 +112,10 @@ class StepView:
         """Logit of the probability of the token that stands at each evaluated position, float64.
 
         -inf where masked, fixed by a template or not ``evaluated``; a ``scope`` says what is evaluated. A
-        position sees its own token; what it says of it with that hidden is ``verified_log_odds``.
+        position sees its own token; what it says of it with that hidden is ``verified_log_odds``. Needs
+        ``probabilities``.
         """
-        return self.lazy["standing_log_odds"]()  # type: ignore[no-any-return]
+        return self._needed("standing_log_odds", "probabilities")  # type: ignore[no-any-return]
 
     @cached_property
     def served(self) -> tuple[Any, ...]:
@@ -205,6 +211,11 @@ class StepView:
         """Logit of the probability of the best token at all positions of a row [R, L]; -inf at padding."""
         return self._needed("row_log_odds", "row_attention")  # type: ignore[no-any-return]
 
+    @cached_property
+    def branches(self) -> Branches:
+        """The canvases that the method drafted for this forward, for one that declares ``branches``."""
+        return self.lazy["branches"]()  # type: ignore[no-any-return]
+
     def _needed(self, name: str, need: str, *given: Tensor) -> Any:
         if name not in self.lazy:
             raise LookupError(
@@ -237,6 +248,19 @@ class StepView:
             order = by_tie.gather(1, group_of.gather(1, by_tie).argsort(dim=1, stable=True))
         rank = order.argsort(dim=1)
         return rank.masked_fill(~self.eligible, n_positions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Branches:
+    """What a forward says of the canvases that a method drafted, see `decoders.traits.MethodTraits.branches`.
+
+    ``view`` has a row for each of them. ``index`` [R, K] says which of its rows is canvas k of a row; it is
+    that of the row's last one behind the ``count`` [R] of its canvases.
+    """
+
+    view: StepView
+    index: Tensor
+    count: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,11 +30,15 @@ class MethodTraits:
         enters_by_first: Whether the first step of a block commits its first mask, so that a window of later
             steps needs no column before the block (`decoders.protocols.HasCache.window_margin`).
         attention_layers: How many layers attention is averaged over, from the last on; None is the last 30 %.
+        branches: Canvases of one row in one forward at the most. A method with more than one has
+            ``draft(view, memory)``, which gives them before the forward: tokens [R, branches, G] that differ
+            from the row's in masks of the block alone, and how many of them count [R], at least one.
         guidance: Scale s of classifier-free guidance: logits + s (logits - those without prompt); 0 is none.
         may_leave_masks: Whether an update may leave positions masked for good.
         takes_max_steps: Whether a step budget says something to it; every method with k takes one.
         blocks: Block lengths it sweeps, for a method whose knob is the block.
         upstream_exact: Whether it follows a published deviation from its own rule.
+        is_random: Whether it draws at random whatever its parameters say, so that other seeds are replicates.
     """
 
     scope: str = "block"
@@ -42,11 +46,13 @@ class MethodTraits:
     moves_block_end: bool = False
     enters_by_first: bool = False
     attention_layers: int | None = None
+    branches: int = 1
     guidance: float = 0.0
     may_leave_masks: bool = False
     takes_max_steps: bool = False
     blocks: tuple[int, ...] = ()
     upstream_exact: bool = False
+    is_random: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator
 from dataclasses import replace
@@ -82,6 +83,7 @@ class Controller:
         if self._session.options.html is not None:
             verdicts += self._write_page()
         session.testscollected += len(verdicts)
+        self._write_step_summary()
         for gate, passed, message in verdicts:
             self._publish(gate, passed, message)
         return result
@@ -121,6 +123,15 @@ class Controller:
         verdicts = [*found.verdicts, *gates_of_others(self._config, summary)]
         self._lines, failed = lines_of_others(self._config, summary, verdicts)
         self._conclusion = replace(found, verdicts=(*verdicts, *failed))
+
+    def _write_step_summary(self) -> None:
+        """Write the verdicts where GitHub shows them; a file that cannot be written fails no run."""
+        from pb_plugin.gates.step_summary import append_to_step_summary
+
+        found = self._conclusion
+        if found is not None and found.verdicts:
+            line = append_to_step_summary(os.environ, found.verdicts, found.comparison)
+            self._lines = [*self._lines, *([] if line is None else [line])]
 
     def _write_page(self) -> list[tuple[str, bool, str]]:
         """Write the HTML report, and return what fails the run where that was asked for and is not done."""

@@ -336,7 +336,13 @@ def pytest_report_teststatus(
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register what only the controlling process does."""
     from pb_plugin.controller import Controller
+    from pb_plugin.session.others import GATE, is_asked
 
+    if session.config.stash[SESSION].options.sweep == "gate" and is_asked(session.config, GATE):
+        raise pytest.UsageError(
+            f"--pb-sweep gate must have gates of --pb-gate alone, got a plugin with {GATE}; it is given all "
+            "samples: leave --pb-sweep out"
+        )
     if not hasattr(session.config, "workerinput"):
         controller = Controller(session.config, session.config.stash[SESSION])
         session.config.pluginmanager.register(controller, "pb-controller")

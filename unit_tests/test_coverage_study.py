@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench_tests import coverage_study
-from bench_tests.coverage_study import MARKS, Pool, holds, study, write
+from bench_tests.coverage_study import Pool, holds, study
 from pb_plugin.statistics.curve_draws import PBxInterval
 from pb_plugin.statistics.pbx import PBx
 from pb_plugin.statistics.resample import Resample
@@ -35,13 +35,3 @@ def test_intervals_of_too_few_draws_hold_the_truth_too_rarely(pools, monkeypatch
     assert 90.0 <= study("random", pools, 50, 300).covered()[0] <= 99.0
     monkeypatch.setattr(coverage_study, "Resample", lambda: Resample(draws=4))
     assert study("random", pools, 50, 300).covered()[0] < 90.0
-
-
-def test_the_table_goes_between_its_marks(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("before\n" + "old\n".join(MARKS) + "after\n", encoding="utf-8")
-    write("| new |\n", page)
-    assert page.read_text(encoding="utf-8") == "before\n" + "| new |\n".join(MARKS) + "after\n"
-    page.write_text("no mark\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="must have the mark <!-- coverage_study --> once"):
-        write("| new |\n", page)

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from decoders.devices import keep_freed_memory
 from decoders.loop.block_grid import grids_of
-from decoders.loop.devices import keep_freed_memory
 from decoders.loop.loop import advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
 from decoders.loop.sharing import Shared, may_share
@@ -128,7 +128,7 @@ def _bucket(
 ) -> Iterator[Decoded | Failed]:
     columns = widest(denoiser, queue) if needs.probabilities else None
     most = needs.max_rows(gen_length, columns or 0, width + gen_length)
-    size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else 1)
+    size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else needs.branches)
     active: Slots | None = None
     parked: list[Slots] = []
     while queue or parked or active is not None:

@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from decoders.loop import draws
+from decoders.loop.branches import DraftError, Spread, complete_memory, spread_out
 from decoders.loop.forwards import interpret, listen
+from decoders.loop.needs import needs_of
 from decoders.loop.sharing import ScoreMissing, Shared
-from decoders.loop.slots import Slots, join_memory, keep, memory_rows
+from decoders.loop.slots import Slots, keep, memory_rows
 from decoders.loop.view import (
+    Proposals,
     asked_positions,
     batch_view,
     block_bounds,
@@ -99,31 +102,53 @@ def advance(
     eligible = eligible_positions(slots, denoiser.mask_id)
     unbiased = model_traits(denoiser).unbiased_ties
     cache, evaluated = None, tuple(len(row.prompt_ids) + row.gen_length for row in slots.rows)
+    spread, n_canvases = None, (1,) * len(slots)
     try:
-        if shared is None:
+        if needs_of(slots.rows[0].setting).branches > 1:
+            spread = spread_out(slots, denoiser, unbiased=unbiased)
+            heard = listen(spread.slots, denoiser)
+            found = spread.gather(interpret(spread.slots, heard, unbiased=unbiased))
+            cache, evaluated, n_canvases = spread.cache(heard), spread.evaluated(heard), spread.counts
+        elif shared is None:
             heard = listen(slots, denoiser)
             found, cache, evaluated = interpret(slots, heard, unbiased=unbiased), heard.cache, heard.evaluated
         else:
             found = shared.hear(slots, denoiser, at_once or len(slots), unbiased=unbiased)
     except torch.OutOfMemoryError:
         raise
+    except DraftError as error:
+        return _all_failed(slots, DecodeError(str(error), kind="method_error"), error.__cause__ or error)
     except (Exception, SystemExit) as error:  # the boundary to a model that may be anybody's
         message = f"model {denoiser.name} raised {type(error).__name__}: {error}"
-        failure = DecodeError(message, kind="model_error")
-        failure.__cause__ = error
-        return keep(slots, []), [Failed(key=row.key, error=failure) for row in slots.rows]
+        return _all_failed(slots, DecodeError(message, kind="model_error"), error)
     view = batch_view(slots, found, eligible, unbiased=unbiased)
     try:
         wish = _ask_methods(
-            slots, view, [method_view(view, slots, found, m) for m in slots.groups().values()]
+            slots, view, [_view_of(view, slots, found, m, spread) for m in slots.groups().values()]
         )
     except ScoreMissing:
         return advance(slots, denoiser, shared, at_once)
     broken = _check(slots, wish, view, found.usable, denoiser)
     so_far = tuple(sum(pair) for pair in zip(slots.evaluated, evaluated, strict=True))
-    stepped = replace(_write(slots, wish, view, denoiser.mask_id), cache=cache, evaluated=so_far)
+    canvases = tuple(sum(pair) for pair in zip(slots.canvases, n_canvases, strict=True))
+    written = _write(slots, wish, view, denoiser.mask_id)
+    stepped = replace(written, cache=cache, evaluated=so_far, canvases=canvases)
     unfinished, finished, failed = _settle(stepped, denoiser, broken, wish.failed)
     return unfinished, [*finished, *failed]
+
+
+def _all_failed(
+    slots: Slots, failure: DecodeError, cause: BaseException
+) -> tuple[Slots, list[Decoded | Failed]]:
+    failure.__cause__ = cause
+    return keep(slots, []), [Failed(key=row.key, error=failure) for row in slots.rows]
+
+
+def _view_of(
+    whole: StepView, slots: Slots, found: Proposals, members: Sequence[int], spread: Spread | None
+) -> StepView:
+    view = method_view(whole, slots, found, members)
+    return view if spread is None else replace(view, lazy={**view.lazy, **spread.lazy(members)})
 
 
 def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _Wish:
@@ -137,7 +162,7 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
     for (method, members), view in zip(slots.groups().items(), views, strict=True):
         try:
             update, memory[method] = method.step(
-                view, _complete_memory(method, slots.memory.get(method), view, len(members))
+                view, complete_memory(method, slots.memory.get(method), view, len(members))
             )
             _check_update(method, update, memory[method], view)
         except (torch.OutOfMemoryError, ScoreMissing):
@@ -168,13 +193,6 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
         memory=memory,
         failed=failed,
     )
-
-
-def _complete_memory(method: UnmaskingMethod, memory: Any, view: StepView, n_rows: int) -> Any:
-    known = 0 if memory is None else memory_rows(memory)
-    if known == n_rows:
-        return memory
-    return join_memory(memory, method.init(view.rows(slice(known, n_rows))))
 
 
 def _check_update(method: UnmaskingMethod, update: StepUpdate, memory: Any, view: StepView) -> None:
@@ -359,7 +377,8 @@ def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
     results = []
     for at, row_ids, row_steps, (nfe, remasks) in zip(ended, ids, commit_step, counts, strict=True):
         row = slots.rows[at]
-        guided = method_traits(row.setting.method).guidance > 0.0
+        traits = method_traits(row.setting.method)
+        n_canvases = 2 * nfe if traits.guidance > 0.0 else slots.canvases[at] if traits.branches > 1 else None
         results.append(
             Decoded(
                 key=row.key,
@@ -368,8 +387,8 @@ def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
                 commit_step=tuple(row_steps),
                 remasks=remasks,
                 evaluated_positions=slots.evaluated[at],
-                evaluated_canvases=2 * nfe if guided else None,
-                forwards=nfe if guided else None,
+                evaluated_canvases=n_canvases,
+                forwards=None if n_canvases is None else nfe,
                 history=slots.history[at] if row.history else None,
             )
         )

@@ -38,6 +38,7 @@ class Needs:
     row_attention: bool = False
     layers: int | None = None
     guidance: bool = False
+    branches: int = 1
     sampled: bool = False
     cache: str = "none"
 
@@ -64,6 +65,7 @@ def needs_of(setting: Setting) -> Needs:
         row_attention=ROW_ATTENTION in needs,
         layers=method_traits(setting.method).attention_layers,
         guidance=method_traits(setting.method).guidance > 0.0,
+        branches=method_traits(setting.method).branches,
         sampled=setting.temperature > 0.0,
         cache=setting.cache,
     )
@@ -106,6 +108,12 @@ def check_offered(denoiser: Denoiser, setting: Setting) -> None:
         raise NotSupported(
             f"guidance must be without cache, shadow and attention for method {method.name}, got "
             f"cache={setting.cache} and needs={', '.join(sorted(needs)) or 'none'}; give up one of them"
+        )
+    if method_traits(method).branches > 1 and (needs or guided or method_traits(method).scope != BLOCK):
+        raise NotSupported(
+            f"method {method.name} must need plain logits of its block to draft several canvases, got "
+            f"needs={', '.join(sorted(needs)) or 'none'}, scope={method_traits(method).scope}, "
+            f"guidance={guided}; give up one of them"
         )
     if setting.cache == "none":
         return

@@ -65,6 +65,7 @@ class Slots:
     asked_hash: tuple[int, ...]  # of the generated region with what is asked for there
     stored_until: tuple[int, ...]  # where the block cache's final keys end, from the first generated position
     evaluated: tuple[int, ...]  # canvas positions computed so far
+    canvases: tuple[int, ...]  # canvases evaluated so far
     history: tuple[tuple[Step, ...], ...]  # what every forward did, empty for rows that do not ask
     cache: Any | None
     memory: dict[UnmaskingMethod, Any]
@@ -99,6 +100,7 @@ ON_HOST = (
     "asked_hash",
     "stored_until",
     "evaluated",
+    "canvases",
     "history",
 )
 """What a batch knows about each row without asking the device."""
@@ -260,6 +262,7 @@ def admit(
         asked_hash=(0,) * len(rows),
         stored_until=(0,) * len(rows),
         evaluated=(0,) * len(rows),
+        canvases=(0,) * len(rows),
         history=((),) * len(rows),
         cache=None,
         memory={},

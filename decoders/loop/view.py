@@ -313,12 +313,12 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
         "forwards": lambda: slots.nfe[index],
         "masked": lambda: (slots.fillable & (slots.commit_step < 0))[index],
         "evaluated": lambda: found.asked[index],
-        "standing_log_odds": standing,
         "served": lambda: tuple(slots.rows[member] for member in members),
     }
     method = slots.rows[members[0]].setting.method
     if PROBABILITIES in method.needs:
         lazy |= {"probs": dense, "columns": columns, "raised": raised, "end_columns": end_columns}
+        lazy["standing_log_odds"] = standing
     if SHADOW in method.needs and found.verified is not None:
         lazy["verified_log_odds"] = partial(found.verified.__getitem__, index)
     if ATTENTION in method.needs and found.attention is not None:

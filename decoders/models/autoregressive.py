@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from decoders import devices
 from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import (
     DTYPES,
@@ -27,7 +28,6 @@ from decoders.loading.checkpoint import (
     read_config,
 )
 from decoders.loading.weights import whole
-from decoders.loop import devices
 from decoders.network import attention
 from decoders.network.family import (
     build_network,

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from decoders import devices
 from decoders.fingerprint import checkpoint_hash, source_hash
 from decoders.loading.chat_template import TEMPLATE_FILE, read_template, special_tokens, writer
 from decoders.loading.checkpoint import (
@@ -27,7 +28,6 @@ from decoders.loading.checkpoint import (
     need_packages,
 )
 from decoders.loading.remote_code import build_network, find_allowed
-from decoders.loop import devices
 from decoders.network.family import keys_test, read_tokenizer
 from decoders.network.remote_checks import run
 from decoders.network.self_tests import SelfTest, all_passed

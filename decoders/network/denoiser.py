@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decoders.loop import devices
+from decoders import devices
 from decoders.network import attention, attention_maps, kv_cache
 from decoders.network.self_tests import SelfTest
 from decoders.network.transformers_interior import CacheUpdate, with_cache

@@ -6,13 +6,14 @@ Legend: B = rows, N = queried positions, V = vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from decoders.loop import draws
+from decoders.loop.branches import spread_out
 from decoders.loop.forwards import interpret, listen
 from decoders.loop.loop import settle
 from decoders.loop.slots import Slots, admit
@@ -21,6 +22,7 @@ from decoders.protocols import Message, Tokenizer
 from decoders.rows import Row, Setting
 from decoders.state import StepView, UnmaskingMethod
 from decoders.text.tokenizer import PieceTokenizer
+from decoders.traits import method_traits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +146,11 @@ def example_view(
     """Return the view that the rows *members* of *slots* see before their next step."""
     denoiser = HashDenoiser(sharpness=sharpness)
     eligible = eligible_positions(slots, denoiser.mask_id)
-    heard = listen(slots, denoiser)
-    found = interpret(slots, heard, unbiased=unbiased)
-    return method_view(batch_view(slots, found, eligible, unbiased=unbiased), slots, found, members)
+    if method_traits(slots.rows[0].setting.method).branches == 1:
+        found = interpret(slots, listen(slots, denoiser), unbiased=unbiased)
+        return method_view(batch_view(slots, found, eligible, unbiased=unbiased), slots, found, members)
+    spread = spread_out(slots, denoiser, unbiased=unbiased)
+    heard = listen(spread.slots, denoiser)
+    found = spread.gather(interpret(spread.slots, heard, unbiased=unbiased))
+    view = method_view(batch_view(slots, found, eligible, unbiased=unbiased), slots, found, members)
+    return replace(view, lazy={**view.lazy, **spread.lazy(members)})

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import near_best, reaches
 from decoders.state import StepUpdate
+from decoders.unmasking.scores import near_best, reaches
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import reaches
 from decoders.state import StepUpdate
 from decoders.unmasking.independent import independent
+from decoders.unmasking.scores import reaches
 
 if TYPE_CHECKING:
     from torch import Tensor

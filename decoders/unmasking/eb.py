@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import SCORES
 from decoders.state import ODDS_TOLERANCE, StepUpdate
+from decoders.unmasking.scores import SCORES
 from decoders.unmasking.spacing import check_start_gap, keep_apart
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import reaches
 from decoders.state import StepUpdate
 from decoders.unmasking.runs import best_of_runs
+from decoders.unmasking.scores import reaches
 
 if TYPE_CHECKING:
     from decoders.state import StepView

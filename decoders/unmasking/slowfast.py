@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import reaches
 from decoders.state import StepUpdate
+from decoders.unmasking.scores import reaches
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import SCORES, near_best, reaches
 from decoders.state import ODDS_TOLERANCE, StepUpdate
+from decoders.unmasking.scores import SCORES, near_best, reaches
 
 if TYPE_CHECKING:
     from torch import Tensor

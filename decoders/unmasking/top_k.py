@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from decoders.loop.confidence import SCORES
 from decoders.state import StepUpdate
+from decoders.unmasking.scores import SCORES
 
 if TYPE_CHECKING:
     from torch import Tensor

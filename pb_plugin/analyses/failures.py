@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import StoreIndex
 from pb_plugin.results.run_file import ChosenTasks, Run
-from pb_plugin.results.summary import Summary, setting_label
+from pb_plugin.results.summary import Summary
 from task_specs.scoring.faults import OTHER, faults
 
 GRAMMAR = "grammar"
@@ -56,15 +56,20 @@ class CellFailures:
         }
 
 
-def failures(run: Run, index: StoreIndex, summary: Summary, task: str) -> list[CellFailures]:
+Rules = Callable[[str], tuple[str, ...] | None]
+"""Gives for a judged text the ids of the grammar rules that it broke, None where they are not known."""
+
+
+def failures(run: Run, index: StoreIndex, summary: Summary, task: str, rules: Rules) -> list[CellFailures]:
     """Return the wrong answers of *task* by curve and setting, in the order of the run.
 
     Wrong is what has the score 0, in the score of PBx or in grammar; samples that failed have no answer.
+    Wrong grammar is named by what *rules* says.
 
     Raises:
         ValueError: The run has no such task, or its questions cannot be read or are others today.
     """
-    cells = {_asked(cell): cell for cell in summary.cells if cell.task == task}
+    cells = {_asked(one): cell for cell in summary.cells if cell.task == task for one in cell.replicates}
     if not cells:
         known = ", ".join(dict.fromkeys(cell.task for cell in summary.cells)) or "none"
         raise ValueError(f"--task must be a task of the run, got {task!r}; it has {known}")
@@ -76,10 +81,13 @@ def failures(run: Run, index: StoreIndex, summary: Summary, task: str) -> list[C
             continue
         stored = (index.find(key, planned.score_key) for key in planned.keys)
         records = [record for record in stored if record is not None and not record.failed]
-        wrong = tuple(_wrong(record, data) for record in records if _is_wrong(record, planned.score))
+        wrong = tuple(_wrong(record, data, rules) for record in records if _is_wrong(record, planned.score))
         found.append(
             CellFailures(
-                curve=cell.identity.label, setting=setting_label(cell.setting), n=len(records), wrong=wrong
+                curve=cell.identity.label,
+                setting=cell.setting_under(planned.asked.seed),
+                n=len(records),
+                wrong=wrong,
             )
         )
     return found
@@ -109,12 +117,14 @@ def _task_data(chosen: ChosenTasks, task: str) -> TaskData:
     )
 
 
-def _wrong(record: Record, data: TaskData) -> WrongAnswer:
+def _wrong(record: Record, data: TaskData, rules: Rules) -> WrongAnswer:
     sample = _question(record, data).sample
     answer = data.answer(record.text)
     found = faults(answer, sample)
     if record.scores.get(GRAMMAR) == 0.0:
-        found = (*(fault for fault in found if fault != OTHER), GRAMMAR)
+        broken = dict.fromkeys(rules(data.judged(record.text)) or ())
+        named = tuple(f"{GRAMMAR} {rule}" for rule in broken) or (GRAMMAR,)
+        found = (*(fault for fault in found if fault != OTHER), *named)
     return WrongAnswer(sample=sample.id, question=sample.fields, answer=answer, faults=found)
 
 
@@ -129,12 +139,12 @@ def _question(record: Record, data: TaskData) -> Question:
 
 
 def at_setting(found: list[CellFailures], setting: str) -> list[CellFailures]:
-    """Return those of *found* at *setting* (``k=2``).
+    """Return those of *found* at *setting* (``k=2``), under every seed.
 
     Raises:
         ValueError: There is none.
     """
-    chosen = [cell for cell in found if cell.setting == setting]
+    chosen = [cell for cell in found if setting in (cell.setting, cell.setting.partition(",seed=")[0])]
     if not chosen:
         known = ", ".join(dict.fromkeys(cell.setting for cell in found))
         raise ValueError(f"--setting must be one of the run, got {setting!r}; it has {known}")

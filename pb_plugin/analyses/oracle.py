@@ -13,11 +13,13 @@ from typing import Any
 from pb_plugin.analyses.found import Found
 from pb_plugin.results.cell_numbers import CellSamples
 from pb_plugin.results.summary import CellSummary, Curve, Summary
+from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import pbx
 from task_specs.catalogue import BENCHMARK_IDS
 
 DEFAULT = "threshold"
 COUNT = "canvas"
+LEVEL = 0.95
 
 _W2S = ("w2s_easy", "w2s_medium", "w2s_hard")
 _CORE = (*BENCHMARK_IDS["waiting_line"], *BENCHMARK_IDS["puzzles"])
@@ -116,17 +118,54 @@ def _oracle_point(sweep: Curve, groups: Sequence[Sequence[str]]) -> Point | list
     return lacking or _mean(of_task, groups)
 
 
+def _gap_interval(sweep: Curve, curve: Curve, groups: Sequence[Sequence[str]]) -> dict[str, float] | None:
+    """Return the 95 % interval of the gap in score; None where a draw has none.
+
+    All answer the same samples, drawn together. What samples of one score leave open would move the oracle
+    and the curve alike, so it is left out.
+    """
+    import numpy as np
+
+    from pb_plugin.statistics.derived import score_at
+    from pb_plugin.statistics.resample import Resample, percentile_interval
+
+    resample = Resample()
+    settings = _shared_settings(curve, groups)
+    drawn = np.zeros((resample.draws, 2 + 2 * len(settings)))
+    for group in groups:
+        for task in group:
+            of_sweep = [cell.samples for cell in _whole(sweep, task).values() if cell.samples is not None]
+            cells = _whole(curve, task)
+            of_curve = [samples for name in settings if (samples := cells[name].samples) is not None]
+            columns = [*best_samples(of_sweep), *(s.scores for s in of_curve)]
+            columns += [s.tps[COUNT] for s in of_curve]
+            if len({len(column) for column in columns}) != 1:
+                return None
+            drawn += resample.means(task, np.array(columns).T) / (len(group) * len(groups))
+    scores, rates = drawn[:, 2 : 2 + len(settings)], drawn[:, 2 + len(settings) :]
+    gaps = 100.0 * drawn[:, 0] - score_at(rates, 100.0 * scores, drawn[:, 1])
+    if np.isnan(gaps).any():
+        return None
+    low, high = percentile_interval(gaps, LEVEL)
+    return Interval(low=float(low), high=float(high), level=LEVEL).to_json()
+
+
 def _mean(of_task: Mapping[str, Point], groups: Sequence[Sequence[str]]) -> Point:
     means = [[sum(of_task[t][axis] for t in group) / len(group) for group in groups] for axis in (0, 1)]
     return sum(means[0]) / len(groups), sum(means[1]) / len(groups)
 
 
+def _shared_settings(curve: Curve, groups: Sequence[Sequence[str]]) -> list[str]:
+    """Return the settings that are complete for all tasks."""
+    tasks = [_whole(curve, task) for group in groups for task in group]
+    return [name for name in tasks[0] if all(name in cells for cells in tasks)]
+
+
 def _points(curve: Curve, groups: Sequence[Sequence[str]]) -> list[Point]:
     """Return a point for every setting that is complete for all tasks."""
     tasks = {task: _whole(curve, task) for group in groups for task in group}
-    settings = [name for name in next(iter(tasks.values())) if all(name in cells for cells in tasks.values())]
     found = []
-    for name in settings:
+    for name in _shared_settings(curve, groups):
         of_task = {
             task: (cells[name].tps[COUNT], cells[name].percent)  # type: ignore[index]
             for task, cells in tasks.items()
@@ -157,5 +196,6 @@ def _gap(
         "curve": curve.identity.label,
         "score_at_tps": known,
         "gap_in_score": None if known is None else score - known,
+        "gap_interval": None if known is None else _gap_interval(sweep, curve, groups),
         "tps_at_score": pbx(points, score, "uniform", False).to_json(),
     }

@@ -6,12 +6,12 @@ Source: ParallelBench (arXiv 2510.04767), appendix G.1 and Figure 6.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from pb_plugin.analyses.found import Found
 from pb_plugin.records.asked import DEFAULTS
 from pb_plugin.results.summary import CellSummary, Summary
+from pb_plugin.statistics.intervals import Interval
 
 METHODS = ("random", "confidence", "margin", "entropy")
 """The methods that the paper averages over."""
@@ -20,8 +20,16 @@ KS = "1,2,4,8,16,32"
 BLOCKS = "4,8,16,32"
 K_OF_BLOCKS = 2
 
+LEVEL = 0.95
+
 Scores = Mapping[int, float]
 """Score in percent by k, or by block length."""
+
+Number = Callable[[Scores], float | None]
+"""What is computed of the scores of one method."""
+
+Key = Callable[[CellSummary], int | None]
+"""Gives the place of a cell on the axis, None where it does not count."""
 
 
 def centre_of_mass(scores: Scores) -> float | None:
@@ -64,35 +72,64 @@ def order_benefit(summary: Summary) -> Found:
     )
 
 
-def _by_task(summary: Summary, *, what: str, number: Any, key: Any, option: str) -> Found:
-    scores: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
+def _by_task(summary: Summary, *, what: str, number: Number, key: Key, option: str) -> Found:
+    cells: dict[tuple[str, str], dict[str, dict[int, CellSummary]]] = {}
     for cell in summary.cells:
         if not _counts(cell):
             continue
-        methods = scores.setdefault((cell.identity.model, cell.task), {})
-        value = key(cell)
-        if value is not None and cell.percent is not None and cell.incomplete is None:
-            methods.setdefault(cell.identity.method, {})[value] = cell.percent
+        methods = cells.setdefault((cell.identity.model, cell.task), {})
+        place = key(cell)
+        if place is not None and cell.percent is not None and cell.incomplete is None:
+            methods.setdefault(cell.identity.method, {})[place] = cell
     rows, missing = [], []
-    for (model, task), methods in sorted(scores.items()):
+    for (model, task), methods in sorted(cells.items()):
         several = {name: dict(sorted(found.items())) for name, found in methods.items() if len(found) > 1}
         shared = _shared(several)
-        numbers = [number({x: found[x] for x in shared}) for found in several.values()] if shared else []
+        of_methods = [[found[x] for x in shared] for found in several.values()] if shared else []
+        value = _mean(number, shared, [[cell.percent or 0.0 for cell in found] for found in of_methods])
         lacking = [name for name in METHODS if name not in several]
         if lacking:
             missing.append((model, task, ",".join(lacking)))
-        known = [value for value in numbers if value is not None]
-        if known:
+        if value is not None:
+            interval = _interval(number, shared, of_methods, task)
             rows.append(
                 {
                     "model": model,
                     "task": task,
-                    "value": math.fsum(known) / len(known),
+                    "value": value,
+                    "interval": None if interval is None else interval.to_json(),
                     "over": list(shared),
                     "methods": [name for name in METHODS if name in several],
                 }
             )
     return Found(rows=tuple(rows), missing=tuple(_commands(what, missing, option)))
+
+
+def _mean(number: Number, places: Sequence[int], methods: Sequence[Sequence[float]]) -> float | None:
+    """Return the mean of *number* over methods, of which each has a score for every one of *places*."""
+    numbers = [number(dict(zip(places, scores, strict=True))) for scores in methods]
+    known = [value for value in numbers if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _interval(
+    number: Number, places: Sequence[int], methods: Sequence[Sequence[CellSummary]], task: str
+) -> Interval | None:
+    """Return the 95 % interval of `_mean` by the joint resample; None where a draw has no number."""
+    import numpy as np
+
+    from pb_plugin.statistics.resample import Resample, percentile_interval
+
+    samples = [cell.samples for found in methods for cell in found if cell.samples is not None]
+    if len(samples) < len(places) * len(methods) or len({len(s.scores) for s in samples}) != 1:
+        return None
+    drawn = 100.0 * Resample().mean_scores({task: np.array([s.scores for s in samples]).T})
+    shape = (len(drawn), len(methods), len(places))
+    values = [_mean(number, places, scores) for scores in drawn.reshape(shape).tolist()]
+    if None in values:
+        return None
+    low, high = percentile_interval(np.array(values, dtype=np.float64), LEVEL)
+    return Interval(low=float(low), high=float(high), level=LEVEL)
 
 
 def _counts(cell: CellSummary) -> bool:
@@ -101,7 +138,7 @@ def _counts(cell: CellSummary) -> bool:
     return usual and identity.method in METHODS and not cell.is_variant
 
 
-def _shared(several: Mapping[str, Scores]) -> list[int]:
+def _shared(several: Mapping[str, Mapping[int, CellSummary]]) -> list[int]:
     """Return the places that all methods have, where there are at least two."""
     sets = [set(found) for found in several.values()]
     shared = sorted(set.intersection(*sets)) if sets else []

@@ -7,8 +7,10 @@ from typing import Any
 from pb_plugin.analyses.found import Found
 from pb_plugin.records.canonical import canonical_json
 from pb_plugin.results.summary import CellSummary, Summary, setting_label
+from pb_plugin.statistics.intervals import Interval
 
 REFERENCE = "ideal"
+LEVEL = 0.95
 
 
 def against_ideal(summary: Summary) -> Found:
@@ -36,6 +38,7 @@ def against_ideal(summary: Summary) -> Found:
                 "score": cell.percent,
                 "ideal": reference.percent,
                 "difference": cell.percent - reference.percent,
+                "interval": _interval(cell, reference),
                 "entropy": _entropy(cell),
                 "entropy_of_ideal": _entropy(reference),
             }
@@ -48,6 +51,21 @@ def against_ideal(summary: Summary) -> Found:
         f"{' '.join(f'--task {name}' for name in tasks)} with the other models and options of this run"
     )
     return Found(rows=tuple(rows), missing=(missing,) if lacking else ())
+
+
+def _interval(cell: CellSummary, reference: CellSummary) -> dict[str, float] | None:
+    """Return the 95 % interval of the difference in points: both answer the same samples, drawn together."""
+    import numpy as np
+
+    from pb_plugin.statistics.resample import Resample, percentile_interval
+
+    both = (cell.samples, reference.samples)
+    if both[0] is None or both[1] is None or len(both[0].scores) != len(both[1].scores):
+        return None
+    scores = np.array([both[0].scores, both[1].scores]).T
+    drawn = 100.0 * Resample().mean_scores({cell.task: scores})
+    low, high = percentile_interval(drawn[:, 0] - drawn[:, 1], LEVEL)
+    return Interval(low=float(low), high=float(high), level=LEVEL).to_json()
 
 
 def _asked(cell: CellSummary) -> str:

@@ -34,22 +34,31 @@ def lines(data: Mapping[str, Any]) -> list[str]:
     """Return a table for every analysis that has rows, then what is missing."""
     found = [
         *_section(
-            ["curve", "tasks", "oracle's score", "its TPS", "score at its TPS", "gap", "TPS at its score"],
+            [
+                "curve",
+                "tasks",
+                "oracle's score",
+                "its TPS",
+                "score at its TPS",
+                "gap",
+                "95 %",
+                "TPS at its score",
+            ],
             [_of_oracle(row) for row in data["oracle"]["rows"]],
             "oracle: for every sample the fastest setting with its best score",
         ),
         *_section(
-            ["task", "model", "value", "over k", "methods"],
+            ["task", "model", "value", "95 %", "over k", "methods"],
             [_of_task(row) for row in data["parallelizability"]["rows"]],
             "parallelizability: centre of mass of the scores over k; smaller is harder",
         ),
         *_section(
-            ["task", "model", "value", "over blocks", "methods"],
+            ["task", "model", "value", "95 %", "over blocks", "methods"],
             [_of_task(row) for row in data["order_benefit"]["rows"]],
             "benefit of order: points per halving of the block at k=2; positive where blocks help",
         ),
         *_section(
-            ["cell", "score", "ideal", "difference", "entropy", "of ideal"],
+            ["cell", "score", "ideal", "difference", "95 %", "entropy", "of ideal"],
             [_of_cell(row) for row in data["against_ideal"]["rows"]],
             "against ideal: score minus its score at the same setting; entropy of choices, 1 is even",
         ),
@@ -62,18 +71,27 @@ def _section(header: Sequence[str], rows: Sequence[Sequence[str]], about: str) -
 
 
 def _of_oracle(row: Mapping[str, Any]) -> list[str]:
-    measured = (_number(row["score_at_tps"], 1), _number(row["gap_in_score"], 1), _pbx(row["tps_at_score"]))
+    gap = (_number(row["gap_in_score"], 1), _between(row["gap_interval"], 1))
+    measured = (_number(row["score_at_tps"], 1), *gap, _pbx(row["tps_at_score"]))
     return [row["curve"], row["tasks"], f"{row['score']:.1f}", f"{row['tps']:.2f}", *measured]
 
 
 def _of_cell(row: Mapping[str, Any]) -> list[str]:
     scores = (f"{row['score']:.1f}", f"{row['ideal']:.1f}", f"{row['difference']:+.1f}")
-    return [row["cell"], *scores, _number(row["entropy"], 2), _number(row["entropy_of_ideal"], 2)]
+    entropies = (_number(row["entropy"], 2), _number(row["entropy_of_ideal"], 2))
+    return [row["cell"], *scores, _between(row["interval"], 1), *entropies]
 
 
 def _of_task(row: Mapping[str, Any]) -> list[str]:
     over = ",".join(map(str, row["over"]))
-    return [row["task"], row["model"], f"{row['value']:.2f}", over, ",".join(row["methods"])]
+    value = (f"{row['value']:.2f}", _between(row["interval"], 2))
+    return [row["task"], row["model"], *value, over, ",".join(row["methods"])]
+
+
+def _between(interval: Mapping[str, float] | None, digits: int) -> str:
+    if interval is None:
+        return "-"
+    return f"[{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"
 
 
 def _number(value: float | None, digits: int) -> str:

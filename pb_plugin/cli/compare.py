@@ -5,20 +5,17 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pb_plugin.cli.verb import Outcome, Verb, shown
 from pb_plugin.comparing.baseline import load as load_baseline
 from pb_plugin.comparing.comparison import COMMON, Changed, Comparison, compare
+from pb_plugin.comparing.markdown import count_lines, drop_row, markdown
 from pb_plugin.comparing.side import Side, side_of_store
 from pb_plugin.planning.option_grammar import parse_float, parse_pbx
 from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.store import Store
 from pb_plugin.report.terminal import table
 from pb_plugin.results.run_file import FOLDER
-
-if TYPE_CHECKING:
-    from pb_plugin.comparing.drops import Drop
 
 MOST_SAMPLES = 20
 """Changed samples that the text lists; JSON has all."""
@@ -67,49 +64,13 @@ def lines(found: Comparison, samples: list[str]) -> list[str]:
         if curve.problem is not None:
             out += [f"{curve.label}: not compared: {curve.problem}", ""]
             continue
-        rows = [_row(drop) for drop in curve.drops]
+        rows = [drop_row(drop) for drop in curve.drops]
         out += [*table([curve.label, "before", "after", "change", "95 %", "verdict"], rows), ""]
-    out += [f"{COMMON} tasks: {', '.join(found.tasks)}", *_counts(found)]
+    out += [f"{COMMON} tasks: {', '.join(found.tasks)}", *count_lines(found)]
     for side, cells in (("first", found.pairing.only_before), ("second", found.pairing.only_after)):
         if cells:
             out.append(f"only on the {side} side, {len(cells)} cells: {cells[0]}{', ...' * (len(cells) > 1)}")
     return [*out, *samples]
-
-
-def markdown(found: Comparison) -> str:
-    """Return the comparison as a table for a pull request."""
-    rows = [
-        "| curve | number | before | after | change | 95 % | verdict |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for curve in found.curves:
-        name = curve.label.replace("|", "\\|")
-        rows += [f"| {name} | {' | '.join(_row(drop))} |" for drop in curve.drops]
-        rows += [f"| {name} | not compared: {curve.problem} | | | | | |"] if curve.problem else []
-    return "\n".join([*rows, "", *_counts(found)])
-
-
-def _row(drop: Drop) -> list[str]:
-    interval = drop.interval
-    between = f"[{_signed(-interval.high)}, {_signed(-interval.low)}]"
-    verdict = {"red": "lower", "yellow": "lower?", "green": ""}[drop.status]
-    if drop.status == "green" and interval.high < 0.0:
-        verdict = "higher"
-    return [drop.what, f"{drop.before:.4g}", f"{drop.after:.4g}", _signed(-drop.value), between, verdict]
-
-
-def _signed(value: float) -> str:
-    """Return ``+1.5``, ``-2`` or ``0``."""
-    return f"{value:+.3g}" if abs(value) > 1e-9 else "0"
-
-
-def _counts(found: Comparison) -> list[str]:
-    worse = sum(change.after < change.before for change in found.changed)
-    return [
-        f"{found.n_samples[0]} pairs of samples: {worse} became worse, {len(found.changed) - worse} better",
-        "lower: shown to be lower by more than the margin; lower?: observed, not shown; higher: shown for "
-        "this number alone",
-    ]
 
 
 def _sample_lines(found: Comparison, sides: tuple[Side, Side], task: str) -> list[str]:

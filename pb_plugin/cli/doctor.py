@@ -175,7 +175,7 @@ def _command(extra: str | None) -> str:
 
 def _torch() -> dict[str, Any]:
     try:
-        from decoders.loop.devices import machine
+        from decoders.devices import machine
 
         found = machine()
     except (ImportError, OSError) as error:  # a library of it may be missing

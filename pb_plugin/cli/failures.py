@@ -10,6 +10,8 @@ from pb_plugin.analyses.failures import at_setting, failures
 from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
 from pb_plugin.report.stored import read_report
 from pb_plugin.report.terminal import table
+from pb_plugin.running.tools import CACHE_FOLDER
+from task_specs.scoring.languagetool.checker import GrammarCache
 
 
 def lines(data: Mapping[str, Any]) -> list[str]:
@@ -40,7 +42,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> Outcome:
     report = read_report(arguments.store, arguments.name)
-    found = failures(report.run, report.index, report.summary, arguments.task)
+    answers = GrammarCache(arguments.store / CACHE_FOLDER)
+    found = failures(report.run, report.index, report.summary, arguments.task, answers.any_version)
     chosen = found if arguments.setting is None else at_setting(found, arguments.setting)
     data = {
         "task": arguments.task,

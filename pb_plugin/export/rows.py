@@ -14,13 +14,17 @@ from pb_plugin.results.summary import CellSummary, Summary, setting_label
 
 COLUMNS: Mapping[str, type] = {
     **{name: str for name in ("task", "category", "model", "method", "curve", "setting")},
-    **{name: float for name in ("tps", "tps_to_eos", "tps_content", "accuracy", "low", "high")},
+    **{
+        name: float
+        for name in ("tps", "tps_to_eos", "tps_content", "tps_per_canvas", "accuracy", "low", "high")
+    },
     **{name: int for name in ("n", "n_failed", "n_planned")},
     **{name: str for name in ("score", "reason")},
 }
 """Column -> type; any of them but the names may be empty.
 
-``tps`` is by canvas positions, ``accuracy``, ``low`` and ``high`` (95 %) are in percent, ``score`` names the
+``tps`` is by canvas positions, as published; ``tps_per_canvas`` divides them by the canvases evaluated;
+``accuracy``, ``low`` and ``high`` (95 %) are in percent, ``score`` names the
 score, ``reason`` says why a row is no full result.
 """
 
@@ -43,6 +47,7 @@ def _row(cell: CellSummary) -> dict[str, Any]:
         "tps": rates["canvas"],
         "tps_to_eos": rates["to_eos"],
         "tps_content": rates["content"],
+        "tps_per_canvas": rates["per_canvas"],
         "accuracy": cell.percent,
         "low": None if interval is None else 100 * interval.low,
         "high": None if interval is None else 100 * interval.high,

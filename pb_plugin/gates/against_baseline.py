@@ -18,8 +18,8 @@ MOST_NAMED = 3
 
 def judge_baseline(
     baseline: Side, current: Side, *, x: float, count: str, margin: float, is_strict: bool, n_available: int
-) -> list[Verdict]:
-    """Return a verdict for every curve of *baseline*, and one where the sides cannot be compared.
+) -> tuple[list[Verdict], Comparison | None]:
+    """Return a verdict for every curve of *baseline* with the comparison, or one where there is none.
 
     Args:
         baseline: What was saved.
@@ -33,7 +33,7 @@ def judge_baseline(
     try:
         found = compare(baseline, current, x=x, count=count, margin=margin)
     except ValueError as error:
-        return [_failed("all", str(error))]
+        return [_failed("all", str(error))], None
     verdicts = []
     if found.pairing.only_before:
         missing = found.pairing.only_before
@@ -45,7 +45,8 @@ def judge_baseline(
                 f"{', '.join(missing[:MOST_NAMED])}{more}; run them too, or write the baseline again",
             )
         )
-    return verdicts + [_of_curve(curve, found, is_strict, n_available) for curve in found.curves]
+    verdicts += [_of_curve(curve, found, is_strict, n_available) for curve in found.curves]
+    return verdicts, found
 
 
 def _of_curve(curve: ComparedCurve, found: Comparison, is_strict: bool, n_available: int) -> Verdict:

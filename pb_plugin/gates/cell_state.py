@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pb_plugin.records.record import Record
-from pb_plugin.results.cell_numbers import COUNTS
+from pb_plugin.results.cell_numbers import rates_of
 from pb_plugin.results.cell_result import PlannedCell
 
 Ends = tuple[float, float]
@@ -121,18 +121,13 @@ def state_of(
             scores[name] = tuple(value for value in values if value is not None)
     if planned.unscored is not None and not records:
         unscored[planned.score] = planned.unscored
-    rates = None
-    if all(record.nfe is not None for record in decoded):
-        rates = {
-            count: tuple(getattr(record, f"{count}_tokens") / record.nfe for record in decoded)
-            for count in COUNTS
-        }
+    is_counted = all(record.nfe is not None for record in decoded)
     return CellState(
         planned=planned,
         known=len(decoded),
         scores=scores,
         unscored=unscored,
-        rates=rates,
+        rates=rates_of(decoded) if is_counted else None,
         expected=expected,
         problem=problem,
     )

@@ -33,6 +33,7 @@ class Cell:
         data: The checkout of released data, or None for the project's own.
         spec: The task's spec.
         position: Place in the plan; items are sorted by it.
+        is_replicate: Whether other cells differ in the seed alone, so that its id has it.
     """
 
     asked: Asked
@@ -42,6 +43,7 @@ class Cell:
     data: Path | None
     spec: TaskSpec = field(compare=False, repr=False)
     position: int = field(compare=False, repr=False)
+    is_replicate: bool = field(default=False, compare=False, repr=False)
 
     @property
     def task(self) -> str:
@@ -59,7 +61,7 @@ class Cell:
 
         Several parameters, one that is no number, and those of `native` carry their names
         (``wino-tau1_0.7-tau2_0.9``); the block appears when it is not the canvas (``-b16``), and what else is
-        not the default (``-t1``).
+        not the default (``-t1``), and the seed where there are several (``-seed1``).
         """
         asked, params = self.asked, self.variant.params
         parts = [asked.task, asked.model, asked.method]
@@ -72,7 +74,9 @@ class Cell:
             parts.append(f"k{asked.k}")
         if asked.block_length is not None:
             parts.append(f"b{asked.block_length}")
-        return _NOT_IN_IDS.sub("_", "-".join([*parts, *tags(asked.tagged)]))
+        parts += tags(asked.tagged)
+        parts += [f"seed{asked.seed}"] if self.is_replicate else []
+        return _NOT_IN_IDS.sub("_", "-".join(parts))
 
     @property
     def words(self) -> str:
@@ -116,6 +120,7 @@ class Cell:
             "unmasking": asked.method,
             "k": asked.k,
             "block_length": asked.block_length,
+            "seed": asked.seed,
             **{name: value_text(value).removesuffix(".0") for name, value in asked.tagged.items()},
         }
 
@@ -124,7 +129,7 @@ class Cell:
         """The cell with everything an id may hide, for messages."""
         asked = self.asked
         written = ", ".join(f"{name}={value!r}" for name, value in self.variant.params)
-        rest = ", ".join(f"{name}={value}" for name, value in asked.tagged.items())
+        rest = ", ".join(f"{name}={value}" for name, value in {**asked.tagged, "seed": asked.seed}.items())
         return (
             f"task {asked.task} of {self.spec.base_id}, model {self.model.text}, {asked.method}({written}) "
             f"of {type(self.method).__module__}, k={asked.k}, block_length={asked.block_length}, {rest}"

@@ -112,10 +112,11 @@ TABLE: tuple[OptionRow, ...] = (
     OptionRow(
         field="seed",
         is_selector=True,
-        kind="int",
+        kind="items",
         metavar="SEED",
         parse=partial(parse_int, minimum=0),
-        help="Seed of every random draw. Default: 0.",
+        help="Seed of every random draw; several repeat whatever draws (random methods, temperature above 0, "
+        "ideal), and are shown together. Default: 0.",
     ),
     OptionRow(
         field="temperature",

@@ -92,7 +92,7 @@ class Options:
     k: tuple[int, ...] = ()
     block_length: tuple[int, ...] = ()
     samples: int | None = None
-    seed: int = 0
+    seed: tuple[int, ...] = (0,)
     temperature: tuple[float, ...] = (0.0,)
     cache: str = "none"
     store: Path = Path(".pb")

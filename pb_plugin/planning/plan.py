@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 DEFAULT_KS = (1, 2, 4, 8, 16, 32)
 """Tokens per step of the published sweeps."""
 
+IDEAL = "ideal"
+"""The exact reference, by the name that the registry has for it."""
+
 OTHER = "other"
 """What stands for every category that is not one of ours."""
 
@@ -255,9 +258,10 @@ def _cells(
                 k=k,
                 block_length=place.block_length,
                 canvas=place.spec.canvas,
-                seed=options.seed,
+                seed=seed,
                 **tagged,
             ),
+            is_replicate=len(seeds) > 1,
             model=model,
             variant=variant,
             samples=options.samples,
@@ -271,7 +275,25 @@ def _cells(
         for place in (_own_places(variant.method, same_spec[0].spec, options) or same_spec)
         for k in (ks[place] if variant.method.takes_k else (None,))
         for tagged in _tagged(options)
+        for seeds in (_seeds(options, model, variant.method, tagged["temperature"]),)
+        for seed in seeds
     )
+
+
+def _seeds(
+    options: Options, model: ModelChoice, method: UnmaskingMethod, temperature: float
+) -> tuple[int, ...]:
+    """Return the seeds of a cell: all where something is drawn, else the first, as others say the same.
+
+    `ideal` draws which of equally likely tokens and positions it takes.
+    """
+    draws = temperature > 0.0 or _is_random(method) or model.reference == IDEAL
+    return tuple(dict.fromkeys(options.seed)) if draws else options.seed[:1]
+
+
+def _is_random(method: UnmaskingMethod) -> bool:
+    """Return whether *method* draws at random: it says so, or one of its parameters is ``random``."""
+    return method_traits(method).is_random or "random" in params_of(method).values()
 
 
 def _tagged(options: Options) -> list[dict[str, Any]]:

@@ -59,6 +59,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "prophet": "decoders.unmasking.prophet:Prophet",
             "sub_blocks": "decoders.unmasking.sub_blocks:SubBlocks",
             "adablock": "decoders.unmasking.adablock:AdaBlock",
+            "freedave": "decoders.unmasking.freedave:FreeDave",
             "dawn": "decoders.unmasking.dawn:DAWN",
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pb_plugin.report.terminal import MOST_SETTINGS, table
+from pb_plugin.report.terminal import MOST_SETTINGS, digits_of, table
 from pb_plugin.results.cell_numbers import ScoreMean
 from pb_plugin.results.summary import CellSummary, Summary, setting_label
 
@@ -41,7 +41,9 @@ def text_lines(summary: Summary) -> list[str]:
 
 
 def _percent(score: ScoreMean | None) -> str:
-    return "-" if score is None or score.mean is None else f"{100 * score.mean:.0f}"
+    if score is None or score.mean is None:
+        return "-"
+    return f"{100 * score.mean:.{digits_of(score.interval)}f}"
 
 
 def choice_lines(summary: Summary) -> list[str]:

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING
 
 from pb_plugin.report.screen import NARROW, WIDE, fitted
 from pb_plugin.results.differences import comparisons
-from pb_plugin.results.summary import XS, CellSummary, Curve, Summary, setting_label
+from pb_plugin.results.suites import SUITES
+from pb_plugin.results.summary import XS, CellSummary, Curve, SuiteCurve, Summary, setting_label
+from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import PBx
 
 if TYPE_CHECKING:
     from pb_plugin.session.session import BenchSession, Conclusion
     from pb_plugin.statistics.curve_draws import PBxInterval
 
+NARROW_POINTS = 2.0
+"""An interval of a score that is not wider, in points, justifies a decimal."""
+
 SHOWN_COUNTS = ("canvas", "content")
+Columns = list[tuple[str, list[int]]]
 MOST_SETTINGS = 8
+MAIN_SUITES = ("all", "core")
 HEADLINE = 80
 """The x whose PBx is shown with its interval and group."""
 
@@ -50,29 +57,37 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def pbx_lines(
-    summary: Summary, suites: Sequence[str] = ("all", "core"), *, width: int = WIDE, is_short: bool = False
+    summary: Summary, suites: Sequence[str] | None = None, *, width: int = WIDE, is_short: bool = False
 ) -> list[str]:
     """Return the PBx table by suite, PB80 with interval and group; where there is none, each reason once.
 
     Args:
         summary: The run.
-        suites: Which suites.
+        suites: Which suites. None: `MAIN_SUITES`, and every other one that a curve has a PBx over; in a short
+            report these only where the main ones have none.
         width: Columns there are; below `NARROW` only PB80 is shown.
         is_short: Whether a reason is cut to one line.
     """
     is_narrow = width < NARROW
     lines: list[str] = []
-    for suite in suites:
+    for suite in _shown_suites(summary, is_short) if suites is None else suites:
         shown = [curve for curve in summary.curves if suite in curve.suites]
         measured = [curve for curve in shown if curve.suites[suite].reason is None]
         if measured:
             has_intervals = any(curve.suites[suite].draws is not None for curve in measured)
             compared = comparisons(summary, suite)
             letters = {label: text for found in compared[::-1] for label, text in found.letters.items()}
-            header = _pbx_header(suite, has_intervals, bool(letters), is_narrow)
+            has_seeds = any(curve.suites[suite].by_seed for curve in measured)
+            columns = _columns(is_narrow, has_branches=any(map(_has_branches, measured)))
+            header = _pbx_header(suite, has_intervals, has_seeds, bool(letters), columns)
             rows = [
                 _pbx_row(
-                    c, suite, has_intervals, letters.get(c.identity.label, "") if letters else None, is_narrow
+                    c,
+                    suite,
+                    has_intervals,
+                    has_seeds,
+                    letters.get(c.identity.label, "") if letters else None,
+                    columns,
                 )
                 for c in measured
             ]
@@ -89,32 +104,58 @@ def pbx_lines(
     return [*lines, ""] if lines else []
 
 
-def _columns(is_narrow: bool) -> list[tuple[str, list[int]]]:
+def _shown_suites(summary: Summary, is_short: bool) -> list[str]:
+    whole = {name for c in summary.curves for name, suite in c.suites.items() if suite.reason is None}
+    others = [] if is_short and not whole.isdisjoint(MAIN_SUITES) else [*SUITES]
+    return [*MAIN_SUITES, *(name for name in others if name in whole - set(MAIN_SUITES))]
+
+
+def _has_branches(curve: Curve) -> bool:
+    """Return whether more canvases than forwards were evaluated somewhere."""
+    rates = [cell.tps for cell in curve.cells if cell.tps is not None]
+    return any(of_cell["per_canvas"] != of_cell["canvas"] for of_cell in rates)
+
+
+def _columns(is_narrow: bool, *, has_branches: bool) -> Columns:
     """Return which PBx are shown: the token counts, and the x of each."""
-    return [(SHOWN_COUNTS[0], [HEADLINE])] if is_narrow else [(count, list(XS)) for count in SHOWN_COUNTS]
+    work = [("per_canvas", [HEADLINE])] * has_branches
+    if is_narrow:
+        return [(SHOWN_COUNTS[0], [HEADLINE]), *work]
+    return [*((count, list(XS)) for count in SHOWN_COUNTS), *work]
 
 
-def _pbx_header(suite: str, has_intervals: bool, has_groups: bool, is_narrow: bool) -> list[str]:
+def _pbx_header(
+    suite: str, has_intervals: bool, has_seeds: bool, has_groups: bool, columns: Columns
+) -> list[str]:
     """Return the header of the PBx table; the count is said once, with the first column of each."""
     header = [f"suite {suite}"]
-    for count, xs in _columns(is_narrow):
+    for count, xs in columns:
         for x in xs:
             header.append(f"PB{x} {count}" if x == xs[0] else f"PB{x}")
             if x == HEADLINE and count == SHOWN_COUNTS[0]:
-                header += ["95 %"] * has_intervals + ["group"] * has_groups
+                header += ["95 %"] * has_intervals + ["seeds"] * has_seeds + ["group"] * has_groups
     return header
 
 
-def _pbx_row(curve: Curve, suite: str, has_intervals: bool, letter: str | None, is_narrow: bool) -> list[str]:
+def _pbx_row(
+    curve: Curve, suite: str, has_intervals: bool, has_seeds: bool, letter: str | None, columns: Columns
+) -> list[str]:
     found = curve.suites[suite]
     row = [curve.identity.label]
-    for count, xs in _columns(is_narrow):
+    for count, xs in columns:
         for x in xs:
             row.append(pbx_text(found.pbx(x, count)))
             if x == HEADLINE and count == SHOWN_COUNTS[0]:
                 interval = found.pbx_interval(x, count)
-                row += [range_text(interval)] * has_intervals + ([] if letter is None else [letter])
+                row += [range_text(interval)] * has_intervals + [_seeds_text(found)] * has_seeds
+                row += [] if letter is None else [letter]
     return row
+
+
+def _seeds_text(curve: SuiteCurve) -> str:
+    """Return the lowest and the highest PB80 of single seeds: ``7.81..8.02 (3)``, or ``-`` for one seed."""
+    found = sorted((c.pbx(HEADLINE) for c in curve.by_seed.values()), key=lambda one: one.value or 0.0)
+    return f"{pbx_text(found[0])}..{pbx_text(found[-1])} ({len(found)})" if found else "-"
 
 
 def score_lines(summary: Summary) -> list[str]:
@@ -138,11 +179,17 @@ def _score_text(cell: CellSummary | None) -> str:
         return ""
     if cell.percent is None:
         return "failed" if cell.n_failed else "-"
-    interval = (
-        "" if cell.interval is None else f" [{100 * cell.interval.low:.0f},{100 * cell.interval.high:.0f}]"
-    )
+    digits, between = digits_of(cell.interval), ""
+    if cell.interval is not None:
+        low, high = 100 * cell.interval.low, 100 * cell.interval.high
+        between = f" [{low:.{digits}f},{high:.{digits}f}]"
     missing = "" if cell.incomplete is None else "!"
-    return f"{cell.percent:.0f}{interval}{missing}"
+    return f"{cell.percent:.{digits}f}{between}{missing}"
+
+
+def digits_of(interval: Interval | None) -> int:
+    """Return how many decimals a score in percent is shown with: one where its interval is narrow."""
+    return 0 if interval is None or 100 * (interval.high - interval.low) > NARROW_POINTS else 1
 
 
 def closing_lines(

@@ -11,13 +11,12 @@ from pb_plugin.results.cell_numbers import numbers_of, samples_of, score_means
 from pb_plugin.results.cell_result import CellResult
 from pb_plugin.results.order import mean_order
 from pb_plugin.results.suites import SUITES, suite_curve
-from pb_plugin.results.summary import CellSummary, Curve, Identity, Summary
+from pb_plugin.results.summary import CellSummary, Curve, Identity, Replicate, Summary, setting_label
 
 if TYPE_CHECKING:
     from pb_plugin.statistics.resample import Resample
 
 _ONE_PER: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    ((), ("seed",)),
     (("task",), ("data_source", "data_checksum", "spec_version")),
     (("model",), ("model_fingerprint", "dtype", "decode_code")),
     (("model", "method"), ("method_code",)),
@@ -44,8 +43,9 @@ def aggregate(
     curves: dict[Identity, list[CellSummary]] = {}
     static: dict[Identity, bool] = {}
     whole_canvas: list[tuple[Identity, CellSummary]] = []
-    for cell in cells:
-        summary = _summarise(cell, resample)
+    for replicates in by_question(cells):
+        cell = replicates[0]
+        summary = _summarise(replicates, resample)
         curves.setdefault(summary.identity, []).append(summary)
         static[summary.identity] = cell.planned.curve.family == "static"
         if not cell.planned.curve.own_block and summary.identity.block_length is None:
@@ -64,6 +64,28 @@ def aggregate(
             for identity in sorted(curves, key=_identity_order)
         ),
     )
+
+
+def by_question(cells: Sequence[CellResult]) -> list[list[CellResult]]:
+    """Return the cells that differ in the seed alone together, by rising seed."""
+    groups: dict[tuple[Any, ...], list[CellResult]] = {}
+    for cell in cells:
+        parts, curve = canonical_json({**cell.asked.parts(), "seed": 0}), cell.planned.curve
+        group = groups.setdefault((parts, curve), [])
+        if any(other.asked.seed == cell.asked.seed for other in group):
+            label = f"{cell.asked.task}-{_identity(cell, _own_curve_block(cell)).label}"
+            raise ValueError(
+                f"{label}[{setting_label(_setting(cell))}] must be given once, got it twice; one cell holds "
+                "all its records"
+            )
+        group.append(cell)
+    return [sorted(group, key=lambda cell: cell.asked.seed) for group in groups.values()]
+
+
+def _own_curve_block(cell: CellResult) -> int | None:
+    """Return the block length that names the cell's curve; None for the canvas, a knob or a trained block."""
+    full_canvas = cell.planned.curve.own_block or cell.asked.block == cell.asked.canvas
+    return None if full_canvas else cell.asked.block_length
 
 
 def _identity(cell: CellResult, block_length: int | None) -> Identity:
@@ -87,44 +109,58 @@ def _setting(cell: CellResult) -> dict[str, Any]:
     return {name: value for name, value in own.items() if value is not None and name not in params} | params
 
 
-def _summarise(cell: CellResult, resample: Resample | None) -> CellSummary:
-    decoded = [record for record in cell.records if not record.failed]
-    errors = Counter(record.error["class"] for record in cell.records if record.error is not None)
+def _summarise(replicates: Sequence[CellResult], resample: Resample | None) -> CellSummary:
+    cell = replicates[0]
+    records = [record for replicate in replicates for record in replicate.records]
+    n_planned = sum(replicate.planned.n_planned for replicate in replicates)
+    decoded = [record for record in records if not record.failed]
+    errors = Counter(record.error["class"] for record in records if record.error is not None)
     planned, asked = cell.planned, cell.asked
     numbers = numbers_of(decoded, planned.score)
     scores = score_means(decoded, asked.task, resample)
     unscored = numbers.unscored
-    missing = planned.n_planned - len(cell.records)
+    missing = n_planned - len(records)
     incomplete = None
-    if planned.unscored is not None and not cell.records:
+    if planned.unscored is not None and not records:
         unscored = planned.unscored
     elif missing or errors:
         failures = ", ".join(f"{number} {name}" for name, number in sorted(errors.items()))
         incomplete = (
-            f"{len(decoded)} of {planned.n_planned} planned samples decoded ({missing} missing, "
+            f"{len(decoded)} of {n_planned} planned samples decoded ({missing} missing, "
             f"{errors.total()} failed{': ' + failures if failures else ''})"
         )
-    full_canvas = planned.curve.own_block or asked.block == asked.canvas
     return CellSummary(
         asked=asked,
         category=planned.category,
         is_variant=planned.is_variant,
         score=planned.score,
-        identity=_identity(cell, None if full_canvas else asked.block_length),
+        identity=_identity(cell, _own_curve_block(cell)),
         setting=_setting(cell),
-        n_planned=planned.n_planned,
+        n_planned=n_planned,
         n=len(decoded),
         n_failed=errors.total(),
         errors=dict(sorted(errors.items())),
         score_sum=numbers.score_sum,
         interval=scores[planned.score].interval if numbers.score_sum is not None else None,
         scores=scores,
-        choices=cell.choices,
+        choices=cell.choices if len(replicates) == 1 else None,
         tps=numbers.tps,
         order=mean_order(decoded),
         incomplete=incomplete,
         unscored=unscored,
         samples=None if incomplete or unscored else samples_of(decoded, planned.score),
+        replicates=tuple(_replicate(replicate) for replicate in replicates),
+    )
+
+
+def _replicate(cell: CellResult) -> Replicate:
+    decoded = [record for record in cell.records if not record.failed]
+    is_whole = len(decoded) == cell.planned.n_planned
+    numbers = numbers_of(decoded, cell.planned.score)
+    return Replicate(
+        asked=cell.asked,
+        percent=None if not is_whole or numbers.score_sum is None else 100 * numbers.score_sum / numbers.n,
+        tps=numbers.tps if is_whole else None,
     )
 
 

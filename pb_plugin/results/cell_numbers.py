@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pb_plugin.records.record import Record
@@ -13,8 +14,12 @@ from pb_plugin.statistics.intervals import Interval, wilson
 if TYPE_CHECKING:
     from pb_plugin.statistics.resample import Resample
 
-COUNTS = ("canvas", "to_eos", "content")
-"""The three token counts; each has its own tokens per step and its own PBx."""
+COUNTS = ("canvas", "to_eos", "content", "per_canvas")
+"""The token counts; each has its own tokens per step and its own PBx.
+
+Three divide by the forwards, as published; ``per_canvas`` divides all positions by the canvases that were
+evaluated, which are more where a method compares several in one forward.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +62,8 @@ def _with_interval(
 ) -> ScoreMean:
     if found.mean is None:
         return found
-    values = [value for record in _by_id(decoded) if (value := record.scores[name]) is not None]
-    if all(value in (0, 1) for value in values):
+    values = _over_seeds(_by_id(decoded), lambda record: record.scores[name] or 0.0)
+    if len(values) == len(decoded) and all(value in (0, 1) for value in values):
         return replace(found, interval=wilson(int(sum(values)), len(values)))
     return found if resample is None else replace(found, interval=resample.interval(task, values))
 
@@ -119,19 +124,38 @@ class CellSamples:
 
 
 def samples_of(decoded: Sequence[Record], score: str) -> CellSamples | None:
-    """Return the samples of a cell; None where one has no score or an nfe that is not known."""
+    """Return the samples of a cell; None where one has no score or an nfe that is not known.
+
+    A sample that was decoded under several seeds has its means over them: it is one question, and what is not
+    known of it does not shrink with the number of seeds.
+    """
     ordered = _by_id(decoded)
-    scores = [value for record in ordered if (value := record.scores.get(score)) is not None]
-    if not ordered or len(scores) < len(ordered) or any(record.nfe is None for record in ordered):
+    if not ordered or any(r.scores.get(score) is None or r.nfe is None for r in ordered):
         return None
-    return CellSamples(scores=tuple(scores), tps=_rates(ordered))
+    rates = {count: tuple(_over_seeds(ordered, partial(_rate, count))) for count in COUNTS}
+    return CellSamples(scores=tuple(_over_seeds(ordered, lambda r: r.scores[score] or 0.0)), tps=rates)
 
 
-def _rates(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
-    return {
-        count: tuple(getattr(record, f"{count}_tokens") / record.nfe for record in decoded)
-        for count in COUNTS
-    }
+def rates_of(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
+    """Return the tokens per step of every record, by token count; all must have an nfe."""
+    return {count: tuple(_rate(count, record) for record in decoded) for count in COUNTS}
+
+
+def _rate(count: str, record: Record) -> float:
+    assert record.nfe is not None
+    per_canvas = count == "per_canvas"
+    tokens: int = getattr(record, "canvas_tokens" if per_canvas else f"{count}_tokens")
+    return tokens / (record.evaluated_canvases or record.nfe if per_canvas else record.nfe)
+
+
+def _over_seeds(ordered: Sequence[Record], value: Callable[[Record], float]) -> list[float]:
+    """Return the mean of *value* over the records of each sample, in the order of *ordered*."""
+    by_sample: dict[Any, list[float]] = {}
+    for record in ordered:
+        by_sample.setdefault(record.parts["sample_id"], []).append(value(record))
+    return [
+        values[0] if len(values) == 1 else math.fsum(values) / len(values) for values in by_sample.values()
+    ]
 
 
 def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
@@ -139,7 +163,8 @@ def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
     found = _mean(score, decoded) if decoded else None
     scores = [value for record in decoded if (value := record.scores.get(score)) is not None]
     scored = found is not None and found.reason is None
-    binary = scored and all(value in (0, 1) for value in scores)
+    n_samples = len({record.parts["sample_id"] for record in decoded})
+    binary = scored and n_samples == len(decoded) and all(value in (0, 1) for value in scores)
     return CellNumbers(
         n=len(decoded),
         score_sum=math.fsum(scores) if scored else None,
@@ -152,4 +177,4 @@ def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
 def _mean_tps(decoded: Sequence[Record]) -> dict[str, float] | None:
     if not decoded or any(record.nfe is None for record in decoded):
         return None
-    return {count: math.fsum(rates) / len(decoded) for count, rates in _rates(decoded).items()}
+    return {count: math.fsum(rates) / len(decoded) for count, rates in rates_of(decoded).items()}

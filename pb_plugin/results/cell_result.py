@@ -13,7 +13,7 @@ from task_specs.scoring.distribution import ChoiceDistribution
 
 FAMILIES = ("static", "adaptive")
 
-SHARED = frozenset({"data_source", "seed"})
+SHARED = frozenset({"data_source"})
 """Parts that must be equal over more than a cell; the aggregate looks at them."""
 
 

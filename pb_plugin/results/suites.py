@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pb_plugin.results.cell_numbers import COUNTS
-from pb_plugin.results.summary import CellSummary, SuiteCurve, SuitePoint, setting_label
+from pb_plugin.results.summary import CellSummary, Replicate, SuiteCurve, SuitePoint, setting_label
 from task_specs.catalogue import BENCHMARK_IDS
 
 if TYPE_CHECKING:
@@ -77,7 +77,50 @@ def suite_curve(
     draws = _draws(tasks, whole, resample) if whole and resample and reason is None else None
     if draws is not None:
         points = list(_with_intervals(points, draws))
-    return SuiteCurve(suite=name, static=static, points=tuple(points), reason=reason, draws=draws)
+    return SuiteCurve(
+        suite=name,
+        static=static,
+        points=tuple(points),
+        reason=reason,
+        draws=draws,
+        by_seed={} if reason else _by_seed(name, tasks, whole, static=static),
+    )
+
+
+def _by_seed(
+    name: str, tasks: Sequence[str], settings: Sequence[Mapping[str, CellSummary]], *, static: bool
+) -> dict[int, SuiteCurve]:
+    """Return the curve of every seed under which all of *settings* were decoded, where there are several."""
+    found = [[cells[task].replicates for task in tasks] for cells in settings]
+    seeds = set.intersection(
+        *({one.asked.seed for one in of} for setting in found for of in setting),
+    )
+    if len(seeds) < 2:
+        return {}
+    return {
+        seed: SuiteCurve(
+            suite=name,
+            static=static,
+            points=tuple(
+                _point_of_seed(next(iter(cells.values())).setting, setting, seed)
+                for cells, setting in zip(settings, found, strict=True)
+            ),
+        )
+        for seed in sorted(seeds)
+    }
+
+
+def _point_of_seed(
+    setting: Mapping[str, object], tasks: Sequence[Sequence[Replicate]], seed: int
+) -> SuitePoint:
+    of_seed = [one for task in tasks for one in task if one.asked.seed == seed]
+    percents = [one.percent for one in of_seed if one.percent is not None]
+    rates = [one.tps for one in of_seed if one.tps is not None]
+    return SuitePoint(
+        setting=setting,
+        score=math.fsum(percents) / len(percents),
+        tps={count: math.fsum(tps[count] for tps in rates) / len(rates) for count in COUNTS},
+    )
 
 
 def _draws(

@@ -62,11 +62,20 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Replicate:
+    """A task and setting under one seed: mean score in percent and tokens per step, None where not whole."""
+
+    asked: Asked
+    percent: float | None
+    tps: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CellSummary:
-    """One task under one setting.
+    """One task under one setting; what was decoded under several seeds is pooled.
 
     Args:
-        asked: The task and its setting.
+        asked: The task and its setting, with the lowest seed.
         category: The task's category.
         is_variant: Whether it is a variant (then it enters no suite).
         score: Name of the score that PBx uses.
@@ -85,6 +94,7 @@ class CellSummary:
         incomplete: What is missing, or None.
         unscored: Why there is no score, or None.
         samples: What every sample carries, for the resample; None where the cell is no full result.
+        replicates: The same for each seed, by rising seed.
     """
 
     asked: Asked
@@ -106,6 +116,7 @@ class CellSummary:
     incomplete: str | None
     unscored: str | None
     samples: CellSamples | None = field(default=None, repr=False)
+    replicates: tuple[Replicate, ...] = field(default=(), repr=False)
 
     @property
     def task(self) -> str:
@@ -153,6 +164,17 @@ class CellSummary:
             "tps": None if self.tps is None else dict(self.tps),
             "order": None if self.order is None else self.order.to_json(),
             "reason": self.reason,
+            **({"by_seed": self._by_seed()} if len(self.replicates) > 1 else {}),
+        }
+
+    def setting_under(self, seed: int) -> str:
+        """Return the label of the setting, with *seed* where there are several."""
+        return setting_label(self.setting) + (f",seed={seed}" if len(self.replicates) > 1 else "")
+
+    def _by_seed(self) -> dict[str, Any]:
+        return {
+            str(one.asked.seed): {"percent": one.percent, "tps": None if one.tps is None else dict(one.tps)}
+            for one in self.replicates
         }
 
 
@@ -204,6 +226,7 @@ class SuiteCurve:
         points: One for each setting of the curve.
         reason: Why there is no PBx, with the way out; None when there is one.
         draws: The whole points in every draw of the joint resample, or None.
+        by_seed: The same curve of each seed alone, where there are several; empty where there is one.
     """
 
     suite: str
@@ -211,6 +234,7 @@ class SuiteCurve:
     points: tuple[SuitePoint, ...]
     reason: str | None = None
     draws: CurveDraws | None = field(default=None, compare=False, repr=False)
+    by_seed: Mapping[int, SuiteCurve] = field(default_factory=dict, repr=False)
 
     def pbx(self, x: float, count: str = "canvas", rule: Rule = "published") -> PBx:
         """Return PBx over the settings that have a result for every task.
@@ -255,6 +279,11 @@ class SuiteCurve:
                 rule: {count: {str(x): self._pbx_json(x, count, rule) for x in XS} for count in COUNTS}
                 for rule in RULES
             },
+            **(
+                {"by_seed": {str(seed): c.to_json() for seed, c in self.by_seed.items()}}
+                if self.by_seed
+                else {}
+            ),
         }
 
 

@@ -50,7 +50,7 @@ class Bench:
         self.known = Known(store, fresh=options.fresh)
         self.watch = watch or Watch()
         self.work = Work()
-        self.batch_check = BatchCheck(seed=options.seed, n_rows=0 if options.batch == 1 else checked_rows)
+        self.batch_check = BatchCheck(seed=options.seed[0], n_rows=0 if options.batch == 1 else checked_rows)
 
     def records(self, cell: Cell) -> list[Record | None]:
         """Return the record of every sample of the cell, None where there is no result; see `planned`."""

@@ -46,6 +46,7 @@ def check_gate_sweep(options: Options, gates: Sequence[Gate]) -> None:
         ("--pb-save-baseline", options.save_baseline is not None),
         ("--pb-timing", options.timing),
         ("--pb-floor", bool(options.floor)),
+        ("several seeds", len(options.seed) > 1),
     ):
         if given:
             raise ValueError(

@@ -12,6 +12,7 @@ from typing import Any
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.asking.samples import TaskData
 from pb_plugin.comparing import baseline
+from pb_plugin.comparing.comparison import Comparison
 from pb_plugin.comparing.side import Side, side_of
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.gates.judge import Verdict, judge
@@ -31,6 +32,7 @@ from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import GRAMMAR, Tools
 from pb_plugin.running.work import Work
+from pb_plugin.session.baselines import held_against, written
 from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
 from task_specs.scoring.languagetool.backend import Backend
@@ -39,13 +41,17 @@ from task_specs.spec import TaskSpec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conclusion:
-    """What a session ends with: the run's file, its summary or why there is none, the gates' verdicts."""
+    """What a session ends with: the run's file, its summary or why there is none, the gates' verdicts.
+
+    ``comparison`` is that with the baseline, where there is one.
+    """
 
     run: Run
     path: Path
     summary: Summary | None
     problem: str | None
     verdicts: tuple[Verdict, ...]
+    comparison: Comparison | None = None
 
 
 class BenchSession:
@@ -347,42 +353,23 @@ class BenchSession:
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
         if verdicts and self.gate_run is not None:
             verdicts = self.gate_run.verdicts()
+        comparison = None
         if judge_gates and summary is not None:
-            verdicts += self._judge_baseline(run)
-            problem = "; ".join(filter(None, [problem, self._save_baseline(run)])) or None
-        return Conclusion(run=run, path=path, summary=summary, problem=problem, verdicts=tuple(verdicts))
-
-    def _side(self, run: Run) -> Side:
-        return side_of("this run", run, self.bench.known.find, self.options.store)
-
-    def _judge_baseline(self, run: Run) -> list[Verdict]:
-        if self.baseline is None:
-            return []
-        from pb_plugin.gates.against_baseline import judge_baseline
-
-        x, count = self.options.gate_at
-        return judge_baseline(
-            self.baseline,
-            self._side(run),
-            x=x,
-            count=count,
-            margin=self.options.margin,
-            is_strict=self.options.gate_strict,
-            n_available=max(spec.n_samples for spec in self.plan.specs),
+            side = side_of("this run", run, self.bench.known.find, self.options.store)
+            if self.baseline is not None:
+                of_baseline, comparison = held_against(self.baseline, side, self.options, self.plan.specs)
+                verdicts += of_baseline
+            if self.options.save_baseline is not None:
+                self.baseline_note, unsaved = written(side, self.options.save_baseline)
+                problem = "; ".join(filter(None, [problem, unsaved])) or None
+        return Conclusion(
+            run=run,
+            path=path,
+            summary=summary,
+            problem=problem,
+            verdicts=tuple(verdicts),
+            comparison=comparison,
         )
-
-    def _save_baseline(self, run: Run) -> str | None:
-        """Write what was asked for; return why it could not be, or None."""
-        if self.options.save_baseline is None:
-            return None
-        try:
-            left_out = baseline.save(self._side(run), self.options.save_baseline)
-        except (ValueError, OSError) as error:
-            return str(error)
-        self.baseline_note = f"baseline written: {self.options.save_baseline}" + (
-            f", without {', '.join(left_out)}" if left_out else ""
-        )
-        return None
 
     def close(self) -> None:
         """End the scoring tools of this process, and let go of the run's mark."""

@@ -15,7 +15,7 @@ ALLOWED_LOSS = 5.0
 STEEPNESS = 3.0
 
 
-def score_at(tps: Floats, scores: Floats, rate: float) -> Floats:
+def score_at(tps: Floats, scores: Floats, rate: float | Floats) -> Floats:
     """Return the score in percent at *rate* tokens per step, on the line between neighbours, [D].
 
     NaN where *rate* is outside of what was measured in that draw: nothing is extrapolated.
@@ -23,12 +23,13 @@ def score_at(tps: Floats, scores: Floats, rate: float) -> Floats:
     Args:
         tps: Tokens per step [D, S].
         scores: Scores in percent [D, S].
-        rate: Tokens per step.
+        rate: Tokens per step, one for all draws or one each [D].
     """
+    rate = np.broadcast_to(np.asarray(rate, dtype=np.float64), len(tps))
     order = np.lexsort((-scores, tps), axis=1)
     tps, scores = np.take_along_axis(tps, order, 1), np.take_along_axis(scores, order, 1)
     rows = np.arange(len(tps))
-    above = np.minimum((tps < rate).sum(axis=1), tps.shape[1] - 1)
+    above = np.minimum((tps < rate[:, None]).sum(axis=1), tps.shape[1] - 1)
     below = np.maximum(above - 1, 0)
     below = np.where(tps[rows, above] == rate, above, below)
     width = tps[rows, above] - tps[rows, below]

@@ -71,7 +71,8 @@ def gen_length(case):
     """Return the generated positions, those behind a cut at an end of text too."""
     if "canvas_length" in case:
         return case["canvas_length"] - case["prompt_len"]
-    return case["params"]["gen_length"]
+    given = case["params"]
+    return given["gen_length"] if "gen_length" in given else given["max_gen_length"]
 
 
 def generated_at_first(case, mask_id):

@@ -76,6 +76,7 @@ FILES_OF = {
     "hierarchy_remask": {"dinfer_hierarchy_remask": everything},
     "prophet": {"prophet": everything},
     "adablock": {"adablock": everything, "adablock_prefix": everything, "adablock_dual": everything},
+    "freedave": {"freedave": lambda case: "eager_acceptance_mode" not in case["params"]},
     "dawn": {"dawn": everything},
     "sub_blocks": {"fast_dllm_v2": everything},
     "factor": {

@@ -194,7 +194,8 @@ def suite(pytester, monkeypatch, loaded_modules):
 
     Runs inside a worker of pytest-xdist are no workers themselves; pytest-benchmark would measure nothing.
     """
-    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+    worker = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
+    for name in (*worker, "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))

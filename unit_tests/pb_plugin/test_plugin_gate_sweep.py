@@ -98,6 +98,14 @@ def test_what_needs_every_sample_is_refused(suite, options, message):
     result.stderr.fnmatch_lines([f"ERROR: *{message.replace('[', '[[]')}"])
 
 
+def test_gates_of_a_plugin_need_every_sample(suite):
+    suite.pytester.makeconftest("def pytest_pb_gate(config, summary):\n    return []\n")
+    result = suite.run(*PUZZLES, *GATE)
+    assert result.ret == 4
+    said = result.stdout.str() + result.stderr.str()
+    assert "--pb-sweep gate must have gates of --pb-gate alone, got a plugin with pytest_pb_gate; it" in said
+
+
 @pytest.mark.slow
 def test_workers_decide_the_same(suite):
     result = suite.run_apart(*PUZZLES, *GATE, "-n", "2")

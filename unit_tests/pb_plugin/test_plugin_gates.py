@@ -240,3 +240,31 @@ def test_a_baseline_of_a_run_with_gaps_is_not_written(suite, monkeypatch):
     assert result.ret == 1
     assert not file.exists()
     result.stdout.fnmatch_lines(["*--pb-save-baseline must have a full result of every item, got copy of *"])
+
+
+def test_the_verdicts_are_added_to_the_summary_of_a_step(suite, monkeypatch):
+    """What failed comes first, below what an earlier step wrote; the comparison with the baseline follows."""
+    path = suite.pytester.path / "step.md"
+    path.write_text("earlier\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    suite.run(*SMALL, "--pb-save-baseline", "before.json")
+    assert path.read_text() == "earlier\n"
+    gates = ("--pb-gate", "copy:score@k1>=100", "--pb-gate", "ideal:random:shuffle:score@k32>=100")
+    suite.run(*SMALL, *gates, "--pb-baseline", "before.json")
+    said = path.read_text()
+    assert said.startswith("earlier\n### ParallelBench gates\n\n| | gate | of | |\n|---|---|---|---|\n")
+    rows = [line for line in said.splitlines() if line.startswith(("| passed", "| **failed**"))]
+    assert rows[0].startswith("| **failed** | ideal:random:shuffle:score@k32\\>=100 | shuffle-ideal-random")
+    assert all(row.startswith("| passed | ") for row in rows[1:])
+    assert sum("| baseline |" in row for row in rows) == 2
+    assert "| curve | number | before | after | change | 95 % | verdict |" in said
+    assert "64 pairs of samples: 0 became worse, 0 better" in said
+
+
+def test_a_summary_of_a_step_that_cannot_be_written_is_said_and_fails_no_run(suite, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(suite.pytester.path))
+    result = suite.run("--task", "copy", *CORE, "--pb-gate", "copy:score@k1>=1")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["GITHUB_STEP_SUMMARY must name a file that can be written, got * directory)"]
+    )

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoders import devices
 from decoders.loading.checkpoint import LoadError
-from decoders.loop import devices
 from decoders.models.sedd.checkpoint import PRESETS, Sedd, files_hash, load_sedd
 from decoders.models.sedd.noise import LogLinear
 from decoders.network.self_tests import SelfTest, all_passed, both_directions, padding, suppression

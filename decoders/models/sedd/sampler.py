@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from decoders.loop import devices, draws
+from decoders import devices
+from decoders.loop import draws
 from decoders.models.sedd.absorb import mask_predictor
 from decoders.models.sedd.checkpoint import PRESETS as CHECKPOINTS
 from decoders.models.sedd.checkpoint import Sedd, files_hash, load_sedd

@@ -14,7 +14,6 @@ from pb_plugin.report.html.tokens import Pieces, pieces_of
 from pb_plugin.report.stored import StoredReport
 from pb_plugin.results.cell_result import PlannedCell
 from pb_plugin.results.run_file import ChosenTasks
-from pb_plugin.results.summary import setting_label
 from task_specs.prompt import PromptStyle
 from task_specs.sample import Enumerated
 
@@ -61,10 +60,11 @@ class Shown:
 def shown_cells(report: StoredReport) -> list[Shown]:
     """Return every cell of the run that has records, in the order of the plan."""
     label_of = {
-        id(cell.asked): (curve.identity.label, setting_label(cell.setting))
+        id(one.asked): (curve.identity.label, cell.setting_under(one.asked.seed))
         for curve in report.summary.curves
         for cell in curve.cells
         if cell.identity == curve.identity
+        for one in cell.replicates
     }
     found = []
     for cell in report.run.cells:

@@ -76,6 +76,11 @@ class GrammarCache:
         """Return the rules stored for *key*, or None."""
         return self._known.get(key)
 
+    def any_version(self, text: str) -> tuple[str, ...] | None:
+        """Return the rules stored for *text*, or None where there are none or versions disagree."""
+        found = {rules for (_, _, known), rules in self._known.items() if known == text.strip()}
+        return found.pop() if len(found) == 1 else None
+
     def put(self, key: Key, rules: tuple[str, ...]) -> None:
         """Store *rules* for *key*."""
         self._known[key] = rules

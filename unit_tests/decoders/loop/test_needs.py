@@ -140,6 +140,7 @@ UNDECLARED = {
     "attention": "attention",
     "row_attention": "row_attention",
     "row_log_odds": "row_attention",
+    "standing_log_odds": "probabilities",
 }
 
 

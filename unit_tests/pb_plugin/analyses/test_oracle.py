@@ -57,6 +57,9 @@ def test_the_gap_of_a_sweep_to_its_own_oracle(sweep):
     (row,) = found.rows
     assert (row["tasks"], row["score"], row["tps"]) == ("core", 100.0, 1.5)
     assert (row["score_at_tps"], row["gap_in_score"]) == (75.0, 25.0)
+    # with the weight W of the sample that is fast and right, the gap is 100 W (1 - W): 25 at most
+    assert 15.0 < row["gap_interval"]["low"] < 24.9
+    assert 24.9 < row["gap_interval"]["high"] <= 25.0 + 1e-9
     assert row["tps_at_score"] == {"value": 1.0, "censored": None}
     assert [line.partition(":")[0] for line in found.missing] == [
         "oracle of llada-threshold over paper",

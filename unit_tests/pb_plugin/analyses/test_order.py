@@ -88,3 +88,17 @@ def test_the_canvas_is_the_longest_block(summary_of):
         "--k 2 --block-length 4,8,16,32"
         in order_benefit(summary_of(("sort", "random", 2, None, 2))).missing[0]
     )
+
+
+def test_the_interval_of_a_number_holds_it_and_shrinks_with_samples(make_cell):
+    def width(n):
+        right = {1: n, 2: n // 2}
+        cells = [
+            make_cell("shuffle", method="random", k=k, scores=[1] * right[k] + [0] * (n - right[k]))
+            for k in right
+        ]
+        (row,) = parallelizability(aggregate(cells)).rows
+        assert row["interval"]["low"] < row["value"] < row["interval"]["high"]
+        return row["interval"]["high"] - row["interval"]["low"]
+
+    assert width(100) < 0.6 * width(20)

@@ -27,7 +27,10 @@ def test_a_difference_is_taken_at_the_same_setting_only(make_cell):
         )
     )
     (row,) = found.rows
+    interval = row["interval"]
+    assert interval["low"] < 50.0 < interval["high"]
     assert row == {
+        "interval": interval,
         "cell": "shuffle-llada-confidence[k=2]",
         "task": "shuffle",
         "curve": "llada-confidence",
@@ -49,3 +52,19 @@ def test_one_model_alone_has_no_row(make_cell, model):
     found = against_ideal(aggregate([make_cell("copy", model=model)]))
     assert found.rows == ()
     assert len(found.missing) == (model != "ideal")
+
+
+def test_the_interval_of_a_difference_is_that_of_the_pairs(make_cell):
+    """Right on the same samples is no difference, whatever the samples; on as many others it may be one."""
+    scores = [1.0] * 30 + [0.0] * 30
+
+    def interval(ideal):
+        cells = [make_cell("shuffle", scores=scores), make_cell("shuffle", scores=ideal, model="ideal")]
+        (row,) = against_ideal(aggregate(cells)).rows
+        assert row["difference"] == 0.0
+        return row["interval"]["low"], row["interval"]["high"]
+
+    assert interval(scores) == (0.0, 0.0)
+    low, high = interval(scores[::-1])
+    assert low < -20.0
+    assert high > 20.0

@@ -180,7 +180,7 @@ def test_a_local_build_of_torch_counts_as_its_version(pb_json, quick, installed)
 
 
 def test_without_torch_it_says_so_and_exits_with_1(pb, monkeypatch):
-    monkeypatch.setitem(sys.modules, "decoders.loop.devices", None)
+    monkeypatch.setitem(sys.modules, "decoders.devices", None)
     monkeypatch.setitem(sys.modules, "decoders.loop.batching", None)
     monkeypatch.setattr(doctor, "_java", lambda: None)
     out = pb(code=1)

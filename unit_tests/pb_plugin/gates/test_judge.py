@@ -99,7 +99,7 @@ def test_a_gate_is_read_into_its_parts(text, expected):
         ("shuffle:score>=60", "gate must ask for PB<x> or score@<setting>, got 'score'"),
         ("PB0>=4", "x of PBx must be in (0, 100], got 0 in 'PB0>=4'; PB80 is 80 % of the score"),
         ("PB101>=4", "x of PBx must be in (0, 100], got 101"),
-        ("PB80(eos)>=4", "token count of PBx must be one of canvas, to_eos, content, got 'eos'"),
+        ("PB80(eos)>=4", "token count of PBx must be one of canvas, to_eos, content, per_canvas, got 'eos'"),
         ("PB80@b0>=4", "block must be a whole number of at least 1, got '0' in 'PB80@b0>=4'; write b16"),
         (
             "score@k2>=0.6",

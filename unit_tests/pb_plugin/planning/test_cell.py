@@ -85,6 +85,7 @@ def test_the_mark_has_all_fields_as_values_that_m_can_compare():
         "unmasking": "threshold",
         "k": None,
         "block_length": None,
+        "seed": 0,
         "temperature": "0",
         "cache": "none",
     }

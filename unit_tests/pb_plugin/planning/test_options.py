@@ -73,7 +73,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
             "--samples",
             "10",
             "--seed",
-            "3",
+            "3,4",
             "--pb-store",
             "s",
             "--pb-fresh",
@@ -98,7 +98,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         k=(1, 2, 4),
         block_length=(8, 16),
         samples=10,
-        seed=3,
+        seed=(3, 4),
         temperature=(0.0, 0.5),
         store=pytester.path / "s",
         fresh=True,
@@ -131,7 +131,7 @@ pb_unmasking = ["threshold:gamma=0.8,0.9", "random"]
 pb_k = ["1,2", "4"]
 pb_block_length = ["8"]
 pb_samples = 10
-pb_seed = 3
+pb_seed = ["3"]
 pb_temperature = ["0.5"]
 pb_store = "s"
 pb_fresh = true
@@ -164,7 +164,7 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         k=(8,),
         block_length=(8,),
         samples=20,
-        seed=3,
+        seed=(3,),
         temperature=(0.5,),
         store=pytester.path / "s",
         fresh=True,

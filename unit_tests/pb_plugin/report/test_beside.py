@@ -68,7 +68,8 @@ def test_a_score_that_one_sample_lacks_has_no_mean_but_a_reason(text_cell):
 
 
 def test_a_score_that_one_record_does_not_name_is_not_averaged_over_the_rest(make_record):
-    records = [make_record(scores={"a": 1.0, "b": 0.5}), make_record(scores={"a": 0.0})]
+    scores = ({"a": 1.0, "b": 0.5}, {"a": 0.0})
+    records = [make_record(scores=s, parts={"sample_id": str(i)}) for i, s in enumerate(scores)]
     assert score_means(records, "w2s_easy", None) == {
         "a": ScoreMean(mean=0.5, n=2, interval=wilson(1, 2)),
         "b": ScoreMean(mean=None, n=1, reason="score 'b' is not stored"),

@@ -5,10 +5,11 @@ import pytest
 from pb_plugin.report.screen import fitted, screen_width
 from pb_plugin.report.sections import ONE_SCREEN, QUIET, USUAL, VERBOSE, Shown, section_lines
 from pb_plugin.report.standing_out import determined_tasks, standing_out_lines
-from pb_plugin.report.terminal import pbx_lines
+from pb_plugin.report.terminal import pbx_lines, score_lines
 from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.run_file import ChosenTasks, Run
 from pb_plugin.results.suites import SUITES
+from pb_plugin.statistics.resample import Resample
 
 CHOSEN = ChosenTasks(task=SUITES["core"], data=None, samples=None)
 RUN = Run(chosen=CHOSEN, cells=(), missing_tasks=(), notes=())
@@ -111,6 +112,24 @@ def test_a_narrow_terminal_shows_pb80_by_canvas_alone(summary):
     assert narrow[1] == [wide[1][0], wide[1][2]]
 
 
+def test_pb80_by_evaluated_canvases_stands_beside_where_it_is_another_number(make_cell, make_record):
+    def summary_of(n_canvases):
+        cells = []
+        for task in SUITES["core"]:
+            made = [
+                make_record(parts={"task": task, "k": 2, "sample_id": f"s{i}"}, nfe=4, **n_canvases)
+                for i in range(4)
+            ]
+            cells.append(make_cell(task, k=2, nfe=4, records=made))
+        return aggregate(cells)
+
+    plain = pbx_lines(summary_of({}), ("core",), width=99)
+    wide = pbx_lines(summary_of({"forwards": 4, "evaluated_canvases": 16}), ("core",), width=99)
+    assert plain[0].split() == ["suite", "core", "PB80", "canvas"]
+    assert wide[0].split() == ["suite", "core", "PB80", "canvas", "PB80", "per_canvas"]
+    assert wide[1].split()[-2:] == [plain[1].split()[-1], ">=0.50"]
+
+
 def test_a_long_reason_is_one_line_where_it_is_short(make_cell):
     summary = aggregate([make_cell("copy")])
     whole = pbx_lines(summary, ("core",), width=120)[0]
@@ -130,3 +149,26 @@ def test_a_line_is_cut_where_it_does_not_fit(width, text):
 def test_columns_say_how_wide_it_is(monkeypatch):
     monkeypatch.setenv("COLUMNS", "77")
     assert screen_width() == 77
+
+
+def suites_of(lines):
+    return [line.split()[1].rstrip(":") for line in lines if line.startswith("suite ")]
+
+
+def test_every_complete_suite_is_printed_and_a_short_report_has_them_where_the_main_ones_have_none(
+    summary, make_cell
+):
+    assert suites_of(pbx_lines(summary)) == ["all", "core", "waiting_line", "puzzles"]
+    assert suites_of(pbx_lines(summary, is_short=True)) == ["all", "core"]
+    texts = aggregate([make_cell(task, scores=(0.5, 1.0)) for task in SUITES["text_writing"]])
+    assert suites_of(pbx_lines(texts, is_short=True)) == ["all", "core", "text_writing"]
+
+
+def test_a_decimal_is_shown_where_the_interval_is_narrow(make_cell):
+    """BERTScores lie close together; of 0/1 scores 100 samples leave several points of doubt."""
+    close = make_cell("w2s_easy", scores=[0.952, 0.955] * 50)
+    wide = make_cell("copy", scores=[1.0] * 94 + [0.0] * 6)
+    lines = score_lines(aggregate([close, wide], resample=Resample()))
+    rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line}
+    assert rows["w2s_easy"] == "95.3 [95.3,95.4]"
+    assert rows["copy"] == "94 [88,97]"

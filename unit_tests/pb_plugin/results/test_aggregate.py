@@ -10,7 +10,9 @@ from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_numbers import COUNTS
 from pb_plugin.results.suites import SUITES
 from pb_plugin.results.summary import XS
+from pb_plugin.statistics.intervals import wilson
 from pb_plugin.statistics.pbx import PBx
+from pb_plugin.statistics.resample import Resample
 
 PAIR = {"pair": ("copy", "sort")}
 WAITING_LINE = SUITES["waiting_line"]
@@ -33,14 +35,17 @@ def test_the_suites_are_the_published_17_the_12_exact_ones_and_the_categories():
     assert set(SUITES["core"]) == set(SUITES["all"]) - set(SUITES["text_writing"])
 
 
-def test_a_cell_has_its_mean_score_interval_and_three_mean_rates(make_cell, make_record):
-    """Rates are means of ratios: (8/4 + 8/2) / 2 = 3, (5/4 + 5/2) / 2 = 1.875, (4/4 + 4/2) / 2 = 1.5."""
+def test_a_cell_has_its_mean_score_interval_and_mean_rates(make_cell, make_record):
+    """Rates are means of ratios: (8/4 + 8/2) / 2 = 3, (5/4 + 5/2) / 2 = 1.875, (4/4 + 4/2) / 2 = 1.5.
+
+    Per canvas, the first took 16 canvases in its 4 forwards: (8/16 + 8/2) / 2 = 2.25.
+    """
     records = [
-        make_record(parts={"sample_id": "a"}, score=1.0, nfe=4),
+        make_record(parts={"sample_id": "a"}, score=1.0, nfe=4, forwards=4, evaluated_canvases=16),
         make_record(parts={"sample_id": "b"}, score=0.0, nfe=2),
     ]
     cell = only(aggregate([make_cell(records=records)]).cells)
-    assert cell.tps == {"canvas": 3.0, "to_eos": 1.875, "content": 1.5}
+    assert cell.tps == {"canvas": 3.0, "to_eos": 1.875, "content": 1.5, "per_canvas": 2.25}
     assert (cell.accuracy, cell.percent, cell.n, cell.n_failed) == (0.5, 50.0, 2, 0)
     assert (cell.interval.low, cell.interval.high) == pytest.approx((0.0945, 0.9055), abs=1e-4)
     assert cell.reason is None
@@ -219,7 +224,6 @@ def test_settings_are_ordered_by_number_and_equal_numbers_are_one_setting(make_c
 @pytest.mark.parametrize(
     ("part", "values", "subject"),
     [
-        ("seed", (0, 1), "this run"),
         ("data_source", ("own", "released"), "task 'copy'"),
         ("data_checksum", ("d0", "d1"), "task 'copy'"),
         ("spec_version", (1, 2), "task 'copy'"),
@@ -328,7 +332,7 @@ def test_json_has_every_rule_count_and_x(make_cell):
 def test_an_unknown_count_is_named(make_cell):
     suite = only(aggregate([make_cell("copy")], {"one": ("copy",)}).curves).suites["one"]
     with pytest.raises(
-        ValueError, match="count must be one of canvas, to_eos, content, got 'eos'; choose one"
+        ValueError, match="count must be one of canvas, to_eos, content, per_canvas, got 'eos'; choose one"
     ):
         suite.pbx(80, "eos")
 
@@ -359,3 +363,38 @@ def test_a_store_written_in_any_order_gives_the_same_bytes(tmp_path, make_cell, 
         cells = [make_cell(task, k=k, records=found) for (task, k), found in by_cell.items()]
         texts.append(canonical_json(aggregate(cells, PAIR).to_json()))
     assert texts[0] == texts[1] == texts[2]
+
+
+def test_seeds_are_kept_apart_and_pooled_as_one_question_each(make_cell):
+    """Two samples: the first right under both seeds, the second under one; by seed 100 and 50 %."""
+    cells = [
+        make_cell(task, method="random", seed=seed, nfe=nfe, scores=scores)
+        for task in ("copy", "sort")
+        for seed, nfe, scores in ((0, 4, (1.0, 1.0)), (1, 2, (1.0, 0.0)))
+    ]
+    summary = aggregate(cells[::-1], PAIR, Resample())
+    assert aggregate(cells, PAIR, Resample()).to_json() == summary.to_json()
+    cell = summary.cells[0]
+    assert (cell.n, cell.n_planned, cell.percent) == (4, 4, 75.0)
+    assert cell.samples.scores == (1.0, 0.5)
+    assert cell.samples.tps["canvas"] == (3.0, 3.0)
+    assert cell.interval != wilson(3, 4)
+    assert [(one.asked.seed, one.percent) for one in cell.replicates] == [(0, 100.0), (1, 50.0)]
+    assert cell.to_json()["by_seed"]["1"]["percent"] == 50.0
+    curve = only(summary.curves).suites["pair"]
+    assert curve.points[0].score == 75.0
+    assert {seed: c.pbx(80).value for seed, c in curve.by_seed.items()} == {0: 2.0, 1: 0.0}
+    assert curve.to_json()["by_seed"]["0"]["points"][0]["score"] == 100.0
+
+
+def test_a_seed_without_all_its_samples_leaves_the_pooled_cell_incomplete(make_cell):
+    cells = [make_cell("copy", seed=0), make_cell("copy", seed=1, n_planned=2)]
+    cell = only(aggregate(cells).cells)
+    assert cell.incomplete.startswith("2 of 3 planned samples decoded (1 missing")
+    assert cell.replicates[1].percent is None
+
+
+def test_one_seed_says_nothing_of_seeds(make_cell):
+    summary = aggregate([make_cell("copy"), make_cell("sort")], PAIR)
+    assert "by_seed" not in summary.cells[0].to_json()
+    assert not only(summary.curves).suites["pair"].by_seed

@@ -19,6 +19,13 @@ def test_the_score_at_a_speed_is_on_the_line(rate):
     )
 
 
+def test_every_draw_may_have_its_own_speed():
+    tps, scores = np.repeat(TPS, 3, axis=0), np.repeat(SCORES, 3, axis=0)
+    found = score_at(tps, scores, np.array([1.0, 3.0, 9.0]))
+    assert found[:2].tolist() == [100.0, 70.0]
+    assert np.isnan(found[2])
+
+
 @pytest.mark.parametrize("rate", [0.5, 4.5])
 def test_nothing_is_extrapolated(rate):
     assert np.isnan(score_at(TPS, SCORES, rate)[0])

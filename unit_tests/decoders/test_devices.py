@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from decoders.loop import devices
+from decoders import devices
+from decoders.devices import machine
 from decoders.loop.batching import decode
-from decoders.loop.devices import machine
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.unmasking.threshold import Threshold
 
@@ -37,7 +37,7 @@ def test_gpus_come_first_with_name_and_memory(monkeypatch):
 FAULTS = """
 import resource, sys
 import torch
-from decoders.loop.devices import keep_freed_memory, release
+from decoders.devices import keep_freed_memory, release
 torch.set_num_threads(1)
 if "keep" in sys.argv:
     keep_freed_memory()
