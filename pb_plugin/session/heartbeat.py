@@ -52,7 +52,7 @@ def _beat(session: BenchSession, line: Line, ended: Event) -> None:
 
     while not ended.wait(EVERY_S):
         if pace is None and session.selected:
-            pace = Pace(session.n_left())
+            pace = Pace(session.n_left_for_workers())
         if pace is not None:
             line.tell(told)
 

@@ -28,6 +28,7 @@ from pb_plugin.results.summary import Summary
 from pb_plugin.running.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.decode import missing
+from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import GRAMMAR, Tools
 from pb_plugin.running.work import Work
@@ -273,15 +274,20 @@ class BenchSession:
 
         A cell that cannot be asked for has none: its item says why.
         """
-        return sum(map(self._n_left_of, self.selected))
+        return sum(self._n_left_of(cell, self.bench.known) for cell in self.selected)
 
-    def _n_left_of(self, cell: Cell) -> int:
+    def n_left_for_workers(self) -> int:
+        """Return `n_left` without reading the store for good: what workers add is read at the end."""
+        known = Known(Store(self.options.store), fresh=self.options.fresh)
+        return sum(self._n_left_of(cell, known) for cell in self.selected)
+
+    def _n_left_of(self, cell: Cell, known: Known) -> int:
         try:
             if self.bench.resources.unscorable(cell) is not None:
                 return 0
             if self.gate_run is not None and not self.gate_run.wants(cell):
                 return 0
-            return len(missing(cell, self.bench.resources, self.bench.known))
+            return len(missing(cell, self.bench.resources, known))
         except (ModelUnavailable, ValueError, LookupError, OSError):
             return 0
 

@@ -6,10 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from pb_plugin.planning.options import Options
+from pb_plugin.records.store import Store
 from pb_plugin.running import progress
+from pb_plugin.running.bench import Bench
 from pb_plugin.running.progress import Line
 from pb_plugin.session import heartbeat as module
 from pb_plugin.session.heartbeat import RecordCount, heartbeat
+from pb_plugin.session.session import BenchSession
 
 
 @pytest.fixture
@@ -32,7 +36,11 @@ def config_of(n_workers):
 
 def session_of(store, **values):
     return SimpleNamespace(
-        options=SimpleNamespace(store=store), bench=object(), selected=["cell"], n_left=lambda: 10, **values
+        options=SimpleNamespace(store=store),
+        bench=object(),
+        selected=["cell"],
+        n_left_for_workers=lambda: 10,
+        **values,
     )
 
 
@@ -73,3 +81,20 @@ def test_a_line_that_is_completed_later_counts_once(tmp_path):
     assert records.count() == 2
     file.unlink()
     assert records.count() == 2
+
+
+def test_what_is_left_for_workers_is_counted_without_keeping_what_the_store_held(tmp_path):
+    """The controlling process reads the store once, at the end, when the workers have written."""
+    session = BenchSession(
+        Options(task=("copy",), unmasking=("random",), k=(8, 32), samples=3, store=tmp_path / "store")
+    )
+    session.select([f"test_bench.py::test_cell[{cell.id}]" for cell in session.plan.cells])
+    assert session.n_left_for_workers() == 6
+    worker = Bench(session.options, Store(session.options.store, worker="gw0"))
+    worker.decode([session.plan.cells[0]])
+    worker.close()
+    assert session.n_left_for_workers() == 3
+    assert session.n_left() == 3
+    summary = session.conclude(judge_gates=False).summary
+    assert [cell.n for cell in summary.cells] == [3, 0]
+    session.close()
