@@ -12,7 +12,7 @@ ORDER = {
     "pb_plugin": "plugin hookspec controller cli export viewing report analyses session gates comparing "
     "results statistics running asking planning records pages printable",
     "decoders": "training testing models unmasking network loading loop theory text protocols rows state "
-    "traits fingerprint checkpoints",
+    "traits devices fingerprint checkpoints",
     "task_specs": "questions audit released load choose vocabulary prompt generate spec scoring spec_schema "
     "variants answers sample template document catalogue specs data",
 }
@@ -267,7 +267,7 @@ def test_code_of_a_checkpoint_has_one_door():
 
 
 def test_the_canvas_of_the_loop_has_one_writer():
-    """Only the loop replaces a canvas; models that own their loop have their own."""
+    """Only the loop replaces a canvas; models that own their loop have their own, and drafts are no rows."""
     writers = set()
     for path in (p for p in (ROOT / "decoders").rglob("*.py") if p.parent.name != "models"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -277,4 +277,4 @@ def test_the_canvas_of_the_loop_has_one_writer():
                 )
                 if called == "replace":
                     writers.add(name_of(path))
-    assert writers == {"decoders/loop/loop.py"}
+    assert writers - {"decoders/loop/branches.py"} == {"decoders/loop/loop.py"}

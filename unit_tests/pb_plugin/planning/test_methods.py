@@ -130,7 +130,7 @@ def test_text_is_converted_by_the_annotation(written, value):
         (
             "threshold:foo=1",
             r"--unmasking threshold:foo=1: parameter must be one of gamma, confidence, at_least, rule, "
-            "upstream_exact, got 'foo'",
+            "entry, upstream_exact, got 'foo'",
         ),
         ("threshold:gamma=x", r"threshold:gamma=x: gamma must be a finite number, got 'x'; write digits"),
         ("threshold:gamma=nan", r"gamma must be a finite number, got 'nan'"),

@@ -155,7 +155,7 @@ def test_calls_that_share_a_stop_share_an_outage(tools, stand_in, monkeypatch):
 @pytest.mark.parametrize("env", [{}, {"HOME": os.devnull, "PATH": ""}], ids=["none", "auto"])
 def test_without_a_backend_the_ways_out_are_told_once(tools, env):
     found = tools("auto" if env else "none", env=env)
-    for way in ("start a LanguageTool server", "name its folder", "--pb-grammar download"):
+    for way in ("name a server", "a folder of it", "--pb-grammar download"):
         assert found.unscored.count(way) == 1
 
 
