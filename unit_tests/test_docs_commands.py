@@ -7,11 +7,13 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+from io import BytesIO
 
 import pytest
 import yaml
 
 from pb_plugin.cli import main
+from pb_plugin.report.curves_file import SUFFIXES
 from unit_tests.pages import EXAMPLES, README, ROOT, blocks, commands, page
 
 LLADA = ROOT / ".." / "shared" / "golden" / "checkpoints" / "llada"
@@ -26,9 +28,12 @@ CSV = "task,tps,accuracy\ncopy,1,100\ncopy,2,90\ncopy,4,50\n"
 def loaded_modules():
     """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once.
 
-    So does transformers, which imports its parts when they are asked for: a network is loaded once, for them.
+    So do transformers and matplotlib, which import parts when they are asked for: a network is loaded once,
+    and a text is drawn in every format.
     """
+    import matplotlib
     import torch
+    from matplotlib.figure import Figure
 
     from decoders.models import tiny
     from decoders.protocols import ModelRequest
@@ -39,6 +44,11 @@ def loaded_modules():
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
     tiny.load(ModelRequest(name="tiny")).close()
+    for suffix in SUFFIXES:
+        figure = Figure()
+        figure.text(0, 0, "text")
+        with matplotlib.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(BytesIO(), format=suffix.removeprefix("."))
 
 
 @pytest.fixture

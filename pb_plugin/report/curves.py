@@ -1,21 +1,18 @@
-"""``pb plot``: which points of a stored run are drawn, in which panel and line, and the file they go to."""
+"""``pb plot``: which points of a stored run are drawn, and in which panel and line."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pb_plugin.report.curves_layout import Grid
-from pb_plugin.report.curves_svg import Mark, Picture, Series, svg
 from pb_plugin.report.stored import StoredReport
 from pb_plugin.results.suites import SUITES
-from pb_plugin.results.summary import CellSummary, Identity, setting_label
+from pb_plugin.results.summary import CellSummary, Curve, Identity, SuitePoint, setting_label
+from pb_plugin.statistics.intervals import Interval
 from task_specs.document import did_you_mean
 
-SUFFIX = ".svg"
 COUNT = "canvas"
 """The token count on the horizontal axis: all generated positions, the one that is published elsewhere."""
 
@@ -26,11 +23,50 @@ AXES = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Spot:
+    """One drawn point.
+
+    Args:
+        panel: The task or suite.
+        setting: What varies along the curve.
+        tps: Tokens per step by `COUNT`.
+        percent: The score in percent.
+        interval: Its 95 % interval in [0, 1], or None.
+        n: Samples; those of all tasks in a suite.
+    """
+
+    panel: str
+    setting: Mapping[str, Any]
+    tps: float
+    percent: float
+    interval: Interval | None
+    n: int
+
+    def text(self, curve: str) -> str:
+        """Return all of it in words; *curve* is the name of its line."""
+        ends = self.interval
+        between = "" if ends is None else f" (95 % interval {100 * ends.low:.1f} to {100 * ends.high:.1f})"
+        return (
+            f"{self.panel}, {curve}, {setting_label(self.setting)}: {self.percent:.1f} %{between}, "
+            f"{self.tps:.2f} tokens per step, {self.n} samples"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One model and method: its drawn cells of all tasks, by task and then by tokens per step."""
+    """One model and method: its drawn points of all panels, by panel and then by tokens per step."""
 
     identity: Identity
-    cells: tuple[CellSummary, ...]
+    spots: tuple[Spot, ...]
+
+    @property
+    def method(self) -> str:
+        """The name of the curve without its model."""
+        return self.identity.label.removeprefix(f"{self.identity.model}-")
+
+    def of(self, panel: str) -> list[Spot]:
+        """Return the points in *panel*."""
+        return [spot for spot in self.spots if spot.panel == panel]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,89 +76,79 @@ class Curves:
     Args:
         run: Name of its file.
         created: When that was written, or None.
-        tasks: The tasks that have a panel, in benchmark order, those of other suites behind them.
+        kind: What a panel is, a task or a suite.
+        panels: Tasks in benchmark order, those of other suites behind them, or suites as they were asked for.
         lines: The drawn lines; one may be absent from a panel.
-        left_out: Why cells are not drawn, with their number.
-        without_panel: Chosen tasks of which no cell is drawn.
+        left_out: Why points are not drawn, with their number.
+        without_panel: Chosen tasks or suites of which no point is drawn.
     """
 
     run: str
     created: str | None
-    tasks: tuple[str, ...]
+    kind: str
+    panels: tuple[str, ...]
     lines: tuple[Line, ...]
     left_out: Mapping[str, int]
     without_panel: tuple[str, ...]
 
     @property
-    def points(self) -> Iterator[tuple[Identity, CellSummary, float, float]]:
-        """Every drawn point: the line, the cell, its tokens per step and its score in percent."""
+    def points(self) -> Iterator[tuple[Identity, Spot]]:
+        """Every drawn point with its line."""
         for line in self.lines:
-            for cell in line.cells:
-                yield line.identity, cell, _tps(cell), _percent(cell)
+            for spot in line.spots:
+                yield line.identity, spot
+
+    @property
+    def title(self) -> str:
+        """The drawing in a few words."""
+        return f"Score over tokens per step, run {self.run}"
 
     @property
     def caption(self) -> str:
         """What the drawing shows, in one paragraph."""
         made = f"{self.created[:16].replace('T', ' ')} UTC" if self.created else "at an unknown time"
-        counts = sorted({cell.n for _, cell, _, _ in self.points})
+        counts = sorted({spot.n for _, spot in self.points})
         samples = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        bare = any(cell.interval is None for _, cell, _, _ in self.points)
-        whiskers = (
-            f"Whiskers: Wilson 95\u00a0% interval{' where every sample scores 0 or 1' if bare else ''}."
-        )
-        return f"Run {self.run}, made {made}; {samples} samples per point. {AXES} {whiskers}"
+        bare = any(spot.interval is None for _, spot in self.points)
+        bands = f"Bands: 95\u00a0% intervals{', where a point has one' if bare else ''}."
+        return f"Run {self.run}, made {made}; {samples} samples per point. {AXES} {bands}"
+
+    @property
+    def description(self) -> str:
+        """The same for who does not see it."""
+        names = ", ".join(line.identity.label for line in self.lines)
+        return f"Panels: {', '.join(self.panels)}. Lines: {names}. {self.caption}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the points as plain data; ``tps`` is the count that is drawn, ``interval`` in [0, 1]."""
         return {
             "run": self.run,
             "created": self.created,
-            "tasks": list(self.tasks),
+            f"{self.kind}s": list(self.panels),
             "count": COUNT,
             "points": [
                 {
-                    "task": cell.task,
+                    self.kind: spot.panel,
                     **identity.to_json(),
-                    "setting": dict(cell.setting),
-                    "tps": tps,
-                    "percent": percent,
-                    "interval": None if cell.interval is None else cell.interval.to_json(),
-                    "n": cell.n,
+                    "setting": dict(spot.setting),
+                    "tps": spot.tps,
+                    "percent": spot.percent,
+                    "interval": None if spot.interval is None else spot.interval.to_json(),
+                    "n": spot.n,
                 }
-                for identity, cell, tps, percent in self.points
+                for identity, spot in self.points
             ],
             "left_out": dict(self.left_out),
             "without_panel": list(self.without_panel),
         }
 
-    def picture(self) -> Picture:
-        """Return the same without cells: names, numbers and sentences."""
-        series = [
-            Series(
-                name=line.identity.label,
-                model=line.identity.model,
-                method=line.identity.label.removeprefix(f"{line.identity.model}-"),
-                marks={
-                    task: tuple(_mark(line.identity, cell) for cell in line.cells if cell.task == task)
-                    for task in self.tasks
-                },
-            )
-            for line in self.lines
-        ]
-        return Picture(
-            title=f"Score over tokens per step, run {self.run}",
-            caption=self.caption,
-            panels=self.tasks,
-            series=tuple(series),
-            grid=Grid.of(len(self.tasks), [tps for _, _, tps, _ in self.points]),
-        )
-
-    def text_lines(self, out: Path) -> list[str]:
+    def text_lines(self, out: str) -> list[str]:
         """Return what is told when the drawing is in *out*."""
-        counts = {"panel": len(self.tasks), "line": len(self.lines), "point": sum(1 for _ in self.points)}
+        counts = {"panel": len(self.panels), "line": len(self.lines), "point": sum(1 for _ in self.points)}
         drawn = ", ".join(f"{n} {what}{'s' * (n > 1)}" for what, n in counts.items())
+        what = "item" if self.kind == "task" else "point"
         lines = [f"{out}: {drawn}, run {self.run}"]
-        lines += [f"left out, {n} item{'s' * (n > 1)}: {reason}" for reason, n in self.left_out.items()]
+        lines += [f"left out, {n} {what}{'s' * (n > 1)}: {reason}" for reason, n in self.left_out.items()]
         lines += [f"no panel: {', '.join(self.without_panel)}"] if self.without_panel else []
         return lines
 
@@ -146,58 +172,71 @@ def curves_of(report: StoredReport, tasks: Sequence[str] = ()) -> Curves:
                 f"{did_you_mean(task, known)}choose from {', '.join(known)}"
             )
     chosen = [task for task in known if not tasks or task in tasks]
-    reasons = [(cell, _why_not(cell)) for cell in report.summary.cells if cell.task in chosen]
-    left_out = dict(Counter(reason for _, reason in reasons if reason is not None))
-    drawn = {cell.task for cell, reason in reasons if reason is None}
-    if not drawn:
+    return _drawn(
+        report,
+        "task",
+        chosen,
+        {
+            curve.identity: [_of_cell(cell) for cell in curve.cells if cell.task in chosen]
+            for curve in report.summary.curves
+        },
+    )
+
+
+def suite_curves_of(report: StoredReport, suites: Sequence[str]) -> Curves:
+    """Return what is drawn of the suites' means of the run in *report*, with the joint resample's intervals.
+
+    Raises:
+        LookupError: A name is no suite.
+        ValueError: No point of the suites can be drawn.
+    """
+    for suite in suites:
+        if suite not in SUITES:
+            raise LookupError(
+                f"--suites must be suites, got {suite!r}; {did_you_mean(suite, SUITES)}"
+                f"choose from {', '.join(SUITES)}"
+            )
+    chosen = list(dict.fromkeys(suites))
+    return _drawn(
+        report,
+        "suite",
+        chosen,
+        {
+            curve.identity: [
+                _of_suite(curve, suite, point) for suite in chosen for point in curve.suites[suite].points
+            ]
+            for curve in report.summary.curves
+        },
+    )
+
+
+def _drawn(
+    report: StoredReport, kind: str, chosen: Sequence[str], found: Mapping[Identity, Sequence[Spot | str]]
+) -> Curves:
+    """Return the drawing of what was *found* by line: points, and reasons in place of others."""
+    left_out = dict(Counter(spot for spots in found.values() for spot in spots if isinstance(spot, str)))
+    lines = []
+    for identity, spots in found.items():
+        whole = [spot for spot in spots if isinstance(spot, Spot)]
+        whole.sort(key=lambda spot: (chosen.index(spot.panel), spot.tps, setting_label(spot.setting)))
+        if whole:
+            lines.append(Line(identity=identity, spots=tuple(whole)))
+    if not lines:
         why = "; ".join(f"{n} without: {reason}" for reason, n in left_out.items()) or "no items"
         raise ValueError(
             f"the run {report.path.name} must have an item with all its results among {', '.join(chosen)}, "
             f"got {why}; finish the run (the same pytest command reuses what is stored), then plot again"
         )
-    lines = []
-    for curve in report.summary.curves:
-        cells = [cell for cell in curve.cells if cell.task in drawn and _why_not(cell) is None]
-        cells.sort(key=lambda cell: (chosen.index(cell.task), _tps(cell), cell.label))
-        if cells:
-            lines.append(Line(identity=curve.identity, cells=tuple(cells)))
+    drawn = {spot.panel for line in lines for spot in line.spots}
     return Curves(
         run=report.path.name,
         created=report.created,
-        tasks=tuple(task for task in chosen if task in drawn),
+        kind=kind,
+        panels=tuple(panel for panel in chosen if panel in drawn),
         lines=tuple(lines),
         left_out=left_out,
-        without_panel=tuple(task for task in chosen if task not in drawn),
+        without_panel=tuple(panel for panel in chosen if panel not in drawn),
     )
-
-
-def check_out(out: Path) -> None:
-    """Refuse a path that cannot become a drawing, before anything is read.
-
-    Raises:
-        ValueError: It does not end in .svg, is a folder, or lies in a folder that does not exist.
-    """
-    if out.suffix != SUFFIX:
-        raise ValueError(
-            f"OUT must end in {SUFFIX}, got {str(out)!r}; name the store first, then the drawing"
-        )
-    if out.is_dir():
-        raise ValueError(f"OUT must be a file, got the folder {str(out)!r}; choose another name")
-    if not out.parent.is_dir():
-        raise ValueError(
-            f"OUT must lie in a folder that exists, got {str(out)!r}; "
-            f"make the folder {str(out.parent)!r} first"
-        )
-
-
-def write(curves: Curves, out: Path) -> None:
-    """Draw *curves* to *out* and replace what is there, whole or not at all."""
-    unfinished = out.with_name(f"{out.name}.part")
-    try:
-        unfinished.write_text(svg(curves.picture()), encoding="utf-8", newline="\n")
-        unfinished.replace(out)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _benchmark_order(report: StoredReport) -> list[str]:
@@ -207,32 +246,39 @@ def _benchmark_order(report: StoredReport) -> list[str]:
     return sorted(planned, key=lambda task: ranks.get(task, len(ranks)))
 
 
-def _why_not(cell: CellSummary) -> str | None:
-    """Return why *cell* has no place in the drawing; a part of its samples is no result."""
+def _of_cell(cell: CellSummary) -> Spot | str:
+    """Return the point of *cell*, or why it has none: a part of its samples is no result."""
     if cell.reason is not None:
         return cell.reason
-    return "nfe unknown, so no tokens per step" if cell.tps is None else None
+    if cell.tps is None:
+        return "nfe unknown, so no tokens per step"
+    assert cell.percent is not None, "a cell without a reason has a score"
+    return Spot(
+        panel=cell.task,
+        setting=cell.setting,
+        tps=cell.tps[COUNT],
+        percent=cell.percent,
+        interval=cell.interval,
+        n=cell.n,
+    )
 
 
-def _tps(cell: CellSummary) -> float:
-    assert cell.tps is not None, "only cells with tokens per step are drawn"
-    return cell.tps[COUNT]
-
-
-def _percent(cell: CellSummary) -> float:
-    assert cell.percent is not None, "only cells with a score are drawn"
-    return cell.percent
-
-
-def _mark(identity: Identity, cell: CellSummary) -> Mark:
-    interval = cell.interval
-    ends = None if interval is None else (100 * interval.low, 100 * interval.high)
-    between = "" if ends is None else f" (95 % interval {ends[0]:.1f} to {ends[1]:.1f})"
-    percent, tps = _percent(cell), _tps(cell)
-    return Mark(
-        tps=tps,
-        percent=percent,
-        interval=ends,
-        text=f"{cell.task}, {identity.label}, {setting_label(cell.setting)}: {percent:.1f} %{between}, "
-        f"{tps:.2f} tokens per step, {cell.n} samples",
+def _of_suite(curve: Curve, suite: str, point: SuitePoint) -> Spot | str:
+    """Return a point of *suite*, or why it has none: a mean over fewer tasks is no result."""
+    if point.tps is None or point.score is None:
+        return point.reason or "nfe unknown, so no tokens per step"
+    label, ends = setting_label(point.setting), point.interval
+    return Spot(
+        panel=suite,
+        setting=point.setting,
+        tps=point.tps[COUNT],
+        percent=point.score,
+        interval=None
+        if ends is None
+        else Interval(low=ends.low / 100, high=ends.high / 100, level=ends.level),
+        n=sum(
+            cell.n
+            for cell in curve.cells
+            if cell.task in SUITES[suite] and not cell.is_variant and setting_label(cell.setting) == label
+        ),
     )
