@@ -98,8 +98,8 @@ def figure_of(curves: Curves, width: float) -> Figure:
     titles = [wrapped(name, SIZE, panel, bold=True) for name in curves.panels]
     above = LEADING * SIZE * max(map(len, titles)) + 4
     tall = min(ASPECT * panel, TALLEST_PANEL)
-    caption = wrapped(curves.caption, SMALL, room)
-    legend = _legend(figure, curves.lines, styles, room)
+    caption = wrapped(curves.caption, SMALL, whole - 2 * RIGHT)
+    legend = _legend(figure, curves.lines, styles, whole - 2 * RIGHT)
     legend_height = legend.get_window_extent().height / PIXELS
     caption_height = LEADING * SMALL * len(caption)
     plots = rows * (above + tall) + (rows - 1) * GAP / 2
@@ -121,9 +121,9 @@ def figure_of(curves: Curves, width: float) -> Figure:
     figure.text(middle, under / height, "tokens per step", ha="center", va="top", fontsize=SIZE)
     side = (below + plots / 2) / height
     figure.text(2 / whole, side, "score (%)", rotation=90, ha="left", va="center", fontsize=SIZE)
-    legend.set_bbox_to_anchor((LEFT / whole, (under - LEADING * SIZE - 8) / height), figure.transFigure)
+    legend.set_bbox_to_anchor((RIGHT / whole, (under - LEADING * SIZE - 8) / height), figure.transFigure)
     figure.text(
-        LEFT / whole,
+        RIGHT / whole,
         (4 + caption_height) / height,
         "\n".join(caption),
         fontsize=SMALL,
@@ -244,7 +244,7 @@ def _look(style: Style) -> dict[str, Any]:
 
 def _legend(figure: Figure, lines: Sequence[Line], styles: Sequence[Style], room: float) -> Any:
     """Return the legend, in as many columns as fit, for the place of its upper left corner."""
-    sample, gap, between = 3.2, 0.6, 1.5  # in sizes of type, as matplotlib counts them
+    sample, gap, between = 2.8, 0.5, 1.0  # in sizes of type, as matplotlib counts them
     text_room = room - (sample + gap) * SIZE
     names = ["\n".join(wrapped(line.identity.label, SIZE, text_room)) for line in lines]
     widest = max(text_width(part, SIZE) for name in names for part in name.split("\n"))
