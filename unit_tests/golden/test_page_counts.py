@@ -77,6 +77,7 @@ FILES_OF = {
     "prophet": {"prophet": everything},
     "adablock": {"adablock": everything, "adablock_prefix": everything, "adablock_dual": everything},
     "freedave": {"freedave": lambda case: "eager_acceptance_mode" not in case["params"]},
+    "lopa": {"lopa": everything},
     "dawn": {"dawn": everything},
     "sub_blocks": {
         "fast_dllm_v2": everything,
