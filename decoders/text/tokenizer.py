@@ -29,7 +29,8 @@ class PieceTokenizer:
             twice = next(piece for piece in pieces if piece == "" or list(pieces).count(piece) > 1)
             raise ValueError(f"pieces must be distinct and not empty, got {twice!r}; remove it")
         self._pieces = tuple(piece for piece in pieces if len(piece.encode()) > 1)
-        self._ids = {piece: FIRST_BYTE + 256 + i for i, piece in enumerate(self._pieces)}
+        self._id_of = {chr(byte): FIRST_BYTE + byte for byte in range(128)}
+        self._id_of |= {piece: FIRST_BYTE + 256 + i for i, piece in enumerate(self._pieces)}
         self._pattern = re.compile(f"{_longest_of(self._pieces)}|[\\s\\S]" if self._pieces else r"[\s\S]")
 
     def __len__(self) -> int:
@@ -37,9 +38,12 @@ class PieceTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of *text*."""
+        parts = self._pattern.findall(text)
+        if text.isascii():
+            return [self._id_of[part] for part in parts]
         ids: list[int] = []
-        for part in self._pattern.findall(text):
-            known = self._ids.get(part)
+        for part in parts:
+            known = self._id_of.get(part)
             ids += [known] if known is not None else [FIRST_BYTE + byte for byte in part.encode()]
         return ids
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from decoders.protocols import Tokenizer
-from decoders.theory.exact_law import correct_probability, permutation_correct_probability
+from decoders.theory.exact_law import joint_correct_probability, permutation_correct_probability
+from decoders.theory.joint import Joint, joint_of
 
 Structure = tuple[bytes, bytes]
 """The symbols (int64 [A, G]) and the weights (float32 [A]) of listed answers."""
@@ -222,11 +223,24 @@ def chance_correct(
         )
     if len(answers.ids) == 1:
         return 1.0
-    return _chance(*answers.structure, tuple(commit_step), temperature)
+    return _chance(answers.structure, _order(answers.structure, tuple(commit_step)), temperature)
 
 
-@lru_cache(maxsize=1024)
-def _chance(structure: bytes, weights: bytes, commit_step: tuple[int, ...], temperature: float) -> float:
+@lru_cache(maxsize=256)
+def _joint(structure: Structure, n_positions: int) -> Joint:
     """The law knows tokens only by where answers agree, so questions of one structure share it."""
-    answers = np.frombuffer(structure, dtype=np.int64).reshape(-1, len(commit_step))
-    return correct_probability(answers, np.frombuffer(weights, dtype=np.float32), commit_step, temperature)
+    answers = np.frombuffer(structure[0], dtype=np.int64).reshape(-1, n_positions)
+    return joint_of(answers, np.frombuffer(structure[1], dtype=np.float32))
+
+
+def _order(structure: Structure, commit_step: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the turns in which positions were committed, 0 where all answers agree: what the law reads."""
+    varies = _joint(structure, len(commit_step)).varies.tolist()
+    steps = [step for step, does in zip(commit_step, varies, strict=True) if does]
+    turn = {step: index for index, step in enumerate(sorted({step for step in steps if step >= 0}))}
+    return tuple(turn.get(step, -1) if does else 0 for step, does in zip(commit_step, varies, strict=True))
+
+
+@lru_cache(maxsize=4096)
+def _chance(structure: Structure, order: tuple[int, ...], temperature: float) -> float:
+    return joint_correct_probability(_joint(structure, len(order)), order, temperature)

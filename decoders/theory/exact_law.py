@@ -16,7 +16,14 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import ArrayLike
 
-from decoders.theory.joint import FloatArray, check_temperature, choice_probabilities, joint_of, refine
+from decoders.theory.joint import (
+    FloatArray,
+    Joint,
+    check_temperature,
+    choice_probabilities,
+    joint_of,
+    refine,
+)
 
 TIE_TOLERANCE = 1e-6
 """Tokens this close in natural log probability are tied, and a tie is broken at random."""
@@ -46,15 +53,21 @@ def correct_probability(
         ValueError: If the steps do not fit the answers, or the answers differ where a template fixed the
             token.
     """
+    return joint_correct_probability(joint_of(answers, weights), steps, temperature, tolerance)
+
+
+def joint_correct_probability(
+    joint: Joint, steps: ArrayLike, temperature: float = 0.0, tolerance: float = TIE_TOLERANCE
+) -> float:
+    """Return `correct_probability` of answers that were made a joint distribution before."""
     check_temperature(temperature, tolerance)
-    joint = joint_of(answers, weights)
     step_of = np.asarray(steps)
     if step_of.shape != (joint.n_positions,) or step_of.dtype.kind not in "iu" or step_of.min() < -1:
         raise ValueError(
             f"steps must be {joint.n_positions} integers, one per position and none below -1, got {steps!r}; "
             f"-1 means fixed by a template"
         )
-    varies = (joint.answers != joint.answers[0]).any(axis=0)
+    varies = joint.varies
     loose = np.flatnonzero(varies & (step_of == -1)).tolist()
     if loose:
         raise ValueError(

@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Joint:
     """Distinct answers with their probabilities; build one with `joint_of`.
 
@@ -34,6 +36,12 @@ class Joint:
     def n_positions(self) -> int:
         """L, the length of every answer."""
         return int(self.answers.shape[1])
+
+    @cached_property
+    def varies(self) -> BoolArray:
+        """Where not all answers have one token, [L]."""
+        found: BoolArray = (self.answers != self.answers[0]).any(axis=0)
+        return found
 
 
 def joint_of(answers: ArrayLike, weights: ArrayLike) -> Joint:

@@ -60,6 +60,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "sub_blocks": "decoders.unmasking.sub_blocks:SubBlocks",
             "adablock": "decoders.unmasking.adablock:AdaBlock",
             "freedave": "decoders.unmasking.freedave:FreeDave",
+            "lopa": "decoders.unmasking.lopa:LoPA",
             "dawn": "decoders.unmasking.dawn:DAWN",
             "dapd": "decoders.unmasking.dapd:DAPD",
             "dream_schedule": "decoders.unmasking.dream_schedule:DreamSchedule",

@@ -158,7 +158,7 @@ def test_contracts_and_methods_load_no_torch():
     modules = [
         "state",
         "protocols",
-        "loop.confidence",
+        "unmasking.scores",
         "unmasking.top_k",
         "unmasking.threshold",
         "unmasking.factor",

@@ -72,7 +72,8 @@ def gen_length(case):
     if "canvas_length" in case:
         return case["canvas_length"] - case["prompt_len"]
     given = case["params"]
-    return given["gen_length"] if "gen_length" in given else given["max_gen_length"]
+    names = ("gen_length", "max_gen_length", "max_new_tokens")
+    return next(given[name] for name in names if name in given)
 
 
 def generated_at_first(case, mask_id):

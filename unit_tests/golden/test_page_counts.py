@@ -77,8 +77,13 @@ FILES_OF = {
     "prophet": {"prophet": everything},
     "adablock": {"adablock": everything, "adablock_prefix": everything, "adablock_dual": everything},
     "freedave": {"freedave": lambda case: "eager_acceptance_mode" not in case["params"]},
+    "lopa": {"lopa": everything},
     "dawn": {"dawn": everything},
-    "sub_blocks": {"fast_dllm_v2": everything},
+    "sub_blocks": {
+        "fast_dllm_v2": everything,
+        "fast_dllm_v2_block_cache": everything,
+        "fast_dllm_v2_batch": everything,
+    },
     "factor": {
         "fastdllm_factor": everything,
         "pb_dream_factor": everything,
@@ -102,7 +107,7 @@ FILES_OF = {
 }
 """Which of the cases in which file the golden tests decode with a method."""
 
-N_OTHERWISE = {"confidence": 1, "dawn": 22, "klass": 4, "pc_sampler": 6}
+N_OTHERWISE = {"confidence": 1, "dawn": 22, "klass": 4, "pc_sampler": 6, "sub_blocks": 4}
 """Cases that are known to part, for the reasons that the golden tests check."""
 
 

@@ -22,6 +22,7 @@ from decoders.unmasking.dawn import DAWN
 from decoders.unmasking.factor import Factor
 from decoders.unmasking.freedave import FreeDave
 from decoders.unmasking.klass import KLASS
+from decoders.unmasking.lopa import LoPA
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import TopK, confidence, entropy
 from decoders.unmasking.wino import WINO
@@ -77,6 +78,7 @@ METHODS = [
     KLASS(tau=0.2, eps=2.0, history=1, upstream_exact=True),
     WINO(tau1=0.2),
     FreeDave(draft_steps=3),
+    LoPA(gamma=0.3, size=4, alpha=0.5),
 ]
 WITH_ATTENTION = [DAPD(tau_min=0.3, tau_max=0.9), DAWN(tau_sink=0.3, tau_low=0.1, tau_induce=0.2)]
 

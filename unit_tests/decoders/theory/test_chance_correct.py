@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoders.text.tokenizer import EOS_ID, PieceTokenizer
+from decoders.theory import answer_sets
 from decoders.theory.answer_sets import chance_correct, enumerated
 from decoders.theory.exact_law import correct_probability
 
@@ -36,3 +37,20 @@ def test_questions_that_differ_only_in_their_tokens_share_a_structure():
     )
     assert first.structure == second.structure
     assert first.structure != answers_of(["abc", "abd", "xbc", "xbd", "ayc", "ayd"]).structure
+
+
+def test_steps_that_commit_in_one_order_have_one_law(monkeypatch):
+    """When a token was committed on which all answers agree says nothing, nor do the numbers of the steps."""
+    computed = []
+    inside = answer_sets.joint_correct_probability
+
+    def counted(*given):
+        computed.append(given)
+        return inside(*given)
+
+    monkeypatch.setattr(answer_sets, "joint_correct_probability", counted)
+    answers = answers_of(["abcx", "bacx", "cabx"])
+    same = [(0, 1, 1, 2), (3, 5, 5, 0), (0, 7, 7, 7)]
+    assert len({chance_correct(answers, steps, 0.0) for steps in same}) == len(computed) == 1
+    chance_correct(answers, (1, 0, 1, 2), 0.0)
+    assert len(computed) == 2
