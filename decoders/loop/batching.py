@@ -76,7 +76,7 @@ def sweep(
         rows: What to decode; methods, settings and lengths may be mixed. Those of one sample are best given
             one after the other, so that they share forwards.
         budget: Size of a forward; lowered in place when memory runs out.
-        on_step: Called after every forward with the number of canvases in it.
+        on_step: Called after every forward with the number of its rows, those of one canvas counted once.
         share: Whether rows of one sample that come to the same canvas share its forward; see `sharing`.
 
     Raises:

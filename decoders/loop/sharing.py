@@ -58,7 +58,8 @@ def may_share(needs: Needs, rows: Sequence[Row]) -> bool:
 
 
 def _origin(row: Row) -> Hashable:
-    return row.prompt_ids, row.template_ids, row.seed, row.sample_id, id(row.context)
+    """Return what a forward and its ties depend on beside the generated region, which holds the template."""
+    return row.prompt_ids, row.seed, row.sample_id, id(row.context)
 
 
 class Shared:
