@@ -115,7 +115,7 @@ class Controller:
 
     def _ask_others(self, found: Conclusion) -> None:
         """Add the gates and the lines of other plugins."""
-        from pb_plugin.session.others import GATE, SUMMARY, gates_of_others, is_asked, lines_of_others
+        from pb_plugin.session.hook_calls import GATE, SUMMARY, gates_of_others, is_asked, lines_of_others
 
         if found.summary is None or not (is_asked(self._config, GATE) or is_asked(self._config, SUMMARY)):
             return

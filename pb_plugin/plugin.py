@@ -167,7 +167,7 @@ def _notes(bench: BenchSession) -> list[str]:
 def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     """The run of this process; frees its models at the end."""
     from pb_plugin.running.progress import watch_of
-    from pb_plugin.session.others import teller_of_records
+    from pb_plugin.session.hook_calls import teller_of_records
 
     session = request.config.stash[SESSION]
     try:
@@ -336,7 +336,7 @@ def pytest_report_teststatus(
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Register what only the controlling process does."""
     from pb_plugin.controller import Controller
-    from pb_plugin.session.others import GATE, is_asked
+    from pb_plugin.session.hook_calls import GATE, is_asked
 
     if session.config.stash[SESSION].options.sweep == "gate" and is_asked(session.config, GATE):
         raise pytest.UsageError(
