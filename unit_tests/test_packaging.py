@@ -17,7 +17,10 @@ from unit_tests.pages import ROOT, blocks, page
 pytestmark = pytest.mark.slow
 
 OURS = "parallelbench"
-RESULT = r"(?P<reused>\d+) of \d+ items reused; records in (?P<store>.*)\n=+ (?P<passed>\d+) passed"
+RESULT = (
+    r"(?P<reused>\d+) of \d+ items reused; records in (?P<store>.*)\n"
+    r"every task at every setting: pb report .*\n=+ (?P<passed>\d+) passed"
+)
 
 
 def run(*command, cwd, **environment):
@@ -108,9 +111,8 @@ def test_the_wheel_declares_plugin_command_licence_and_extras(wheel):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in archive.namelist())
     (described,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
     metadata = message_from_bytes(archive.read(described))
-    assert {"models", "parallel", "timing", "report", "all", "text", "test"} == set(
-        metadata.get_all("Provides-Extra")
-    )
+    extras = {"models", "parallel", "timing", "report", "parquet", "all", "text", "test"}
+    assert extras == set(metadata.get_all("Provides-Extra"))
 
 
 def test_the_test_file_of_the_pages_runs_from_the_wheel_in_an_empty_folder(wheel, python, empty):
