@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
             n_workers=int(worker["workercount"])
             if worker is not None
             else int(config.getoption("numprocesses", 0) or 1),
-            grammar=None if worker is None else worker.get("pb_grammar"),
+            tools=None if worker is None else worker.get("pb_tools"),
         )
         if options.timing:
             from pb_plugin.running.timing import check_timing
@@ -358,13 +358,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Start one grammar server for all workers, where the run needs one."""
+    """Start the tools that workers share, such as a grammar server, where the run needs one."""
     from pb_plugin.session.scheduler import asks_for_cells
 
     session = node.config.stash[SESSION]
-    if asks_for_cells(node.config.args) and session.needs_grammar:
+    if asks_for_cells(node.config.args):
         try:
-            node.workerinput["pb_grammar"] = asdict(session.tools.backend)
+            node.workerinput["pb_tools"] = session.tools.shared(session.needs)
         except ValueError as error:
             raise pytest.UsageError(printable(str(error))) from error
 
