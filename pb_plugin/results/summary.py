@@ -93,6 +93,7 @@ class CellSummary:
         order: In which order positions were committed; None without samples.
         incomplete: What is missing, or None.
         unscored: Why there is no score, or None.
+        exact: Whether its model is the exact reference.
         samples: What every sample carries, for the resample; None where the cell is no full result.
         replicates: The same for each seed, by rising seed.
     """
@@ -115,6 +116,7 @@ class CellSummary:
     order: Order | None
     incomplete: str | None
     unscored: str | None
+    exact: bool
     samples: CellSamples | None = field(default=None, repr=False)
     replicates: tuple[Replicate, ...] = field(default=(), repr=False)
 
