@@ -110,6 +110,7 @@ def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
         "compare",
         "export",
         "failures",
+        "merge",
         "report",
         "rescore",
         "resolve",
@@ -118,6 +119,7 @@ def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     ):
         run = ["bench_tests", "-k", "(copy or shuffle) and (k2 or threshold)", *QUICK]
         run += ["--pb-save-baseline", "before.json"] if words[0] == "compare" else []
+        run += ["--pb-store", "shards/1"] if words[0] == "merge" else []
         if "core" in words:  # all its tasks, so that there is a mean over them
             run = ["bench_tests", "--unmasking", "confidence", "--k", "2", *QUICK]
         assert checkout.runpytest_inprocess(*run).ret == 0
