@@ -42,13 +42,23 @@ class Native:
 
 
 def native_variants(choices: Sequence[MethodChoice]) -> list[MethodVariant]:
-    """Return the variants that ``--unmasking native[:key=v1,v2;...]`` asks for, or one without parameters."""
+    """Return the variants that ``--unmasking native[:key=v1,v2;...]`` asks for, or one without parameters.
+
+    A parameter with several values that are all numbers varies along one curve; others make curves.
+    """
     grids = [choice.grid for choice in choices if choice.reference == NAME] or [()]
     variants = []
-    for pairs in (pairs for grid in grids for pairs in expand(grid)):
-        values = tuple((name, _number(text)) for name, text in pairs)
-        variants.append(MethodVariant(method=Native(values=values), params=values))
+    for grid in grids:
+        knobs = tuple(name for name, texts in grid if len(texts) > 1 and all(map(_is_number, texts)))
+        for pairs in expand(grid):
+            values = tuple((name, _number(text)) for name, text in pairs)
+            variants.append(MethodVariant(method=Native(values=values), params=values, knobs=knobs))
     return variants
+
+
+def _is_number(text: str) -> bool:
+    value = _number(text)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def params_of(method: Any) -> dict[str, Any]:

@@ -146,7 +146,10 @@ def _describe(resources: Resources, cell: Cell) -> PlannedCell:
 
 def _curve_kind(variant: MethodVariant) -> CurveKind:
     method = variant.method
-    swept = {name for params in method.sweep for name in params} & set(params_of(method))
+    names = variant.knobs
+    if names is None:
+        names = tuple(name for params in method.sweep for name in params)
+    swept = set(names) & set(params_of(method))
     fixed = [
         f"{name}={value_text(value)}"
         for name, value in variant.params

@@ -60,8 +60,18 @@ def build_failure(*, parts=None, kind="oom", message="out of memory"):
     return Record(parts={**PARTS, **(parts or {})}, error={"class": kind, "message": message})
 
 
+def forwards(nfe):
+    """Return the fields of a record that was decoded in *nfe* forwards: a number, bounds, or None."""
+    if isinstance(nfe, tuple):
+        return {"nfe": None, "nfe_kind": "bounds", "nfe_low": nfe[0], "nfe_high": nfe[1]}
+    return {"nfe": nfe, "nfe_kind": "unknown" if nfe is None else "counted"}
+
+
 def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_parts=None, **values):
-    """Return a cell with one record for each of *scores*, all decoded in *nfe* forwards."""
+    """Return a cell with one record for each of *scores*, all decoded in *nfe* forwards.
+
+    *nfe* is a number, a pair of bounds, or None where it is unknown.
+    """
     asked = Asked(
         **{
             **{name: PARTS[name] for name in ASKED_PARTS},
@@ -73,8 +83,7 @@ def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_par
         records = [
             build_record(
                 score=score,
-                nfe=nfe,
-                nfe_kind="unknown" if nfe is None else "counted",
+                **forwards(nfe),
                 parts={**asked.parts(), "sample_id": f"s{number:03d}", **(record_parts or {})},
             )
             for number, score in enumerate(scores)
