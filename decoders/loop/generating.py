@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from decoders.loop.batching import Budget
+from decoders.devices import is_lost
+from decoders.loop.batching import Budget, Guard, unguarded
 from decoders.protocols import Generator
-from decoders.rows import Decoded, DecodeError, Failed, Row
+from decoders.rows import Decoded, DecodeError, DeviceLost, Failed, Row, TimedOut
 
 
 def generate(
@@ -19,6 +20,7 @@ def generate(
     *,
     budget: Budget,
     on_step: Callable[[int], None],
+    guard: Guard = unguarded,
 ) -> Iterator[Decoded | Failed]:
     """Decode *rows*, yielding each batch as it is finished.
 
@@ -28,12 +30,17 @@ def generate(
         params_of: Gives the model's own parameters from what stands for a row's method.
         budget: Size of a batch; lowered in place when memory runs out.
         on_step: Called after every batch with the number of rows in it.
+        guard: Entered around every batch.
+
+    Raises:
+        TimedOut: A batch took too long.
+        DeviceLost: The device refuses every further call.
     """
     by_method: dict[Any, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row.gen_length, len(row.prompt_ids))):
         by_method.setdefault(row.setting.method, []).append(row)
     for method, same in by_method.items():
-        yield from _generate(model, same, params_of(method), budget, on_step)
+        yield from _generate(model, same, params_of(method), budget, on_step, guard)
 
 
 def _generate(
@@ -42,6 +49,7 @@ def _generate(
     params: Mapping[str, Any],
     budget: Budget,
     on_step: Callable[[int], None],
+    guard: Guard,
 ) -> Iterator[Decoded | Failed]:
     """Decode rows of one method; what fails together is tried again in parts, down to the row to blame."""
     waiting = [rows]
@@ -52,10 +60,16 @@ def _generate(
         if rest:
             waiting.insert(0, rest)
         try:
-            results = model.generate(batch, params)
+            with guard(batch):
+                results = model.generate(batch, params)
             if [result.key for result in results] != [row.key for row in batch]:
                 raise ValueError("generate must return one result per row, in order; correct the model")
+        except TimedOut as late:
+            late.who = f"model {model.name}"
+            raise
         except (Exception, SystemExit) as error:  # the boundary to a model that may be anybody's
+            if is_lost(error):
+                raise DeviceLost(str(_failure(model, error))) from error
             half = len(batch) // 2
             if half:
                 waiting[:0] = [batch[:half], batch[half:]]

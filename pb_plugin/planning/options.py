@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decoders.text.json_file import shortened
-from pb_plugin.planning.option_grammar import split_values
+from pb_plugin.planning.option_grammar import Shard, split_values
 from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class Options:
     dtype: str | None = None
     device: str | None = None
     allow_remote_code: tuple[str, ...] = ()
+    shard: Shard | None = None
+    workers_per_gpu: int = 1
 
 
 def add_options(parser: pytest.Parser) -> None:

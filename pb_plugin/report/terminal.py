@@ -238,7 +238,7 @@ def closing_lines(
     lines += [*session.unfinished, *session.plan.notes]
     if session.plan.missing_tasks:
         lines.append(f"no spec in this version: {', '.join(session.plan.missing_tasks)}")
-    others = sorted({cell.model.name for cell in session.selected if cell.model.reference != "ideal"})
+    others = sorted({cell.asked.model for cell in found.run.cells if not cell.exact}) if found else []
     if others:
         lines.append(
             f"items of {', '.join(others)} assert completeness and floors only; the laws hold for ideal"

@@ -151,6 +151,7 @@ def _summarise(replicates: Sequence[CellResult], resample: Resample | None) -> C
         order=mean_order(decoded),
         incomplete=incomplete,
         unscored=unscored,
+        exact=planned.exact,
         samples=None if incomplete or unscored else samples_of(decoded, planned.score),
         replicates=tuple(_replicate(replicate) for replicate in replicates),
     )

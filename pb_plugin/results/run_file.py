@@ -139,7 +139,7 @@ def _describe(resources: Resources, cell: Cell) -> PlannedCell:
         if unscored is not None:
             return known
         keys = tuple(planned.decode_key for planned in resources.planned(cell))
-        return replace(known, keys=keys, n_planned=len(keys))
+        return replace(known, keys=keys, n_planned=len(keys), exact=resources.model(cell).is_exact)
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
         return replace(described, unavailable=str(error))
 

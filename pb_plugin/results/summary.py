@@ -102,6 +102,7 @@ class CellSummary:
         order: In which order positions were committed; None without samples.
         incomplete: What is missing, or None.
         unscored: Why there is no score, or None.
+        exact: Whether its model is the exact reference.
         samples: What every sample carries, for the resample; None where the cell is no full result.
         replicates: The same for each seed, by rising seed.
     """
@@ -127,6 +128,7 @@ class CellSummary:
     content_tokens: float | None = None
     incomplete: str | None
     unscored: str | None
+    exact: bool
     samples: CellSamples | None = field(default=None, repr=False)
     replicates: tuple[Replicate, ...] = field(default=(), repr=False)
 

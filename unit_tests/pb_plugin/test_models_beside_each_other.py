@@ -78,7 +78,7 @@ def test_a_chain_of_thought_beside_its_question(suite, capsys):
     suite.run(*tasks("reverse", "reverse:cot=true"), *chosen)
     _, (thought,) = comparison(suite, capsys)
     assert (thought["task"], thought["plain"], thought["cot"], thought["gain"]) == (
-        "shuffle",
+        "reverse",
         100.0,
         100.0,
         0.0,

@@ -33,7 +33,7 @@ class Comparison:
         tables: The tables like those of the paper.
         thoughts: Chains of thought beside plain questions.
         notes: What was left out and why, a line each.
-        runs: The files of the runs.
+        runs: The runs by the names of their files.
     """
 
     tables: tuple[Table, ...]
@@ -93,7 +93,7 @@ def compare_models(reports: Sequence[StoredReport], asked: Asked, curves: Sequen
         tables=tuple(tables),
         thoughts=tuple(thoughts),
         notes=tuple(notes),
-        runs=tuple(str(report.path) for report in reports),
+        runs=tuple(f"run {report.path.stem}" for report in reports),
     )
 
 

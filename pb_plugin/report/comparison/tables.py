@@ -13,9 +13,6 @@ from pb_plugin.results.cell_numbers import kinds_of
 from pb_plugin.results.summary import CellSummary
 from pb_plugin.statistics.intervals import Interval
 
-REFERENCE = "ideal"
-"""The model that knows all answers; it stands last and takes no part in who is best."""
-
 BEST, SECOND = "best", "second"
 
 
@@ -50,7 +47,8 @@ class Line:
         entries: One for each column.
         tps: Mean tokens per step by canvas over the tasks that it has, both ends; None where unknown.
         nfe_kinds: How its forwards are known.
-        is_reference: Whether it is `REFERENCE`.
+        is_reference: Whether its model is the exact one, which knows all answers: it stands last and takes no
+            part in who is best.
     """
 
     label: str
@@ -111,7 +109,7 @@ def tables_of(chosen: Sequence[Chosen]) -> list[Table]:
 
 
 def _is_reference(one: Chosen) -> bool:
-    return one.curve.identity.model == REFERENCE
+    return any(cell.exact for cell in one.cells.values())
 
 
 def _line(one: Chosen, columns: Sequence[Column]) -> Line:

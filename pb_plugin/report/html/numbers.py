@@ -22,9 +22,6 @@ from task_specs.catalogue import BENCHMARK_IDS
 DIGITS = 6
 """Significant digits of a number in the page; more are never shown."""
 
-EXACT = "ideal"
-"""The model that is drawn as the reference."""
-
 
 def numbers_of(report: StoredReport) -> dict[str, Any]:
     """Return what the plots and tables of a page show, a few letters per name to keep it small.
@@ -81,8 +78,8 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "model": identity.model,
         "method": identity.label.removeprefix(f"{identity.model}-"),
         "family": curve.family,
+        "reference": any(cell.exact for cell in curve.cells),
         "nfe": list(curve.nfe_kinds),
-        "reference": identity.model == EXACT,
         "suites": {name: _suite(suite) for name, suite in curve.suites.items()},
         "cells": [_cell(cell) for cell in curve.cells],
     }

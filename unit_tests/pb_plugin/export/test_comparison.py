@@ -20,7 +20,15 @@ def store(tmp_path_factory):
     for model, right in (("good", 15), (NASTY, 10), ("ideal", 20)):
         scores = [1.0] * right + [0.0] * (20 - right)
         for task in SUITES["puzzles"]:
-            cells.append(build_cell(task, model=model, scores=scores, nfe=(2, 4) if model == "good" else 4))
+            cells.append(
+                build_cell(
+                    task,
+                    model=model,
+                    scores=scores,
+                    nfe=(2, 4) if model == "good" else 4,
+                    exact=model == "ideal",
+                )
+            )
     for task, right in (("shuffle", 8), ("shuffle_cot", 18)):
         cells.append(build_cell(task, model="good", scores=[1.0] * right + [0.0] * (20 - right)))
     cells.append(build_cell("paraphrasing", model="good", scores=[None], n_planned=1))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from decoders.rows import CACHES
+from pb_plugin.planning.option_grammar import Shard
 from pb_plugin.planning.options import TABLE, Options, add_options, read_options, read_value
 
 pytest_plugins = ["pytester"]
@@ -90,6 +91,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
+        *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),
@@ -120,6 +122,8 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         dtype="bfloat16",
         device="cuda:1",
         allow_remote_code=(CODE, CODE),
+        shard=Shard(2, 8),
+        workers_per_gpu=2,
     )
 
 
@@ -155,6 +159,8 @@ pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
 pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
+pb_shard = "1/1"
+pb_workers_per_gpu = 3
 """
     options = read("--k", "8", "--samples", "20", toml=toml)
     assert options == Options(
@@ -188,6 +194,8 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         dtype="float32",
         device="cpu",
         allow_remote_code=(CODE,),
+        shard=Shard(1, 1),
+        workers_per_gpu=3,
     )
     assert len(toml.split("\n")) - 2 == len(TABLE)
 
@@ -223,6 +231,16 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (
             ["--pb-allow-remote-code", "owner/name@main"],
             r"--pb-allow-remote-code must end in a full commit .*, got 'owner/name@main'; the code behind",
+        ),
+        (
+            ["--pb-shard", "0/4"],
+            r"--pb-shard must be i/n with 1 <= i <= n, got '0/4'; the first",
+        ),
+        (["--pb-shard", "5/4"], r"--pb-shard must be i/n with 1 <= i <= n, got '5/4'"),
+        (["--pb-shard", "2"], r"--pb-shard must be i/n with 1 <= i <= n, got '2'"),
+        (
+            ["--pb-workers-per-gpu", "0"],
+            r"--pb-workers-per-gpu must be a whole number of at least 1, got",
         ),
         (["--model", "a,a"], r"--model must be a list without repetitions, got 'a' twice"),
     ],

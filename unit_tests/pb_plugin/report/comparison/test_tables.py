@@ -53,7 +53,7 @@ def test_the_best_and_the_second_are_ranked_ties_together_and_the_reference_take
             *of(make_cell, "two", 9, puzzles),
             *of(make_cell, "three", 7, puzzles),
             *of(make_cell, "four", 5, puzzles),
-            *of(make_cell, "ideal", 10, puzzles),
+            *of(make_cell, "ideal", 10, puzzles, exact=True),
         ]
     )["Puzzles"]
     ranks = {line.label.split("-")[0]: [entry.rank for entry in line.entries] for line in found.lines}
