@@ -32,11 +32,11 @@ ACTIVE_PER_FORWARD = 4
 """So many times the rows of a full forward may walk at once where they share canvases."""
 
 
-Guard = Callable[[Sequence[Row]], AbstractContextManager[None]]
+Guard = Callable[[Sequence[Row]], AbstractContextManager[object]]
 """Entered around every step with its rows: who watches the time, or writes down what is being decoded."""
 
 
-def unguarded(rows: Sequence[Row]) -> AbstractContextManager[None]:
+def unguarded(rows: Sequence[Row]) -> AbstractContextManager[object]:
     """Guard nothing."""
     return nullcontext()
 

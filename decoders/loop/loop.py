@@ -148,9 +148,7 @@ def advance(
     return unfinished, [*finished, *failed]
 
 
-def _failed(
-    slots: Slots, failure: DecodeError, cause: BaseException
-) -> tuple[Slots, list[Decoded | Failed]]:
+def _failed(slots: Slots, failure: DecodeError, cause: BaseException) -> tuple[Slots, list[Decoded | Failed]]:
     """Return that the one row of *slots* failed; of several it is not known yet which."""
     if is_lost(cause):
         raise DeviceLost(str(failure)) from cause

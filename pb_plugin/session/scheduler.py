@@ -6,6 +6,7 @@ pytest 9.2 no longer reads (pytest-dev/pytest-xdist#1386). Nothing here depends 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pb_plugin.planning.groups import model_of
-from pb_plugin.session.xdist_interior import LOOK_AHEAD, difference, n_nodes
+from pb_plugin.session.xdist_interior import LOOK_AHEAD, difference, most_deaths, n_nodes
 
 if TYPE_CHECKING:
     from pb_plugin.session.session import BenchSession
@@ -48,6 +49,9 @@ class PbScheduling:
         label: Gives every node id of a collection the label of its group; called once.
         report_failure: Publishes a failed collection report: node name, message.
         log: Receives debug messages.
+        goes_on: Says of a node that has died whether the item it was at is run again: the rows that it was
+            decoding are known, and those that end a second process are left out.
+        most_deaths: After so many deaths no item is run again; as many nodes are replaced.
     """
 
     def __init__(
@@ -57,7 +61,11 @@ class PbScheduling:
         label: Callable[[Sequence[str]], Mapping[str, str]],
         report_failure: Callable[[str, str], None],
         log: Callable[..., None],
+        goes_on: Callable[[WorkerController], bool] = lambda node: False,
+        most_deaths: float = math.inf,
     ) -> None:
+        self._goes_on = goes_on
+        self._deaths_left = most_deaths
         self._n_nodes = n_nodes
         self._label = label
         self._report_failure = report_failure
@@ -140,7 +148,7 @@ class PbScheduling:
         self._feed()
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Let a node go and return the item it crashed in, which is not run again; its other items come next.
+        """Let a node go and return the item it crashed in, unless that is run again; its other items come next.
 
         Raises:
             KeyError: The node never started.
@@ -149,7 +157,10 @@ class PbScheduling:
         if not worker.pending:
             return None
         assert self._items is not None
-        crashed = self._items[worker.pending.popleft()]
+        self._deaths_left -= 1
+        crashed = None
+        if self._deaths_left < 0 or not self._goes_on(node):
+            crashed = self._items[worker.pending.popleft()]
         self._push_front(worker.pending)
         self._feed()
         return crashed
@@ -228,4 +239,11 @@ def scheduler_of(
         report = pytest.CollectReport(node, "failed", longrepr=message, result=[])
         config.hook.pytest_collectreport(report=report)
 
-    return PbScheduling(n_nodes(config), label=session.labels, report_failure=report_failure, log=log)
+    return PbScheduling(
+        n_nodes(config),
+        label=session.labels,
+        report_failure=report_failure,
+        log=log,
+        goes_on=lambda node: node.gateway.id in session.ends.at_work,
+        most_deaths=most_deaths(config),
+    )
