@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-
 FOLDER = "at_work"
 SUFFIX, STACKS = ".work", ".stacks"
 LOST = "device lost: "

@@ -74,4 +74,4 @@ def carefully(
             else:
                 blame.note(guard.ended("timeout", why))
         except DeviceLost as error:
-            raise ProcessSpoilt(str(error)) from error
+            raise ProcessSpoilt(" ".join(str(error).split())) from error

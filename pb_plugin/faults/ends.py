@@ -89,11 +89,11 @@ class Ends:
     def lines(self) -> list[str]:
         """What is said of them to people, each different one once."""
         counted = Counter(
-            f"{ended.kind}: {ended.why}, while "
+            f"{ended.kind}: {ended.why}; it was "
             + (
-                f"{len(ended.rows)} rows of model {ended.model} were decoded"
+                f"decoding {len(ended.rows)} row{'s' * (len(ended.rows) > 1)} of model {ended.model}"
                 if ended.rows
-                else f"model {ended.model} was loaded"
+                else f"loading model {ended.model}"
             )
             for ended in self.found
         )

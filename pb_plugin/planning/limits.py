@@ -27,7 +27,7 @@ def parse_limits(text: str, *, name: str) -> Limits:
         values = [float(part) for part in parts]
     except ValueError:
         values = []
-    if len(values) not in (1, 2) or not all(0.0 < value for value in values):
+    if len(values) not in (1, 2) or not all(value > 0.0 for value in values):
         raise ValueError(
             f"{name} must be SECONDS for a forward, or FORWARD,SAMPLE, above 0, got {text!r}; such as 1800, or "
             "inf for no limit"

@@ -7,20 +7,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.asking.samples import TaskData
 from pb_plugin.comparing import baseline
-from pb_plugin.comparing.comparison import Comparison
 from pb_plugin.comparing.side import Side, side_of
 from pb_plugin.faults.at_work import AtWork
 from pb_plugin.faults.careful import ProcessSpoilt, end_process
 from pb_plugin.faults.ends import Ends
 from pb_plugin.faults.signals import Signals
 from pb_plugin.gates.grammar import parse_gate
-from pb_plugin.gates.judge import Verdict, judge
+from pb_plugin.gates.judge import judge
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.groups import cell_id_of, label_items
 from pb_plugin.planning.options import Options
@@ -29,7 +27,6 @@ from pb_plugin.records.begun import Mark
 from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import Run, describe, save, summarise
-from pb_plugin.results.summary import Summary
 from pb_plugin.running.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.decode import missing

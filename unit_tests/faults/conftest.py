@@ -22,7 +22,7 @@ class Faults:
         monkeypatch.syspath_prepend(suite.pytester.path)
 
     def bad(self, number):
-        """Return the prompt of a sample as the model sees it, in hex."""
+        """Return the id of a sample, and the checksum of its prompt in hex."""
         from pb_plugin.planning.options import Options
         from pb_plugin.planning.plan import plan
         from pb_plugin.records.store import Store
@@ -34,9 +34,11 @@ class Faults:
         text = planned.question.messages[-1]["content"]
         return planned.question.sample.id, zlib.crc32(text.encode()).to_bytes(4, "big").hex()
 
-    def set(self, place, fault, bad=""):
-        for name, value in (("FAULT_AT", place), ("FAULT", fault), ("BAD", bad)):
-            self._monkeypatch.setenv(name, value)
+    def set(self, place, fault, bad="", **more):
+        """Let *place* go wrong on the sample *bad*, or on every one; *more* are checksums with their faults."""
+        faults = [(bad, fault), *((bad, fault) for fault, bad in more.items())]
+        self._monkeypatch.setenv("FAULT_AT", place)
+        self._monkeypatch.setenv("FAULTS", ",".join(f"{bad}={fault}" for bad, fault in faults))
 
     def cure(self):
         self._monkeypatch.delenv("FAULT_AT", raising=False)

@@ -1,7 +1,8 @@
 """A model, a method and a scorer that go wrong on one sample, in the way that the environment says.
 
-FAULT_AT: model, load, method or scorer. FAULT: the way. BAD: the four ids of the prompt of the sample, in hex;
-every sample where it is empty. A test copies this module beside its own file, as a user's module would stand.
+FAULT_AT: model, load or method. FAULTS: pairs of a sample and the way, ``1f2e3d4c=exit,=sleep``; a sample is the
+checksum of its prompt in hex, and none is every sample. A test copies this module beside its own file, as a user's
+module would stand.
 """
 
 import ctypes
@@ -24,10 +25,14 @@ def prompt_ids(text):
     return [FIRST_ID + byte for byte in zlib.crc32(text.encode()).to_bytes(4, "big")]
 
 
-def is_bad(row):
-    bad = list(bytes.fromhex(os.environ.get("BAD", "")))
-    bad = [FIRST_ID + byte for byte in bad]
-    return any(row[at : at + 4] == bad for at in range(len(row))) if bad else True
+def fault_of(rows):
+    """The way of the first of the *rows* that goes wrong, or None."""
+    for pair in os.environ.get("FAULTS", "").split(","):
+        sample, _, fault = pair.partition("=")
+        bad = [FIRST_ID + byte for byte in bytes.fromhex(sample)]
+        if not bad or any(row[at : at + 4] == bad for row in rows for at in range(len(row))):
+            return fault
+    return None
 
 
 def hang_in_c(library):
@@ -37,10 +42,10 @@ def hang_in_c(library):
     library.pthread_mutex_lock(mutex)
 
 
-def go_wrong(place):
+def go_wrong(place, rows=()):
     if os.environ.get("FAULT_AT") != place:
         return
-    match os.environ["FAULT"]:
+    match fault_of(rows):
         case "exit":
             os._exit(7)
         case "segfault":
@@ -57,11 +62,11 @@ def go_wrong(place):
         case "hang with the lock":
             hang_in_c(ctypes.PyDLL(None))
         case "assert":
-            raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be reported")
+            raise RuntimeError(
+                "CUDA error: device-side assert triggered\nCUDA kernel errors might be reported"
+            )
         case "raise":
             raise ZeroDivisionError("by zero")
-        case "slow":
-            time.sleep(float(os.environ["SECONDS"]))
 
 
 class Faulty(HashDenoiser):
@@ -75,8 +80,7 @@ class Faulty(HashDenoiser):
         return prompt_ids(messages[-1]["content"])
 
     def __call__(self, canvas, attend, query, contexts):
-        if any(map(is_bad, canvas.tolist())):
-            go_wrong("model")
+        go_wrong("model", canvas.tolist())
         return super().__call__(canvas, attend, query, contexts)
 
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SLOW_IDEAL = '''
+SLOW_IDEAL = """
 import time
 from decoders.models import ideal
 
@@ -31,13 +31,22 @@ class SlowIdeal(ideal.Ideal):
 def load(request):
     found = ideal.load(request)
     return SlowIdeal(found.tokenizer, mask_id=found.mask_id, eos_id=1, vocab_size=found.vocab_size)
-'''
-TEST = '''
+"""
+TEST = """
 def test_cell(pb_cell, pb_record):
     result = pb_record(pb_cell)
     assert result.ok, result.message
-'''
-OPTIONS = ["-p", "pb_plugin.plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-q", "--pb-store=store"]
+"""
+OPTIONS = [
+    "-p",
+    "pb_plugin.plugin",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:hypothesispytest",
+    "-q",
+    "--pb-store=store",
+]
 OPTIONS += ["--model", "slow_ideal:load", "--task", "copy", "--samples", "8", "--k", "1,4", "test_bench.py"]
 
 
@@ -103,7 +112,12 @@ def difference(expected, found):
 
 def n_records(folder):
     """Return the number of lines in the store, and that of different keys."""
-    lines = [json.loads(x) for f in (folder / "store").glob("*.jsonl") for x in f.read_bytes().splitlines(True) if x.endswith(b"\n")]
+    lines = [
+        json.loads(x)
+        for f in (folder / "store").glob("*.jsonl")
+        for x in f.read_bytes().splitlines(True)
+        if x.endswith(b"\n")
+    ]
     return len(lines), len({line["decode_key"] for line in lines})
 
 
@@ -151,8 +165,6 @@ def main(argv=None):
     import pytest  # noqa: F401  (a fork has it then)
     import torch
 
-    import decoders.loop.batching
-    import decoders.models.ideal
     import pb_plugin.controller
     import pb_plugin.report.terminal
     import pb_plugin.session.session  # noqa: F401
