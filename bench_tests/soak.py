@@ -1,8 +1,9 @@
 """Decodes 10,000 items in one process and says whether memory and open files stay as they are.
 
-``python -m bench_tests.soak [N]``; needs psutil, which the extra ``test`` brings. The items are cells of ``ideal`` with
-one sample, in rounds of new seeds, so that nothing is found in the store. Memory is the resident size after each
-tenth of the run; the first tenth, in which everything is imported and tables grow to their size, is the base.
+``python -m bench_tests.soak [N]``; needs psutil, which the extra ``test`` brings. The items are cells of
+``ideal`` with one sample, in rounds of new seeds, so that nothing is found in the store. Memory is the
+resident size after each tenth of the run; the first tenth, in which everything is imported and tables grow
+to their size, is the base.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class Controller:
         self._nodes.append(node)
 
     def pytest_keyboard_interrupt(self) -> None:
-        """Do not wait for the items of workers, whose records are stored, and obey the next Ctrl-C at once."""
+        """Do not wait for workers, whose records are stored, and obey the next Ctrl-C at once."""
         self._session.signals.end_at_once_next()
         if self._nodes:
             from pb_plugin.session.xdist_interior import end_workers

@@ -228,7 +228,7 @@ def _shared_bucket(
 def _step(
     slots: Slots, denoiser: Denoiser, guard: Guard, shared: Shared | None = None, at_once: int | None = None
 ) -> tuple[Slots, list[Decoded | Failed]]:
-    """Take one step with every row; where the model raises, in halves, so that only the row to blame fails."""
+    """Take one step with every row; where the model raises in halves, so that only the row to blame fails."""
     try:
         with guard(slots.rows):
             return advance(slots, denoiser, shared, at_once)

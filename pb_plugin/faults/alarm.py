@@ -1,11 +1,12 @@
-"""Ends a call of the main thread that takes too long: by an exception where Python runs, else with the process.
+"""Ends a call of the main thread that takes too long, by an exception or, in C code, with the process.
 
-Three watches, each for what the one before cannot see. A thread of Python sends a signal when the time is over;
-it also wakes what sleeps or waits for a socket. A timer of the process does where a call that computes never
-lets another thread run. Where no handler runs at all, because the call is stuck in C code, a thread of the C
-library (faulthandler) writes every stack and ends the process with exit code 1.
+Three watches, each for what the one before cannot see. A thread of Python sends a signal when the time is
+over; it also wakes what sleeps or waits for a socket. A timer of the process does where a call that
+computes never lets another thread run. Where no handler runs at all, because the call is stuck in C code, a
+thread of the C library (faulthandler) writes every stack and ends the process with exit code 1.
 
-``SIGALRM`` is left to pytest-timeout, ``SIGUSR1`` and ``SIGUSR2`` to whoever asks a batch system for a warning.
+``SIGALRM`` is left to pytest-timeout, ``SIGUSR1`` and ``SIGUSR2`` to whoever asks a batch system for a
+warning.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Alarm:
     """Watches the calls of the main thread, one at a time; in any other thread it does nothing.
 
     Args:
-        stacks: Gives the descriptor that stacks are written to when the process hangs in C code, or None where
-            nothing is to end the process.
+        stacks: Gives the descriptor that stacks are written to when the process hangs in C code, or None
+            where nothing is to end the process.
     """
 
     def __init__(self, stacks: Callable[[], int | None]) -> None:
@@ -53,7 +54,7 @@ class Alarm:
         self._before: Any = signal.SIG_DFL
 
     def limit(self, limit_s: float) -> AbstractContextManager[object]:
-        """Return a context that may take *limit_s* seconds; `TimedOut` is raised in the midst of a longer one."""
+        """Return a context that may take *limit_s* seconds; `TimedOut` ends a longer one."""
         if math.isinf(limit_s) or threading.current_thread() is not threading.main_thread():
             return nullcontext()
         if self._thread is None:

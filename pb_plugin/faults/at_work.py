@@ -1,8 +1,9 @@
-"""What a process is working on, in a file of its own beside the records: what is left when it ends by a fault.
+"""What a process is working on, in a file beside the records: what is left when it ends by a fault.
 
-A worker that dies cannot say which rows it was decoding, and one that hangs in C code runs no Python any more.
-So every process writes down what it begins, before it begins, and keeps a second file for stacks, which
-Python's faulthandler writes without running Python. Whoever finds them after its end reads the reason there.
+A worker that dies cannot say which rows it was decoding, and one that hangs in C code runs no Python any
+more. So every process writes down what it begins, before it begins, and keeps a second file for stacks,
+which Python's faulthandler writes without running Python. Whoever finds them after its end reads the reason
+there.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class AtWork:
         return self._stacks_descriptor
 
     def take_stacks(self) -> None:
-        """Have a crash of this process (a segmentation fault) written to the file of stacks, until `close`."""
+        """Have a crash of this process written to the file of stacks, until `close`."""
         if self.stacks is not None:
             faulthandler.enable(file=self.stacks)
             self._takes_stacks = True

@@ -1,10 +1,10 @@
 """Which rows, methods and models are not tried again, because they hung or ended the process.
 
-Of rows that were in work together nobody knows which one is to blame. So they are suspects: decoded one by one,
-after all others. A row is left out when it ended two processes, the last time alone; or once alone, where the
-process could say why (it hung, or its device was lost). A method is left out with a model when two of its rows
-are and none was ever decoded; a model when rows of two methods are and none at all was decoded. A model that ends two processes while it is
-loaded is not loaded again.
+Of rows that were in work together nobody knows which one is to blame. So they are suspects: decoded one by
+one, after all others. A row is left out when it ended two processes, the last time alone; or once alone,
+where the process could say why (it hung, or its device was lost). A method is left out with a model when
+two of its rows are and none was ever decoded; a model when rows of two methods are and none at all was
+decoded. A model that ends two processes while it is loaded is not loaded again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TRIES = 2
 
 
 class Blame:
-    """What is known of the ends of processes, and of calls, in this run and in an earlier one that could say why."""
+    """What is known of the ends of processes and calls, of this run and of one before that could say why."""
 
     def __init__(self) -> None:
         self._ends: list[Ended] = []

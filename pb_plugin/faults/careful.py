@@ -23,12 +23,12 @@ class ProcessSpoilt(RuntimeError):
 
 
 def end_process(why: str, *, is_worker: bool) -> NoReturn:
-    """End the process that is spoilt: a worker at once, so that it is replaced; a run in order, with its summary."""
+    """End a process that is spoilt: a worker at once, so that it is replaced; a run with its summary."""
     if is_worker:
         os._exit(1)
     pytest.exit(
-        f"model_error: {why}; this process can decode nothing any more. What was decoded is stored: run the same "
-        "command again, or with -n 1, where a worker that loses its device is replaced",
+        f"model_error: {why}; this process can decode nothing any more. What was decoded is stored: run the "
+        "same command again, or with -n 1, where a worker that loses its device is replaced",
         returncode=1,
     )
 
@@ -36,7 +36,7 @@ def end_process(why: str, *, is_worker: bool) -> NoReturn:
 def carefully(
     wanted: Wanted, sweep: Callable[[Wanted], Iterator[Record]], blame: Blame, guard: Guard, model: str
 ) -> Iterator[Record]:
-    """Yield the record of each sample of *wanted*, in several sweeps where one is stopped by what takes too long.
+    """Yield the record of each sample of *wanted*, in further sweeps where one is stopped by a hang.
 
     Args:
         wanted: What to decode, all of one model and task.

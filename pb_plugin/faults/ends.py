@@ -79,7 +79,7 @@ class Ends:
         return fresh
 
     def forget(self) -> None:
-        """Take all ends away: this run knew of them and has come to its own end, so the next one tries again."""
+        """Take all ends away: this run knew of them and is over, so that the next one tries again."""
         for path in (self._store / FOLDER).glob(f"*{ENDED}"):
             path.unlink(missing_ok=True)
         with suppress(OSError):

@@ -75,7 +75,7 @@ class Guard:
         self._alarm.rest()
 
     def ended(self, kind: str, why: str, blamed: Sequence[int] = ()) -> Ended:
-        """Return what was in work when a step ended by a fault; *blamed* are the rows, where they are known."""
+        """Return what was in work when a step ended by a fault; *blamed* are its rows, where known."""
         keys = list(blamed) or [row.key for row in self._rows]
         return Ended(
             kind=kind,

@@ -24,7 +24,7 @@ class Signals:
         self._before: dict[signal.Signals, Any] = {}
 
     def take(self) -> None:
-        """Let SIGTERM and SIGHUP end the run as Ctrl-C does; in any thread but the main one nothing is done."""
+        """Let SIGTERM and SIGHUP end the run as Ctrl-C does; only the main thread can."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in ASKED:

@@ -10,7 +10,7 @@ SAMPLE_FORWARDS = 48
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How many seconds one forward may take, or one call of a scorer, and one sample from its first to its last."""
+    """How many seconds one forward, or one call of a scorer, may take, and one sample as a whole."""
 
     forward: float
     sample: float
@@ -29,8 +29,8 @@ def parse_limits(text: str, *, name: str) -> Limits:
         values = []
     if len(values) not in (1, 2) or not all(value > 0.0 for value in values):
         raise ValueError(
-            f"{name} must be SECONDS for a forward, or FORWARD,SAMPLE, above 0, got {text!r}; such as 1800, or "
-            "inf for no limit"
+            f"{name} must be SECONDS for a forward, or FORWARD,SAMPLE, above 0, got {text!r}; such as 1800, "
+            "or inf for no limit"
         )
     forward = values[0]
     sample = values[1] if len(values) > 1 else SAMPLE_FORWARDS * forward

@@ -247,8 +247,8 @@ TABLE: tuple[OptionRow, ...] = (
         kind="text",
         metavar="SECONDS",
         parse=parse_limits,
-        help="How long one forward, scorer or tool may take, and a sample: FORWARD or FORWARD,SAMPLE. What takes "
-        "longer is ended and named. Default: 1800,86400; inf is no limit.",
+        help="How long one forward, scorer or tool may take, and a sample: FORWARD or FORWARD,SAMPLE. What "
+        "takes longer is ended and named. Default: 1800,86400; inf is no limit.",
     ),
     OptionRow(
         field="keep_failures",

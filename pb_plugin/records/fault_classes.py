@@ -1,4 +1,4 @@
-"""THE table of what can go wrong with a sample: every failure in a record, a report or a file has one of these."""
+"""THE table of what can go wrong with a sample; every failure in a record or a report has one of these."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ FAULT_CLASSES = (
     ),
     FaultClass(
         name="timeout",
-        means="a step, a batch of a model with a loop of its own, a sample, a scorer or a tool took longer than "
-        "`--pb-timeout`",
+        means="a step, a batch of a model with a loop of its own, a sample, a scorer or a tool took longer "
+        "than `--pb-timeout`",
         seen_by="a timer of this process; in C code, where no Python runs, a timer of the C library",
-        then="the rows of the step are decoded again one by one, and the one that hangs alone fails; a hang in C "
-        "ends the process with every stack: a worker is replaced, a run in one process ends with exit code 1, "
-        "and the next one goes on with the rows one by one and leaves out a row that was alone",
+        then="the rows of the step are decoded again one by one, and the one that hangs alone fails; a hang "
+        "in C code ends the process with every stack: a worker is replaced, a run in one process ends with "
+        "exit code 1, and the next one decodes the rows one by one and leaves out a row that was alone",
     ),
     FaultClass(
         name="worker_crash",
         means="the process that decoded the row ended without a word: `os._exit`, a segmentation fault, the "
         "killer of a machine without memory",
         seen_by="pytest-xdist; the rows it had in work stand in the store",
-        then="a replacement decodes these rows one by one, and a row that ends two processes is left out; after two "
-        "such rows of a method (or model), none of which has decoded a sample, the method (model) is left out",
+        then="a replacement decodes these rows one by one, and a row that ends two processes is left out; "
+        "after two such rows a method that has decoded nothing, and after rows of two methods a model",
     ),
     FaultClass(
         name="model_error",
-        means="the model raised, gave tensors of a wrong shape or numbers that are not finite, or lost its device",
+        means="the model raised, gave a wrong shape or numbers that are not finite, or lost its device",
         seen_by="the loop, around every forward; errors of CUDA that stick to a process by their text",
-        then="a forward that raises is tried in halves, so that only the row to blame fails; a process that lost "
-        "its device ends: a worker is replaced, a run in one process says so and stops with exit code 1",
+        then="a forward that raises is tried in halves, so that only the row to blame fails; a process that "
+        "lost its device ends: a worker is replaced, a run in one process says so and stops with exit code 1",
     ),
     FaultClass(
         name="method_error",

@@ -148,7 +148,7 @@ class PbScheduling:
         self._feed()
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Let a node go and return the item it crashed in, unless that is run again; its other items come next.
+        """Let a node go and return the item it crashed in, unless it is run again; its other items come next.
 
         Raises:
             KeyError: The node never started.

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from unit_tests.pb_plugin.conftest import loaded_modules, suite  # noqa: F401  (fixtures)
+from unit_tests.pb_plugin import conftest
 
 HERE = Path(__file__).parent
+loaded_modules, suite = conftest.loaded_modules, conftest.suite
+"""Fixtures of the folder of the plugin's tests."""
+
 RUN = ("--model", "faulty:load", "--task", "copy", "--unmasking", "confidence", "--samples", "6")
 
 
@@ -35,7 +38,7 @@ class Faults:
         return planned.question.sample.id, zlib.crc32(text.encode()).to_bytes(4, "big").hex()
 
     def set(self, place, fault, bad="", **more):
-        """Let *place* go wrong on the sample *bad*, or on every one; *more* are checksums with their faults."""
+        """Let *place* go wrong on the sample *bad*, or on every one; *more* are further samples by fault."""
         faults = [(bad, fault), *((bad, fault) for fault, bad in more.items())]
         self._monkeypatch.setenv("FAULT_AT", place)
         self._monkeypatch.setenv("FAULTS", ",".join(f"{bad}={fault}" for bad, fault in faults))
@@ -57,6 +60,6 @@ class Faults:
 
 
 @pytest.fixture
-def faults(suite, monkeypatch):  # noqa: F811
+def faults(suite, monkeypatch):
     """See `Faults`."""
     return Faults(suite, monkeypatch)

@@ -1,8 +1,8 @@
 """A model, a method and a scorer that go wrong on one sample, in the way that the environment says.
 
-FAULT_AT: model, load or method. FAULTS: pairs of a sample and the way, ``1f2e3d4c=exit,=sleep``; a sample is the
-checksum of its prompt in hex, and none is every sample. A test copies this module beside its own file, as a user's
-module would stand.
+FAULT_AT: model, load or method. FAULTS: pairs of a sample and the way, ``1f2e3d4c=exit,=sleep``; a sample
+is the checksum of its prompt in hex, and none is every sample. A test copies this module beside its own
+file, as a user's module would stand.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
-"""Kills runs with SIGKILL at random moments and holds the report of what came to its end against an undisturbed run.
+"""Kills runs with SIGKILL at random moments and compares the final report with that of an undisturbed run.
 
-``python -m unit_tests.faults.kill_campaign --kills 100`` is the long form, with ``-n 2`` for runs with two workers;
-a slow test makes the short one. A run in one process is a fork of this one, which has everything imported, so that
-a kill takes half a second.
+``python -m unit_tests.faults.kill_campaign --kills 100`` is the long form, with ``-n 2`` for runs with two
+workers; a slow test makes the short one. A run in one process is a fork of this one, which has everything
+imported, so that a kill takes half a second.
 """
 
 import argparse
@@ -107,7 +107,8 @@ def report(folder):
 def difference(expected, found):
     """Return the first bytes in which two reports differ."""
     at = next((i for i, pair in enumerate(zip(expected, found, strict=False)) if pair[0] != pair[1]), 0)
-    return f"undisturbed {expected[max(0, at - 80) : at + 80]!r}, after kills {found[max(0, at - 80) : at + 80]!r}"
+    near = slice(max(0, at - 80), at + 80)
+    return f"undisturbed {expected[near]!r}, after kills {found[near]!r}"
 
 
 def n_records(folder):
@@ -176,8 +177,8 @@ def main(argv=None):
         rounds, runs = campaign(asked.kills, options, asked.seed, Path(parent))
         seconds = time.monotonic() - began
     print(
-        f"{asked.kills} kills in {runs} runs over {rounds} stores, seed {asked.seed}: every report is that of an "
-        f"undisturbed run, no result decoded twice ({seconds:.0f} s)"
+        f"{asked.kills} kills in {runs} runs over {rounds} stores, seed {asked.seed}: every report is "
+        f"that of an undisturbed run, no result decoded twice ({seconds:.0f} s)"
     )
 
 

@@ -51,7 +51,7 @@ def test_a_method_that_hangs_on_every_sample_is_left_out_after_two_and_named(fau
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["hang", "hang with the lock"])
 def test_a_hang_in_c_code_ends_a_run_in_one_process_and_later_runs_leave_the_row_out(faults, fault):
-    """First it was one of several rows; then it is alone; then it is left out and named; then it is tried again."""
+    """First it is one of several rows, then alone, then it is left out and named, then tried again."""
     sample, bad = faults.bad(2)
     faults.set("model", fault, bad)
     options = (*RUN, "--k", "32", "--pb-timeout", "0.5")

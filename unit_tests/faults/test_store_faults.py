@@ -1,4 +1,4 @@
-"""Every write, rename and lock of the store fails once: one message, nothing lost, and the next run makes it good."""
+"""Every write, rename and lock of the store fails once: one message, and the next run makes it good."""
 
 import errno
 import fcntl

@@ -24,8 +24,9 @@ def alarm():
 
 
 def waits_for_a_socket():
-    ours, _theirs = socket.socketpair()
-    ours.recv(1)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.recv(1)
 
 
 def computes():
@@ -53,7 +54,7 @@ def sleeps_on():
 )
 def test_what_hangs_in_python_is_ended_by_an_exception(alarm, call):
     began = time.monotonic()
-    with pytest.raises(TimedOut, match="not back within 0.2 s"), alarm.limit(0.2):
+    with pytest.raises(TimedOut, match=r"not back within 0\.2 s"), alarm.limit(0.2):
         call()
     assert time.monotonic() - began < 5.0
 
@@ -68,7 +69,7 @@ def test_what_is_in_time_is_left_alone_and_so_is_what_comes_after(alarm):
 def test_a_limit_is_that_of_its_own_call(alarm):
     with alarm.limit(5.0):
         pass
-    with pytest.raises(TimedOut, match="within 0.1 s"), alarm.limit(0.1):
+    with pytest.raises(TimedOut, match=r"within 0\.1 s"), alarm.limit(0.1):
         time.sleep(5.0)
     with alarm.limit(5.0):
         time.sleep(0.3)

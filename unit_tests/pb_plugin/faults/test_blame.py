@@ -8,7 +8,7 @@ from pb_plugin.faults.blame import Blame
 
 
 def ended(*rows, kind="worker_crash", stage="decoding", decoded=None, model="m"):
-    """The end of a process with these rows in work; a row is its key and the first letter of it its method."""
+    """The end of a process with these rows in work; the first letter of a row's key is its method."""
     return Ended(
         kind=kind,
         why="it crashed",
@@ -86,7 +86,7 @@ def test_a_model_that_ends_two_processes_while_it_is_loaded_is_not_loaded_again(
 
 @given(st.data())
 def test_whatever_rows_crash_their_process_it_comes_to_an_end_and_only_they_are_left_out(data):
-    """Where every method has a sample that it can decode: one end for the batch, and one for each such row alone."""
+    """Where every method decodes something: one end for the batch, and one for each such row alone."""
     rows = {f"{method}{i}": method for method in "abc" for i in range(4)}
     bad = set(data.draw(st.lists(st.sampled_from([key for key in rows if key[1] != "0"]), unique=True)))
     found, left, deaths = Blame(), dict(rows), 0
