@@ -54,6 +54,8 @@ def go_wrong(place, rows=()):
             os.kill(os.getpid(), signal.SIGKILL)
         case "sleep":
             time.sleep(1000.0)
+        case "doze":
+            time.sleep(0.1)
         case "loop":
             while True:
                 pass

@@ -8,6 +8,9 @@ import os
 import pytest
 
 TINY = ("--task", "copy", "--unmasking", "confidence", "--k", "8,32", "--samples", "3")
+EVERY = 1 if os.environ.get("PB_LONG_CAMPAIGNS") else 6
+"""In the short form every sixth call fails."""
+
 CALLS = (
     (os, "open"),
     (os, "write"),
@@ -68,7 +71,7 @@ def test_any_call_of_the_store_may_fail(suite, monkeypatch):
     whole = suite.pytester.path / "whole"
     suite.run(*TINY, store=whole).assert_outcomes(passed=2)
     failed, codes = [], set()
-    for nth in range(1, 200):
+    for nth in range(1, 200, EVERY):
         store = suite.pytester.path / f"store{nth}"
         with monkeypatch.context() as patch:
             disk = FailingDisk(patch, store, nth)
@@ -89,6 +92,8 @@ def test_any_call_of_the_store_may_fail(suite, monkeypatch):
         assert suite.summary(store) == suite.summary(whole), where
     else:
         pytest.fail("the run never came to its end")
-    assert {"os.write", "os.rename", "os.open", "os.mkdir", "fcntl.flock", "io.open"} <= set(failed)
+    if EVERY == 1:
+        assert {"os.write", "os.rename", "os.open", "os.mkdir", "fcntl.flock", "io.open"} <= set(failed)
+    print(len(failed), "calls failed:", sorted(set(failed)), "exit codes", sorted(codes))
     assert 1 in codes
     assert codes <= {0, 1, 4}
