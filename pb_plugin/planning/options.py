@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decoders.text.json_file import shortened
+from pb_plugin.planning.limits import DEFAULT_LIMITS, Limits
 from pb_plugin.planning.option_grammar import Shard, split_values
 from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
 
@@ -112,6 +113,8 @@ class Options:
     batch: int | None = None
     sweep: str = "group"
     share: str = "on"
+    timeout: Limits = DEFAULT_LIMITS
+    keep_failures: bool = False
     timing: bool = False
     dtype: str | None = None
     device: str | None = None

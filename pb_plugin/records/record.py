@@ -13,11 +13,11 @@ import msgspec
 
 from pb_plugin.records.asked import ASKED_PARTS
 from pb_plugin.records.canonical import canonical_json, digest, read_json
+from pb_plugin.records.fault_classes import ERROR_CLASSES
 
 SCHEMA = 3
 """Raised whenever the meaning of a field moves; part of ``decode_key``."""
 
-ERROR_CLASSES = ("oom", "timeout", "worker_crash", "model_error", "method_error", "scorer_error")
 NFE_KINDS = ("counted", "commanded", "bounds", "unknown")
 """How ``nfe`` is known: counted by the loop, commanded as a number of steps, between two bounds, or not."""
 

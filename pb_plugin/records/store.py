@@ -154,6 +154,10 @@ class StoreIndex:
             return None
         return entry.latest if score_key is None else entry.by_score_key.get(score_key)
 
+    def failure(self, decode_key: str, score_key: str) -> Record | None:
+        """Return the latest failure to decode it, or to score it in this way."""
+        return self._unscorable.get((decode_key, score_key)) or self.failed.get(decode_key)
+
     def find(self, decode_key: str, score_key: str) -> Record | None:
         """Return the result scored as asked, or why that failed, else as scored last, else its failure.
 
