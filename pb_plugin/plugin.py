@@ -388,7 +388,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell the worker which run it belongs to; start the tools that workers share, where the run needs one."""
+    """Tell the worker which run it belongs to; start the tools that workers share, where it needs one."""
     from pb_plugin.session.cell_files import asks_for_cells
 
     session = node.config.stash[SESSION]

@@ -75,7 +75,7 @@ TABLE: tuple[OptionRow, ...] = (
         kind="items",
         metavar="TASK",
         help="Task: NAME[:PARAMS] (shuffle:n=15), a .yaml file or package.module:attribute. Default: the "
-        "tasks of the benchmark; list_ops run only when named here.",
+        "tasks of the benchmark; list_ops run only when named here; waiting_line_n15 names ten variants.",
     ),
     OptionRow(
         field="unmasking",

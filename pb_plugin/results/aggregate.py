@@ -215,7 +215,7 @@ def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[
                 subject = ", ".join(f"{name} {parts[name]!r}" for name in shared) or "this run"
                 for name in names:
                     one(subject, name, parts[name])
-            if asked.task in in_suites and not cell.planned.is_variant:
+            if asked.task in in_suites:
                 one("the tasks of the suites", "data_source", parts["data_source"])
             if not record.failed:
                 one(f"task {asked.task!r}", "score_key", record.score_key)
