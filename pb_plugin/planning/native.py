@@ -41,13 +41,31 @@ class Native:
         raise AssertionError("a model that owns its loop is not stepped")
 
 
-def native_variants(choices: Sequence[MethodChoice]) -> list[MethodVariant]:
-    """Return the variants that ``--unmasking native[:key=v1,v2;...]`` asks for, or one without parameters."""
+def native_variants(
+    choices: Sequence[MethodChoice], served: Sequence[Mapping[str, Any]] = ({},)
+) -> list[MethodVariant]:
+    """Return the variants that ``--unmasking native[:key=v1,v2;...]`` asks for, or one without parameters.
+
+    Args:
+        choices: What was asked for.
+        served: The settings of each server of a table, over which the sweep walks.
+
+    Raises:
+        ValueError: A parameter is given, and the table has it as well.
+    """
     grids = [choice.grid for choice in choices if choice.reference == NAME] or [()]
     variants = []
     for pairs in (pairs for grid in grids for pairs in expand(grid)):
-        values = tuple((name, _number(text)) for name, text in pairs)
-        variants.append(MethodVariant(method=Native(values=values), params=values))
+        asked = tuple((name, _number(text)) for name, text in pairs)
+        for settings in served:
+            twice = next((name for name, _ in asked if name in settings), None)
+            if twice is not None:
+                raise ValueError(
+                    f"--unmasking native must leave {twice} to the table of servers, got it in both; "
+                    "remove one"
+                )
+            values = (*settings.items(), *asked)
+            variants.append(MethodVariant(method=Native(values=values), params=values))
     return variants
 
 

@@ -15,6 +15,8 @@ from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
 if TYPE_CHECKING:
     import pytest
 
+    from decoders.served.options import Limits
+
 __all__ = [
     "DEFAULT_UNMASKING",
     "TABLE",
@@ -116,6 +118,10 @@ class Options:
     dtype: str | None = None
     device: str | None = None
     allow_remote_code: tuple[str, ...] = ()
+    concurrency: int | None = None
+    budget: Limits | None = None
+    prices: Path | None = None
+    tokenizer: Path | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -140,6 +140,7 @@ class Bench:
             if other is not handle:
                 self.check_batches(other)
                 other.close()
+        self.resources.release_others(handle)
         return handle.get()
 
     def check_batches(self, *handles: ModelHandle) -> BatchOutcome:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from decoders.rows import CACHES
+from decoders.served.options import Limits
 from pb_plugin.planning.options import TABLE, Options, add_options, read_options, read_value
 
 pytest_plugins = ["pytester"]
@@ -89,6 +90,16 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *[
+            "--pb-concurrency",
+            "4",
+            "--pb-budget",
+            "requests=9,usd=0.5",
+            "--pb-prices",
+            "p",
+            "--pb-tokenizer",
+            "t",
+        ],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
     )
     assert options == Options(
@@ -120,6 +131,10 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         dtype="bfloat16",
         device="cuda:1",
         allow_remote_code=(CODE, CODE),
+        concurrency=4,
+        budget=Limits(requests=9, usd=0.5),
+        prices=pytester.path / "p",
+        tokenizer=pytester.path / "t",
     )
 
 
@@ -155,6 +170,10 @@ pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
 pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
+pb_concurrency = 4
+pb_budget = "usd=2"
+pb_prices = "prices.yaml"
+pb_tokenizer = "folder"
 """
     options = read("--k", "8", "--samples", "20", toml=toml)
     assert options == Options(
@@ -188,6 +207,10 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         dtype="float32",
         device="cpu",
         allow_remote_code=(CODE,),
+        concurrency=4,
+        budget=Limits(usd=2.0),
+        prices=pytester.path / "prices.yaml",
+        tokenizer=pytester.path / "folder",
     )
     assert len(toml.split("\n")) - 2 == len(TABLE)
 
