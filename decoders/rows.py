@@ -27,6 +27,28 @@ class DecodeError(RuntimeError):
         self.finished: tuple[Decoded, ...] = ()
 
 
+class TimedOut(BaseException):
+    """A call took longer than it may.
+
+    No `Exception`, so that a model or method that catches everything it can name does not swallow it.
+
+    Args:
+        limit_s: Seconds that it had.
+        keys: The rows to blame where that is known; empty means those of the call.
+    """
+
+    def __init__(self, limit_s: float, keys: tuple[Any, ...] = ()) -> None:
+        super().__init__(f"not back within {limit_s:g} s")
+        self.limit_s = limit_s
+        self.keys = keys
+        self.who: str | None = None
+        """What was called, as the loop knows it: ``model NAME`` or ``method NAME``."""
+
+
+class DeviceLost(RuntimeError):
+    """The device refuses every further call of this process, which has to end; no row is to blame for that."""
+
+
 class NotSupported(ValueError):
     """The model lacks something that the method or the cache of a setting needs; nothing was decoded."""
 

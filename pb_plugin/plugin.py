@@ -35,12 +35,29 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspec)
 
 
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Give every worker of pytest-xdist its GPU and CPU threads, after it has counted them."""
+    from pb_plugin.workers.pins import pin_workers
+
+    pin_workers(config)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Take one worker for each GPU that is visible, where there are some."""
+    from pb_plugin.workers.pins import n_auto
+
+    return n_auto(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
     config.addinivalue_line("markers", "pb_category(name): collect only the cells of one category")
     from pb_plugin.planning.options import Options
     from pb_plugin.session.session import BenchSession
+    from pb_plugin.workers.places import register_sharing
+    from pb_plugin.workers.shard_run import check_shard
 
     worker = getattr(config, "workerinput", None)
     if worker is not None:
@@ -55,8 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
             n_workers=int(worker["workercount"])
             if worker is not None
             else int(config.getoption("numprocesses", 0) or 1),
-            grammar=None if worker is None else worker.get("pb_grammar"),
+            tools=None if worker is None else worker.get("pb_tools"),
         )
+        check_shard(options)
         if options.timing:
             from pb_plugin.running.timing import check_timing
 
@@ -71,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(printable(str(error))) from error
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
+    register_sharing(config, session)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -358,13 +377,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Start one grammar server for all workers, where the run needs one."""
-    from pb_plugin.session.scheduler import asks_for_cells
+    """Start the tools that workers share, such as a grammar server, where the run needs one."""
+    from pb_plugin.session.cell_files import asks_for_cells
 
     session = node.config.stash[SESSION]
-    if asks_for_cells(node.config.args) and session.needs_grammar:
+    if asks_for_cells(node.config.args):
         try:
-            node.workerinput["pb_grammar"] = asdict(session.tools.backend)
+            node.workerinput["pb_tools"] = session.tools.shared(session.needs)
         except ValueError as error:
             raise pytest.UsageError(printable(str(error))) from error
 

@@ -1,7 +1,10 @@
 """What holds for this project's own tests and not for a user's runs; fixtures that several packages use."""
 
+import importlib
 import json
+import pkgutil
 import warnings
+from io import BytesIO
 from itertools import compress
 from pathlib import Path
 
@@ -154,3 +157,31 @@ def llada_tokenizer_text():
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return backend.to_str()
+
+
+@pytest.fixture(scope="session")
+def loaded_modules():
+    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once.
+
+    So do transformers and matplotlib, which import parts when they are asked for: a network is loaded once,
+    and a text is drawn in every format.
+    """
+    import matplotlib
+    import torch
+    from matplotlib.figure import Figure
+
+    from decoders.models import tiny
+    from decoders.protocols import ModelRequest
+    from pb_plugin.report.curves_file import SUFFIXES
+
+    torch.set_num_threads(1)
+    for package in ("decoders", "pb_plugin", "task_specs"):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    tiny.load(ModelRequest(name="tiny")).close()
+    for suffix in SUFFIXES:
+        figure = Figure()
+        figure.text(0, 0, "text")
+        with matplotlib.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(BytesIO(), format=suffix.removeprefix("."))

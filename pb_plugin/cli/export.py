@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
-from pb_plugin.export.curve import POINT_COLUMNS, check_suite, curve_of, point_rows, whole_curves
+from pb_plugin.export.curve import POINT_COLUMNS, check_exact, check_suite, curve_of, point_rows, whole_curves
 from pb_plugin.export.latex import latex_table
 from pb_plugin.export.leaderboard import files_of
 from pb_plugin.export.rows import COLUMNS, check_parquet, csv_text, rows_of, write_parquet
@@ -76,7 +76,9 @@ def _check_out(out: Path, option: str, *, is_folder: bool) -> None:
 def _written(summary: Summary, kind: str, out: Path, curve: str | None, suite: str) -> list[str]:
     """Write the files and return their names."""
     if kind == "leaderboard":
-        return _write_folders(files_of(whole_curves(summary, suite), suite), out)
+        curves = whole_curves(summary, suite)
+        check_exact(curves, suite, "--leaderboard")
+        return _write_folders(files_of(curves, suite), out)
     if kind == "parquet":
         write_parquet(rows_of(summary), out)
     elif kind == "latex":
@@ -85,7 +87,7 @@ def _written(summary: Summary, kind: str, out: Path, curve: str | None, suite: s
         out.write_text(csv_text(rows_of(summary), tuple(COLUMNS)), encoding="utf-8")
     else:
         chosen = curve_of(summary, curve)
-        _ = whole_curves(Summary(cells=(), curves=(chosen,)), suite)
+        check_exact(whole_curves(Summary(cells=(), curves=(chosen,)), suite), suite, "--curve")
         out.write_text(csv_text(point_rows(chosen, suite), POINT_COLUMNS), encoding="utf-8")
     return [str(out)]
 

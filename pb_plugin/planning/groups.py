@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pb_plugin.planning.cell import Cell
+from pb_plugin.planning.cost import cost_of
 
-GROUPS_PER_WORKER = 2
-"""With fewer groups than this for each worker, groups are split."""
+PARTS_PER_WORKER = 4
+"""A group that costs more than this part of a worker's share is cut, so that the last worker to end is alone
+for a short while. A finer cut would share fewer forwards."""
 
 
 def groups(cells: Iterable[Cell], n_workers: int, *, for_gates: bool = False) -> dict[str, str]:
     """Return the label of the group of every cell, by cell id.
 
-    A group is decoded in one sweep by one worker: a model and task; with fewer than two groups per worker
-    also a method, then a single setting. A run *for_gates* alone has groups of a model and setting, all tasks
-    together, as gates ask for means over tasks. Every process that has the same cells gets the same labels.
+    A group is decoded in one sweep by one worker: a model and task. Where workers share, an expensive group
+    is cut into parts of whole methods, and an expensive method into parts of its settings. A run *for_gates*
+    alone has groups of a model and setting, all tasks together, as gates ask for means over tasks. Every
+    process that has the same cells gets the same labels.
     """
-    chosen = list(cells)
-    by_task = {cell.id: "|".join(cell.group) for cell in chosen}
-    by_method = {cell.id: f"{by_task[cell.id]}|{cell.asked.method}" for cell in chosen}
-    by_setting = {cell.id: f"{by_task[cell.id]}|{cell.id}" for cell in chosen}
-    if n_workers <= 1:
-        return by_task
-    if for_gates:
+    chosen = sorted(cells, key=lambda cell: cell.position)
+    if for_gates and n_workers > 1:
         return {cell.id: f"{cell.asked.model}|{cell.id.removeprefix(cell.task)}" for cell in chosen}
-    for labels in (by_task, by_method):
-        if len(set(labels.values())) >= GROUPS_PER_WORKER * n_workers:
-            return labels
-    return by_setting
+    whole: dict[str, list[Cell]] = {}
+    for cell in chosen:
+        whole.setdefault("|".join(cell.group), []).append(cell)
+    if n_workers <= 1:
+        return {cell.id: label for label, group in whole.items() for cell in group}
+    most = sum(map(cost_of, chosen)) / (n_workers * PARTS_PER_WORKER)
+    return {
+        cell.id: label if part == group else f"{label}|{part[0].id}"
+        for label, group in whole.items()
+        for part in _parts(group, most)
+        for cell in part
+    }
+
+
+def _parts(group: Sequence[Cell], most: float) -> Iterator[list[Cell]]:
+    """Yield *group* in parts of at most *most* each, or of a cell; a method stays whole where it can."""
+    by_method: dict[str, list[Cell]] = {}
+    for cell in group:
+        by_method.setdefault(cell.asked.method, []).append(cell)
+    part, cost = list[Cell](), 0
+    for method in by_method.values():
+        for unit in [method] if total(method) <= most else [[cell] for cell in method]:
+            if part and cost + total(unit) > most:
+                yield part
+                part, cost = [], 0
+            part += unit
+            cost += total(unit)
+    yield part
+
+
+def total(cells: Iterable[Cell]) -> int:
+    """Return what *cells* cost together."""
+    return sum(map(cost_of, cells))
 
 
 def model_of(label: str) -> str:
@@ -39,6 +66,12 @@ def model_of(label: str) -> str:
 def cell_id_of(nodeid: str) -> str:
     """Return what a node id has in its last brackets, or nothing."""
     return nodeid.rpartition("[")[2][:-1] if nodeid.endswith("]") else ""
+
+
+def cost_of_item(nodeid: str, cells: Mapping[str, Cell]) -> int:
+    """Return what an item costs; one that is no cell costs next to nothing."""
+    cell = cells.get(cell_id_of(nodeid))
+    return 1 if cell is None else cost_of(cell)
 
 
 def label_items(

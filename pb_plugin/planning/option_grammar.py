@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from decoders.served.address import Address, is_served, parse_address
 
@@ -227,6 +228,28 @@ def parse_pbx(text: str, *, name: str) -> tuple[float, str]:
             f"brackets, got {text!r}; write PB80 or PB80(content)"
         )
     return x, count
+
+
+class Shard(NamedTuple):
+    """Part *number* (from 1) of *total*."""
+
+    number: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.total}"
+
+
+def parse_shard(text: str, *, name: str = "--pb-shard") -> Shard:
+    """Return the shard written as ``2/8``.
+
+    Raises:
+        ValueError: *text* is not written so, or there is no such part.
+    """
+    number, slash, count = (part.strip() for part in text.partition("/"))
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"{name} must be i/n with 1 <= i <= n, got {text!r}; the first of eight is 1/8")
+    return Shard(int(number), int(count))
 
 
 def parse_floor(text: str, *, name: str = "--pb-floor") -> tuple[str, float]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from decoders.loading.allowed_code import allowed_text
 from decoders.served.options import parse_limits
-from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx
+from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx, parse_shard
 
 Kind = Literal["items", "lines", "int", "path", "flag", "text"]
 """items: repeatable and comma-separated; lines: repeatable, each use one value; flag: given or not."""
@@ -296,5 +296,20 @@ TABLE: tuple[OptionRow, ...] = (
         kind="path",
         metavar="DIR",
         help="Tokenizer that counts the tokens of answers whose server does not. Default: they are unknown.",
+    ),
+    OptionRow(
+        field="shard",
+        kind="text",
+        metavar="I/N",
+        parse=parse_shard,
+        help="Run part I of N of the items, for job arrays: pb merge joins the stores, and the same command "
+        "without it prints PBx and judges gates. Default: all items.",
+    ),
+    OptionRow(
+        field="workers_per_gpu",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="How many workers share a GPU (pytest-xdist, Ray). Default: 1.",
     ),
 )

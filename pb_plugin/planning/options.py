@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decoders.text.json_file import shortened
-from pb_plugin.planning.option_grammar import split_values
+from pb_plugin.planning.option_grammar import Shard, split_values
 from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ class Options:
     budget: Limits | None = None
     prices: Path | None = None
     tokenizer: Path | None = None
+    shard: Shard | None = None
+    workers_per_gpu: int = 1
 
 
 def add_options(parser: pytest.Parser) -> None:

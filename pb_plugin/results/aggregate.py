@@ -145,9 +145,13 @@ def _summarise(replicates: Sequence[CellResult], resample: Resample | None) -> C
         scores=scores,
         choices=cell.choices if len(replicates) == 1 else None,
         tps=numbers.tps,
+        tps_bounds=numbers.tps_bounds,
+        nfe_kinds=numbers.nfe_kinds,
+        content_tokens=numbers.content_tokens,
         order=mean_order(decoded),
         incomplete=incomplete,
         unscored=unscored,
+        exact=planned.exact,
         samples=None if incomplete or unscored else samples_of(decoded, planned.score),
         replicates=tuple(_replicate(replicate) for replicate in replicates),
     )
@@ -161,6 +165,7 @@ def _replicate(cell: CellResult) -> Replicate:
         asked=cell.asked,
         percent=None if not is_whole or numbers.score_sum is None else 100 * numbers.score_sum / numbers.n,
         tps=numbers.tps if is_whole else None,
+        tps_bounds=numbers.tps_bounds if is_whole else None,
     )
 
 

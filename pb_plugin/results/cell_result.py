@@ -62,6 +62,7 @@ class PlannedCell:
         score_key: What their scores depend on.
         unavailable: Why there are no keys (a model or data file that cannot be read), or None.
         unscored: Why the samples are not decoded (no tool for the score), or None.
+        exact: Whether its model is the exact reference.
 
     Raises:
         ValueError: There is no sample, or a knob is no parameter of the method.
@@ -77,6 +78,7 @@ class PlannedCell:
     score_key: str = ""
     unavailable: str | None = None
     unscored: str | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.n_planned < 1:

@@ -18,7 +18,7 @@ from pb_plugin.running.decode import Wanted, decode_group, missing, sweep, unsco
 from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.resources import Resources
-from pb_plugin.running.tools import Tools
+from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Bench:
         watch: Watch | None = None,
         checked_rows: int = N_ROWS,
     ) -> None:
-        tools = tools or Tools(grammar="none", bertscore=None, folder=store.directory)
+        tools = tools or tools_of(grammar="none", bertscore=None, folder=store.directory)
         self.options = options
         self.resources = Resources(options, tools)
         self.known = Known(store, fresh=options.fresh)

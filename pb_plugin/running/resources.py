@@ -15,7 +15,7 @@ from pb_plugin.asking.samples import TaskData, vocabulary_of
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
 from pb_plugin.running.scoring import score_key
-from pb_plugin.running.tools import GRAMMAR, Tools
+from pb_plugin.running.tools import Tools
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
@@ -116,14 +116,12 @@ class Resources:
             ValueError: A scoring tool that was named does not start.
         """
         if cell.task not in self._score_keys:
-            self._score_keys[cell.task] = score_key(self.task(cell), self.tools)
+            self._score_keys[cell.task] = str(score_key(self.task(cell), self.tools))
         return self._score_keys[cell.task]
 
     def unscorable(self, cell: Cell) -> str | None:
-        """Return why this run has no grammar for a task that needs it; such a task is not decoded."""
-        if GRAMMAR not in self.task(cell).spec.needs or self.tools.is_later:
-            return None
-        return self.tools.unscored
+        """Return why this run cannot score the task for want of a tool; such a task is not decoded."""
+        return self.tools.not_decoded(self.task(cell).spec.needs)
 
     def context(self, cell: Cell, planned: Planned, model: Denoiser) -> Any:
         """Return what the model needs beside the prompt: for an exact model the tokenised answer set.

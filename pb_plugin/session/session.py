@@ -30,13 +30,12 @@ from pb_plugin.running.bench import Bench
 from pb_plugin.running.decode import missing
 from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
-from pb_plugin.running.tools import GRAMMAR, Tools
+from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 from pb_plugin.session.baselines import held_against, written
 from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
 from pb_plugin.session.served import check_served
-from task_specs.scoring.languagetool.backend import Backend
 from task_specs.spec import TaskSpec
 
 
@@ -62,7 +61,7 @@ class BenchSession:
         options: What the user asked for.
         worker: ``main``, or the worker's id under pytest-xdist.
         n_workers: How many processes share the items.
-        grammar: The fields of the grammar backend that the controlling process has started for its workers.
+        tools: What the controlling process hands on of the scoring tools that it has started for its workers.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class BenchSession:
         *,
         worker: str = "main",
         n_workers: int = 1,
-        grammar: Mapping[str, Any] | None = None,
+        tools: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.options = options
         self.watch = Watch()
@@ -80,7 +79,7 @@ class BenchSession:
         self.work = Work()
         self._worker = worker
         self._n_workers = n_workers
-        self._grammar = None if grammar is None else Backend(**grammar)
+        self._shared_tools = tools
         self._groups: dict[str, list[Cell]] = {}
         self._label: dict[str, str] = {}
         self._begun: set[str] = set()
@@ -165,13 +164,18 @@ class BenchSession:
     @cached_property
     def tools(self) -> Tools:
         """The scoring tools of this process, or those that the controlling process has started."""
-        grammar = self._grammar or self.options.grammar
-        return Tools(grammar=grammar, bertscore=self.options.bertscore, folder=self.options.store)
+        options = self.options
+        return tools_of(
+            grammar=options.grammar,
+            bertscore=options.bertscore,
+            folder=options.store,
+            shared=self._shared_tools,
+        )
 
     @property
-    def needs_grammar(self) -> bool:
-        """Whether a planned task has a grammar score."""
-        return any(GRAMMAR in spec.needs for spec in self.plan.specs)
+    def needs(self) -> frozenset[str]:
+        """The tools that the scores of the planned tasks need."""
+        return frozenset(tool for spec in self.plan.specs for tool in spec.needs)
 
     @cached_property
     def bench(self) -> Bench:

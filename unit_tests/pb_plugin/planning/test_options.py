@@ -9,6 +9,7 @@ import pytest
 
 from decoders.rows import CACHES
 from decoders.served.options import Limits
+from pb_plugin.planning.option_grammar import Shard
 from pb_plugin.planning.options import TABLE, Options, add_options, read_options, read_value
 
 pytest_plugins = ["pytester"]
@@ -101,6 +102,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
             "t",
         ],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
+        *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),
@@ -135,6 +137,8 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         budget=Limits(requests=9, usd=0.5),
         prices=pytester.path / "p",
         tokenizer=pytester.path / "t",
+        shard=Shard(2, 8),
+        workers_per_gpu=2,
     )
 
 
@@ -174,6 +178,8 @@ pb_concurrency = 4
 pb_budget = "usd=2"
 pb_prices = "prices.yaml"
 pb_tokenizer = "folder"
+pb_shard = "1/1"
+pb_workers_per_gpu = 3
 """
     options = read("--k", "8", "--samples", "20", toml=toml)
     assert options == Options(
@@ -211,6 +217,8 @@ pb_tokenizer = "folder"
         budget=Limits(usd=2.0),
         prices=pytester.path / "prices.yaml",
         tokenizer=pytester.path / "folder",
+        shard=Shard(1, 1),
+        workers_per_gpu=3,
     )
     assert len(toml.split("\n")) - 2 == len(TABLE)
 
@@ -246,6 +254,16 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (
             ["--pb-allow-remote-code", "owner/name@main"],
             r"--pb-allow-remote-code must end in a full commit .*, got 'owner/name@main'; the code behind",
+        ),
+        (
+            ["--pb-shard", "0/4"],
+            r"--pb-shard must be i/n with 1 <= i <= n, got '0/4'; the first",
+        ),
+        (["--pb-shard", "5/4"], r"--pb-shard must be i/n with 1 <= i <= n, got '5/4'"),
+        (["--pb-shard", "2"], r"--pb-shard must be i/n with 1 <= i <= n, got '2'"),
+        (
+            ["--pb-workers-per-gpu", "0"],
+            r"--pb-workers-per-gpu must be a whole number of at least 1, got",
         ),
         (["--model", "a,a"], r"--model must be a list without repetitions, got 'a' twice"),
     ],

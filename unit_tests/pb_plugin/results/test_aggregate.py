@@ -139,7 +139,10 @@ def test_a_cell_without_any_result_has_no_mean(make_cell, make_failure):
 def test_an_unknown_nfe_never_enters_pbx_but_keeps_its_score(make_cell):
     cells = [make_cell("copy"), make_cell("sort", nfe=None)]
     suite = only(aggregate(cells, PAIR).curves).suites["pair"]
-    assert suite.reason == "nfe unknown (it never enters PBx): sort[k=2]"
+    assert suite.reason == (
+        "nfe unknown (nfe_kind unknown never enters PBx; take a model, engine or setting that tells its "
+        "forwards or bounds of them, or read the score alone): sort[k=2]"
+    )
     assert (only(suite.points).score, only(suite.points).tps) == (100.0, None)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -93,6 +94,37 @@ def analysed(tmp_path_factory):
         samples=1,
     )
     return decoded(tmp_path_factory.mktemp("analysed") / "store", options)
+
+
+@pytest.fixture(scope="package")
+def bounded(tmp_path_factory, make_cell):
+    """The report of an adaptive method whose forwards are known as bounds, over the suite puzzles."""
+    folder = tmp_path_factory.mktemp("bounded") / "store"
+    settings = [(0.9, (4, 6), 10), (0.7, (2, 4), 9), (0.5, (1, 3), 7), (0.3, 1, 5)]
+    made = [
+        make_cell(
+            task,
+            method="threshold",
+            family="adaptive",
+            k=None,
+            method_params={"gamma": gamma},
+            knobs=("gamma",),
+            nfe=nfe,
+            scores=[1.0] * right + [0.0] * (10 - right),
+        )
+        for gamma, nfe, right in settings
+        for task in ("latin_square", "sudoku")
+    ]
+    cells = []
+    with Store(folder) as store:
+        for cell in made:
+            for record in cell.records:
+                store.append(record)
+            keys = tuple(record.decode_key for record in cell.records)
+            cells.append(replace(cell.planned, keys=keys, score_key="lists-1"))
+    chosen = ChosenTasks(task=("latin_square", "sudoku"), data=None, samples=None)
+    save(Run(chosen=chosen, cells=tuple(cells), missing_tasks=(), notes=()), folder)
+    return read_report(folder, None)
 
 
 @pytest.fixture(scope="package")
