@@ -14,6 +14,10 @@ COMMON: Mapping[str, type] = {"top_p": float, "own_temperature": bool}
 """Parameters of `native` for every dialect; ``own_temperature`` sends none, for models that refuse one."""
 
 
+MARK = "server:"
+"""Begins every fingerprint of a server: one model may have several, one for each setting of its table."""
+
+
 class ServerError(ValueError):
     """A server cannot be used as it was asked for; the message says what to name or to change."""
 
@@ -37,9 +41,9 @@ class Facts:
     where: str
 
     def fingerprint(self) -> str:
-        """Return the hash of all of it."""
+        """Return the hash of all of it, marked as that of a server."""
         written = json.dumps(asdict(self), sort_keys=True, default=str)
-        return hashlib.sha256(written.encode("utf-8")).hexdigest()
+        return MARK + hashlib.sha256(written.encode("utf-8")).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return what records hold; where the server is stays out: URLs and commands are nobody's affair."""

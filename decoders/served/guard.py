@@ -25,7 +25,8 @@ def main(command: list[str]) -> int:
 
 
 def _end_with_input(child: subprocess.Popen[bytes]) -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # nothing is ever written to it
+        pass
     os.killpg(0, signal.SIGTERM)
     ends = time.monotonic() + GRACE_S
     while child.poll() is None and time.monotonic() < ends:

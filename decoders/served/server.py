@@ -87,7 +87,7 @@ class Server:
                 self._ask_facts, replace(self._options, attempts=FIRST_ATTEMPTS), sleep=_wait
             )
         except AskError as error:
-            raise ServerError(str(error)) from error
+            raise ServerError(str(error)) from None
         return found
 
     @cached_property
@@ -161,7 +161,7 @@ class Server:
         except AskError:
             raise
         except Exception as error:  # whatever an SDK, httpx or a server's nonsense raises
-            raise failure_of(error, where=self.url, key=self.key) from error
+            raise failure_of(error, where=self.url, key=self.key) from None  # it may hold the key
 
     def _counted(self, asked: Ask) -> Answer:
         """Ask between two readings of the server's counters."""

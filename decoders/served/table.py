@@ -120,10 +120,16 @@ def _entry(written: Any, where: str, engine: str | None) -> ServerEntry:
             f"{where}: start must be a command with {{port}} where its port goes, got {start!r}; "
             "for example: my-server --port {port}"
         )
+    try:
+        words = shlex.split(start or "")
+    except ValueError as error:
+        raise ValueError(
+            f"{where}: start must be a command with closed quotes, got {start!r}; close them"
+        ) from error
     return ServerEntry(
         settings=tuple(sorted(settings.items())),
         url=None if url is None else checked_url(str(url), engine or "openai", name=where),
-        start=() if start is None else tuple(shlex.split(start)),
+        start=tuple(words),
         ready_s=float(seconds),
     )
 

@@ -53,7 +53,7 @@ class Probe:
         try:
             response = self._http.get(url, headers=self._headers)
         except Exception as error:  # whatever httpx and its hooks raise
-            raise failure_of(error, where=self._root, key=self._key) from error
+            raise failure_of(error, where=self._root, key=self._key) from None  # it may hold the key
         if response.status_code in (401, 403):
             raise AskError(
                 message=f"{self._root} answered {response.status_code} for {path}; put its key into "

@@ -108,7 +108,7 @@ class Engine:
     Args:
         replies: A reply for each question in turn, the last one for all that follow; or a function of the
             number of the question and its body.
-        pages: What stands at a path: a reply, or JSON, or a function without arguments that gives one.
+        pages: What stands at a path: a reply, or JSON.
         owner: Who serves the models of the list.
     """
 
@@ -140,7 +140,6 @@ def _handler(engine):
 
         def do_GET(self):
             found = engine.pages.get(self.path)
-            found = found() if callable(found) and not getattr(found, "is_reply", False) else found
             (found if callable(found) else page(found) if found is not None else error(404))(self)
 
         def do_POST(self):

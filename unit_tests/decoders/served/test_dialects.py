@@ -76,13 +76,13 @@ def test_what_contradicts_the_server_is_refused(ask):
 def vllm(replies=None, *, pages=None, counters=True):
     state = {"drafts": 100.0, "accepted": 40.0, "finished": 7.0}
 
-    def metrics():
+    def metrics(handler):
         lines = [f'vllm:request_success_total{{finished_reason="stop"}} {state["finished"]}']
         lines += ['vllm:request_success_total{finished_reason="length"} 2.0']
         if counters:
             lines += [f'vllm:spec_decode_num_drafts_total{{engine="0"}} {state["drafts"]}']
             lines += [f"vllm:spec_decode_num_accepted_tokens_total {state['accepted']}"]
-        return page("# HELP x\n" + "\n".join(lines), kind="text/plain")
+        page("# HELP x\n" + "\n".join(lines), kind="text/plain")(handler)
 
     def reply(number, body):
         state["drafts"] += 3
