@@ -65,8 +65,9 @@ TABLE: tuple[OptionRow, ...] = (
         is_selector=True,
         kind="items",
         metavar="MODEL",
-        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute; repeatable, names and "
-        "hub ids may be separated by commas. Default: ideal, the exact reference that needs no weights; "
+        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION], package.module:attribute, or a server "
+        "([NAME=]openai:URL[#MODEL], anthropic:MODEL); repeatable, names and hub ids may be "
+        "separated by commas. Default: ideal, the exact reference that needs no weights; "
         "ideal=DIR takes the tokenizer in DIR.",
     ),
     OptionRow(
@@ -280,6 +281,34 @@ TABLE: tuple[OptionRow, ...] = (
         parse=allowed_text,
         help="Run a checkpoint's own code for --model remote=REPO: OWNER/NAME@COMMIT, or FOLDER@HASH with the"
         " sha256 of its code; repeatable. Read the code first: it can do whatever you can.",
+    ),
+    OptionRow(
+        field="concurrency",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="Requests at once to a served model. Default: 8, and 1 where its steps are read from counters.",
+    ),
+    OptionRow(
+        field="budget",
+        kind="text",
+        metavar="LIMITS",
+        parse=parse_limits,
+        help="What a run may ask of served models at the most: requests=1000,usd=5 or one of them; dollars "
+        "need --pb-prices. Default: no limit.",
+    ),
+    OptionRow(
+        field="prices",
+        kind="path",
+        metavar="FILE",
+        help="YAML file of prices: MODEL: {input: 0.25, output: 1.0}, dollars for a million tokens. "
+        "Default: none.",
+    ),
+    OptionRow(
+        field="tokenizer",
+        kind="path",
+        metavar="DIR",
+        help="Tokenizer that counts the tokens of answers whose server does not. Default: they are unknown.",
     ),
     OptionRow(
         field="shard",

@@ -16,6 +16,8 @@ from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
 if TYPE_CHECKING:
     import pytest
 
+    from decoders.served.options import SpendLimits
+
 __all__ = [
     "DEFAULT_UNMASKING",
     "TABLE",
@@ -119,6 +121,10 @@ class Options:
     dtype: str | None = None
     device: str | None = None
     allow_remote_code: tuple[str, ...] = ()
+    concurrency: int | None = None
+    budget: SpendLimits | None = None
+    prices: Path | None = None
+    tokenizer: Path | None = None
     shard: Shard | None = None
     workers_per_gpu: int = 1
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from decoders.models import GENERATOR_LOADERS, LOADERS
+from decoders.served import SERVED_LOADERS
 from pb_plugin.pages import PAGES
 from pb_plugin.planning.option_grammar import TaskChoice, expand, is_reference
 from task_specs.catalogue import list_op_ids, task_ids
@@ -88,8 +89,11 @@ def known(group: str) -> dict[str, EntryPoint]:
     Raises:
         ValueError: A name is claimed twice.
     """
-    points = {name: EntryPoint(name, reference, group) for name, reference in BUILTIN[group].items()}
-    ours = set(builtin_names(group))
+    served = SERVED_LOADERS if group == GENERATORS else {}
+    points = {
+        name: EntryPoint(name, reference, group) for name, reference in {**BUILTIN[group], **served}.items()
+    }
+    ours = {*builtin_names(group), *served}
     for point in _entry_points(group, tuple(sys.path)):
         if point.name in points and points[point.name].value == point.value:
             continue

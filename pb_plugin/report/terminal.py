@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pb_plugin.report.screen import NARROW, WIDE, fitted
+from pb_plugin.report.screen import NARROW, WIDE, disagreement_lines, fitted
 from pb_plugin.results.differences import comparisons
 from pb_plugin.results.suites import SUITES
 from pb_plugin.results.summary import XS, CellSummary, Curve, SuiteCurve, Summary, setting_label
@@ -245,6 +245,7 @@ def closing_lines(
             f"items of {', '.join(others)} assert completeness and floors only; the laws hold for ideal"
         )
     lines += found.run.remote_code_lines if found else []
+    lines += disagreement_lines(session.disagreements)
     if session.batch_outcome.checked:
         lines.append(session.batch_outcome.line)
     if session.work.counted:

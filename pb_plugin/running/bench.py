@@ -169,6 +169,7 @@ class Bench:
             if other is not handle:
                 self.check_batches(other)
                 other.close()
+        self.resources.release_others(handle)
         if handle.loaded or handle.is_exact:
             return handle.get()
         self.learn_ends()

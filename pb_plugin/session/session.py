@@ -38,6 +38,7 @@ from pb_plugin.session.baselines import held_against, written
 from pb_plugin.session.conclusion import Conclusion
 from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
+from pb_plugin.session.served import check_served
 from task_specs.spec import TaskSpec
 
 
@@ -92,6 +93,7 @@ class BenchSession:
                 can be read, or a scoring tool that was named cannot be used.
         """
         _ = self.plan, self.store
+        check_served(self.plan.models, self.options, self._n_workers)
         self.check_tools(self.plan.specs)
         data = self.options.data
         if data is not None and not data.is_dir():
@@ -384,6 +386,11 @@ class BenchSession:
             verdicts=tuple(verdicts),
             comparison=comparison,
         )
+
+    @property
+    def disagreements(self) -> int:
+        """How many questions of this process a server answered differently than before."""
+        return len(self.bench.known.answered_otherwise) if "bench" in self.__dict__ else 0
 
     def close(self) -> None:
         """End the scoring tools of this process, and let go of the run's mark and of signals."""

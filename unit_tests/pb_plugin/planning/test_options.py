@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from decoders.rows import CACHES
+from decoders.served.options import SpendLimits
 from pb_plugin.planning.limits import Limits
 from pb_plugin.planning.option_grammar import Shard
 from pb_plugin.planning.options import TABLE, Options, add_options, read_options, read_value
@@ -92,6 +93,16 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
         *["--pb-timeout", "60,600", "--pb-keep-failures"],
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *[
+            "--pb-concurrency",
+            "4",
+            "--pb-budget",
+            "requests=9,usd=0.5",
+            "--pb-prices",
+            "p",
+            "--pb-tokenizer",
+            "t",
+        ],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
         *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
     )
@@ -126,6 +137,10 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         dtype="bfloat16",
         device="cuda:1",
         allow_remote_code=(CODE, CODE),
+        concurrency=4,
+        budget=SpendLimits(requests=9, usd=0.5),
+        prices=pytester.path / "p",
+        tokenizer=pytester.path / "t",
         shard=Shard(2, 8),
         workers_per_gpu=2,
     )
@@ -165,6 +180,10 @@ pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
 pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
+pb_concurrency = 4
+pb_budget = "usd=2"
+pb_prices = "prices.yaml"
+pb_tokenizer = "folder"
 pb_shard = "1/1"
 pb_workers_per_gpu = 3
 """
@@ -202,6 +221,10 @@ pb_workers_per_gpu = 3
         dtype="float32",
         device="cpu",
         allow_remote_code=(CODE,),
+        concurrency=4,
+        budget=SpendLimits(usd=2.0),
+        prices=pytester.path / "prices.yaml",
+        tokenizer=pytester.path / "folder",
         shard=Shard(1, 1),
         workers_per_gpu=3,
     )
