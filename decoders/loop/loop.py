@@ -80,7 +80,7 @@ class _Wish:
 
 
 class FailedTogether(Exception):
-    """The model raised for several rows at once; they are to be stepped in parts, down to the row to blame."""
+    """The model raised for several rows at once; they are stepped in parts, down to the row to blame."""
 
 
 def settle(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded]]:
@@ -148,9 +148,7 @@ def advance(
     return unfinished, [*finished, *failed]
 
 
-def _failed(
-    slots: Slots, failure: DecodeError, cause: BaseException
-) -> tuple[Slots, list[Decoded | Failed]]:
+def _failed(slots: Slots, failure: DecodeError, cause: BaseException) -> tuple[Slots, list[Decoded | Failed]]:
     """Return that the one row of *slots* failed; of several it is not known yet which."""
     if is_lost(cause):
         raise DeviceLost(str(failure)) from cause

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from decoders.served.table import table_settings
 from decoders.traits import method_traits
 from pb_plugin.planning import registry
 from pb_plugin.planning.cell import Cell
@@ -165,8 +166,15 @@ def _variants(
             f"--unmasking must be native for {owners[0].name}, which owns its loop, got "
             f"{', '.join(options.unmasking)}; leave --unmasking out or add --unmasking native"
         )
-    native = tuple(native_variants(asked))
-    return {model: native if model in owners else stepped for model in models}
+    return {
+        model: tuple(native_variants(asked, _servers_of(model))) if model in owners else stepped
+        for model in models
+    }
+
+
+def _servers_of(model: ModelChoice) -> list[dict[str, Any]]:
+    """Return the settings of each server of a table, one without for any other model."""
+    return table_settings(model.address) if model.address is not None else [{}]
 
 
 def _check_samples(options: Options, specs: Sequence[TaskSpec]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from decoders.served.facts import MARK
 from pb_plugin.records.canonical import canonical, canonical_json
 from pb_plugin.results.cell_numbers import numbers_of, samples_of, score_means
 from pb_plugin.results.cell_result import CellResult
@@ -214,7 +215,9 @@ def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[
             for shared, names in _ONE_PER:
                 subject = ", ".join(f"{name} {parts[name]!r}" for name in shared) or "this run"
                 for name in names:
-                    one(subject, name, parts[name])
+                    is_server = name == "model_fingerprint" and str(parts[name]).startswith(MARK)
+                    own = f", {canonical_json(parts['method_params'])}" if is_server else ""
+                    one(subject + own, name, parts[name])
             if asked.task in in_suites:
                 one("the tasks of the suites", "data_source", parts["data_source"])
             if not record.failed:

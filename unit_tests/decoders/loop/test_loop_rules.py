@@ -334,7 +334,8 @@ def test_a_model_that_raises_for_one_sample_fails_that_sample_and_no_mate(share)
 
 
 @pytest.mark.parametrize(
-    "said", ["CUDA error: device-side assert triggered", "CUDA error: an illegal memory access was encountered"]
+    "said",
+    ["CUDA error: device-side assert triggered", "CUDA error: an illegal memory access was encountered"],
 )
 def test_an_error_after_which_the_device_refuses_every_call_is_no_fault_of_a_row(said):
     with pytest.raises(DeviceLost, match=said):

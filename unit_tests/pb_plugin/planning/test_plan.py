@@ -209,7 +209,7 @@ def test_categories(yaml_task):
             r"unique, got 'copy-llada-random-k1' for \(.*model llada=\./a.* and for \(.*model llada=\./b",
         ),
         ({"model": ("lada",)}, LookupError, r"--model must be .*, got 'lada'; did you mean 'llada'\?"),
-        ({"model": ("openai:x",)}, ValueError, r"API models are not there yet"),
+        ({"model": ("openai:x",)}, ValueError, r"--model must be openai:URL"),
         ({"task": ("shufle",)}, LookupError, r"--task must be .*, got 'shufle'; did you mean 'shuffle'\?"),
         (
             {"unmasking": ("margn",)},
