@@ -12,13 +12,12 @@ from pb_plugin.printable import printable
 from pb_plugin.report.comparison.gathered import Comparison
 from pb_plugin.report.comparison.tables import BEST, SECOND, Entry, Line, Table
 from pb_plugin.report.comparison.text import (
-    RATE_COLUMNS,
     THOUGHT_COLUMNS,
     THOUGHT_EXPLANATION,
     THOUGHT_TITLE,
     interval_text,
-    kinds_text,
-    rate_text,
+    rate_texts,
+    rate_titles,
     thought_row,
     value_text,
 )
@@ -31,10 +30,6 @@ def _with_interval(entry: Entry, value: str, interval: Callable[[str], str]) -> 
     return f"{value} {interval(text)}" if text else value
 
 
-def _rates(line: Line) -> list[str]:
-    return [rate_text(line), kinds_text(line)]
-
-
 # Markdown
 
 
@@ -44,9 +39,14 @@ def markdown(found: Comparison) -> str:
     for table in found.tables:
         titles = [f"{c.group} {c.title}".strip() for c in table.columns]
         rows = [
-            [_plain(line.label), *map(_markdown_entry, line.entries), *_rates(line)] for line in table.lines
+            [
+                _plain(line.label),
+                *map(_markdown_entry, line.entries),
+                *rate_texts(line, table),
+            ]
+            for line in table.lines
         ]
-        parts += [*_pipes(table.title, [*titles, *RATE_COLUMNS], rows), ""]
+        parts += [*_pipes(table.title, [*titles, *rate_titles(table)], rows), ""]
     if found.thoughts:
         rows = [[_plain(text) for text in thought_row(thought)] for thought in found.thoughts]
         parts += [*_pipes(THOUGHT_TITLE, THOUGHT_COLUMNS[1:], rows), "", f"{THOUGHT_EXPLANATION}.", ""]
@@ -75,11 +75,16 @@ def latex(found: Comparison) -> str:
     r"""Return the comparison as ``tabular`` environments, the best as ``\textbf``."""
     parts = [r"% needs \usepackage{booktabs}", *(f"% {printable(text)}" for text in found.lines_below), ""]
     for table in found.tables:
-        titles = [[escaped(c.title) for c in table.columns] + [*RATE_COLUMNS]]
+        titles = [escaped(text) for text in (*(c.title for c in table.columns), *rate_titles(table))]
         rows = [
-            [escaped(line.label), *map(_latex_entry, line.entries), *_rates(line)] for line in table.lines
+            [
+                escaped(line.label),
+                *map(_latex_entry, line.entries),
+                *rate_texts(line, table),
+            ]
+            for line in table.lines
         ]
-        parts += _tabular(table.title, _latex_groups(table), titles[0], rows)
+        parts += _tabular(table.title, _latex_groups(table), titles, rows)
     if found.thoughts:
         rows = [[escaped(text) for text in thought_row(thought)] for thought in found.thoughts]
         parts += _tabular(THOUGHT_TITLE, None, [escaped(text) for text in THOUGHT_COLUMNS[1:]], rows)
@@ -107,7 +112,8 @@ def _latex_groups(table: Table) -> str | None:
         rf"\multicolumn{{{len(list(same))}}}{{c}}{{{escaped(group)}}}"
         for group, same in groupby(column.group for column in table.columns)
     ]
-    return rf" & {' & '.join(spans)} & & \\" if any(c.group for c in table.columns) else None
+    rest = " &" * len(rate_titles(table))
+    return rf" & {' & '.join(spans)}{rest} \\" if any(c.group for c in table.columns) else None
 
 
 def _latex_entry(entry: Entry) -> str:
@@ -173,18 +179,18 @@ def _html(title: str, head: str, rows: Sequence[str]) -> str:
 
 
 def _html_table(table: Table) -> str:
-    titles = [c.title for c in table.columns] + [*RATE_COLUMNS]
+    titles = [*(c.title for c in table.columns), *rate_titles(table)]
     head = '<tr><th scope="col"></th>' + "".join(f'<th scope="col">{_safe(text)}</th>' for text in titles)
     if any(column.group for column in table.columns):
         groups = [(group, len(list(same))) for group, same in groupby(c.group for c in table.columns)]
         above = "".join(f'<th scope="colgroup" colspan="{n}">{_safe(group)}</th>' for group, n in groups)
-        head = f'<tr><td></td>{above}<td colspan="2"></td></tr>{head}'
-    return _html(table.title, f"{head}</tr>", [_html_line(line) for line in table.lines])
+        head = f'<tr><td></td>{above}<td colspan="{len(rate_titles(table))}"></td></tr>{head}'
+    return _html(table.title, f"{head}</tr>", [_html_line(line, table) for line in table.lines])
 
 
-def _html_line(line: Line) -> str:
+def _html_line(line: Line, table: Table) -> str:
     entries = "".join(f"<td>{_html_entry(entry)}</td>" for entry in line.entries)
-    rates = "".join(f"<td>{_safe(text)}</td>" for text in _rates(line))
+    rates = "".join(f"<td>{_safe(text)}</td>" for text in rate_texts(line, table))
     kind = ' class="reference"' if line.is_reference else ""
     return f'<tr{kind}><th scope="row">{_safe(line.label)}</th>{entries}{rates}</tr>'
 

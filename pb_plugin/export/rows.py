@@ -20,14 +20,15 @@ COLUMNS: Mapping[str, type] = {
     },
     **{name: int for name in ("n", "n_failed", "n_planned")},
     **{name: str for name in ("score", "reason", "nfe_kind")},
-    **{name: float for name in ("tps_low", "tps_high", "content_tokens")},
+    **{name: float for name in ("tps_low", "tps_high", "content_tokens", "seconds", "tokens_per_second")},
 }
 """Column -> type; any of them but the names may be empty.
 
 ``tps`` is by canvas positions, as published; ``tps_per_canvas`` divides them by the canvases evaluated;
 ``accuracy``, ``low`` and ``high`` (95 %) are in percent, ``score`` names the
 score, ``reason`` says why a row is no full result. ``nfe_kind`` says how the forwards are known; where as
-bounds, ``tps`` is empty and between ``tps_low`` and ``tps_high``. ``content_tokens`` is a mean over samples.
+bounds, ``tps`` is empty and between ``tps_low`` and ``tps_high``. ``content_tokens`` is a mean over samples,
+and so are ``seconds``, those of a client of a server.
 """
 
 
@@ -62,6 +63,8 @@ def _row(cell: CellSummary) -> dict[str, Any]:
         "tps_low": None if cell.tps_bounds is None else cell.tps_bounds["canvas"][0],
         "tps_high": None if cell.tps_bounds is None else cell.tps_bounds["canvas"][1],
         "content_tokens": cell.content_tokens,
+        "seconds": cell.seconds,
+        "tokens_per_second": cell.tokens_per_second,
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from pb_plugin.report.terminal import MOST_SETTINGS, digits_of, table
 from pb_plugin.results.cell_numbers import ScoreMean
@@ -44,6 +45,42 @@ def _percent(score: ScoreMean | None) -> str:
     if score is None or score.mean is None:
         return "-"
     return f"{100 * score.mean:.{digits_of(score.interval)}f}"
+
+
+def served_lines(summary: Summary) -> list[str]:
+    """Return a table of the curves that servers answered: score, seconds and tokens per second by setting.
+
+    Means over the tasks with all their samples; a number that one of them lacks is none.
+    """
+    rows = []
+    for curve in summary.curves:
+        for setting in dict.fromkeys(setting_label(cell.setting) for cell in curve.cells):
+            cells = [cell for cell in curve.cells if setting_label(cell.setting) == setting]
+            whole = [cell for cell in cells if cell.reason is None and cell.seconds is not None]
+            if whole:
+                row = [f"{curve.identity.label}[{setting}]", str(len(whole)), "+".join(curve.nfe_kinds)]
+                rows.append([*row, *(_mean_text(whole, of) for of in SERVED_COLUMNS.values())])
+    if not rows:
+        return []
+    header = ["answered by servers", "tasks", "nfe", *SERVED_COLUMNS]
+    return [*table(header, rows), SERVED_EXPLANATION, ""]
+
+
+SERVED_COLUMNS: Mapping[str, Callable[[CellSummary], float | None]] = MappingProxyType(
+    {
+        "score": lambda cell: cell.percent,
+        "seconds": lambda cell: cell.seconds,
+        "tokens/s": lambda cell: cell.tokens_per_second,
+    }
+)
+SERVED_EXPLANATION = (
+    "means over tasks: score in percent, seconds that one client of several waits, content tokens per second"
+)
+
+
+def _mean_text(cells: Sequence[CellSummary], of: Callable[[CellSummary], float | None]) -> str:
+    found = [value for cell in cells if (value := of(cell)) is not None]
+    return f"{sum(found) / len(found):.2f}" if len(found) == len(cells) else "-"
 
 
 def choice_lines(summary: Summary) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pb_plugin.report.beside import choice_lines, text_lines
+from pb_plugin.report.beside import choice_lines, served_lines, text_lines
 from pb_plugin.report.screen import WIDE
 from pb_plugin.report.standing_out import standing_out_lines
 from pb_plugin.report.terminal import pbx_lines, score_lines
@@ -38,6 +38,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(lambda shown: score_lines(shown.summary), VERBOSE),
     Section(lambda shown: choice_lines(shown.summary), VERBOSE),
     Section(lambda shown: text_lines(shown.summary), VERBOSE),
+    Section(lambda shown: served_lines(shown.summary), USUAL),
     Section(lambda shown: standing_out_lines(shown.summary, shown.run.chosen, width=shown.width), USUAL),
     Section(
         lambda shown: pbx_lines(shown.summary, width=shown.width, is_short=shown.verbosity < VERBOSE), QUIET

@@ -149,6 +149,8 @@ def _summarise(replicates: Sequence[CellResult], resample: Resample | None) -> C
         tps_bounds=numbers.tps_bounds,
         nfe_kinds=numbers.nfe_kinds,
         content_tokens=numbers.content_tokens,
+        seconds=numbers.seconds,
+        tokens_per_second=numbers.tokens_per_second,
         order=mean_order(decoded),
         incomplete=incomplete,
         unscored=unscored,

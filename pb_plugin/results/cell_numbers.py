@@ -115,6 +115,9 @@ class CellNumbers:
         nfe_kinds: How the forwards of the samples are known, in the order of `NFE_KINDS`.
         content_tokens: Mean over samples of the tokens before the first end of text; None without samples or
             where one was not counted.
+        seconds: Mean seconds that a client waited for an answer; None but where servers answered.
+        tokens_per_second: Content tokens of all samples over the seconds of all; None as *seconds*, and where
+            nobody counted the tokens.
     """
 
     n: int
@@ -125,6 +128,8 @@ class CellNumbers:
     tps_bounds: Mapping[str, Ends] | None
     nfe_kinds: tuple[str, ...]
     content_tokens: float | None
+    seconds: float | None
+    tokens_per_second: float | None
 
     @property
     def score(self) -> float | None:
@@ -208,6 +213,7 @@ def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
         **_mean_tps(decoded),
         nfe_kinds=kinds_of(record.nfe_kind for record in decoded),
         content_tokens=_mean_tokens(decoded),
+        **_times(decoded),
     )
 
 
@@ -228,6 +234,20 @@ def _mean_tps(decoded: Sequence[Record]) -> dict[str, Any]:
     if "bounds" not in kinds:
         return {"tps": least, "tps_bounds": None}
     return {"tps": None, "tps_bounds": {count: (least[count], most[count]) for count in COUNTS}}
+
+
+def _times(decoded: Sequence[Record]) -> dict[str, Any]:
+    told = [(record.served or {}).get("seconds") for record in decoded]
+    waits = [wait for wait in told if isinstance(wait, int | float)]
+    tokens = [record.content_tokens for record in decoded if record.content_tokens is not None]
+    if not decoded or len(waits) < len(decoded):
+        return {"seconds": None, "tokens_per_second": None}
+    whole = math.fsum(waits)
+    is_known = len(tokens) == len(decoded) and whole > 0
+    return {
+        "seconds": whole / len(decoded),
+        "tokens_per_second": math.fsum(tokens) / whole if is_known else None,
+    }
 
 
 def _mean_tokens(decoded: Sequence[Record]) -> float | None:

@@ -99,6 +99,8 @@ class CellSummary:
         tps_bounds: Both ends of the same, where forwards are known as bounds; else None.
         nfe_kinds: How the forwards of the samples are known, in the order of `NFE_KINDS`.
         content_tokens: Mean tokens before the first end of text; None where nobody counted them.
+        seconds: Mean seconds that a client waited for an answer of a server; None where none answered.
+        tokens_per_second: Content tokens over these seconds, both summed; None where either is not known.
         order: In which order positions were committed; None without samples.
         incomplete: What is missing, or None.
         unscored: Why there is no score, or None.
@@ -126,6 +128,8 @@ class CellSummary:
     tps_bounds: Mapping[str, Ends] | None = None
     nfe_kinds: tuple[str, ...] = ()
     content_tokens: float | None = None
+    seconds: float | None = None
+    tokens_per_second: float | None = None
     incomplete: str | None
     unscored: str | None
     exact: bool
@@ -179,6 +183,8 @@ class CellSummary:
             "tps_bounds": _bounds_json(self.tps_bounds),
             "nfe_kinds": list(self.nfe_kinds),
             "content_tokens": self.content_tokens,
+            "seconds": self.seconds,
+            "tokens_per_second": self.tokens_per_second,
             "order": None if self.order is None else self.order.to_json(),
             "reason": self.reason,
             **({"by_seed": self._by_seed()} if len(self.replicates) > 1 else {}),

@@ -47,6 +47,8 @@ class Line:
         entries: One for each column.
         tps: Mean tokens per step by canvas over the tasks that it has, both ends; None where unknown.
         nfe_kinds: How its forwards are known.
+        seconds: Mean seconds for an answer over its tasks; None where no server answered one.
+        tokens_per_second: Mean content tokens per second over its tasks; None where not known.
         is_reference: Whether its model is the exact one, which knows all answers: it stands last and takes no
             part in who is best.
     """
@@ -55,6 +57,8 @@ class Line:
     entries: tuple[Entry, ...]
     tps: tuple[float, float] | None
     nfe_kinds: tuple[str, ...]
+    seconds: float | None
+    tokens_per_second: float | None
     is_reference: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +68,8 @@ class Line:
             "entries": [entry.to_json() for entry in self.entries],
             "tps": None if self.tps is None else list(self.tps),
             "nfe_kinds": list(self.nfe_kinds),
+            "seconds": self.seconds,
+            "tokens_per_second": self.tokens_per_second,
             "is_reference": self.is_reference,
         }
 
@@ -75,6 +81,11 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether a server answered any line, so that seconds are known."""
+        return any(line.seconds is not None for line in self.lines)
 
     @property
     def reasons(self) -> list[str]:
@@ -119,6 +130,8 @@ def _line(one: Chosen, columns: Sequence[Column]) -> Line:
         entries=tuple(_entry(one.cells.get(column.task), column.score) for column in columns),
         tps=_mean_ends(cells),
         nfe_kinds=kinds_of(kind for cell in cells for kind in cell.nfe_kinds),
+        seconds=_mean(cell.seconds for cell in cells if cell.n),
+        tokens_per_second=_mean(cell.tokens_per_second for cell in cells if cell.n),
         is_reference=_is_reference(one),
     )
 
@@ -135,6 +148,13 @@ def _entry(cell: CellSummary | None, score: str | None) -> Entry:
         interval = Interval(low=100 * interval.low, high=100 * interval.high, level=interval.level)
     value = cell.percent if score in (None, cell.score) else 100 * found.mean
     return Entry(value=value, interval=interval)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of *values*; None where one is None, or there is none."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(found) else None
 
 
 def _mean_ends(cells: Iterable[CellSummary]) -> tuple[float, float] | None:

@@ -44,22 +44,31 @@ def text_lines(found: Comparison) -> list[str]:
 
 def _table(one: Table) -> list[str]:
     groups = [column.group for column in one.columns]
-    header = [one.title, *(column.title for column in one.columns), *RATE_COLUMNS]
-    rows = [row for line in one.lines for row in _rows(line)]
+    header = [one.title, *(column.title for column in one.columns), *rate_titles(one)]
+    rows = [row for line in one.lines for row in _rows(line, one)]
     if any(groups):
         shown = [group if at == 0 or groups[at - 1] != group else "" for at, group in enumerate(groups)]
-        return aligned(["", *shown, "", ""], [header, *rows])
+        return aligned(["", *shown, *[""] * len(rate_titles(one))], [header, *rows])
     return aligned(header, rows)
 
 
-RATE_COLUMNS = ("tokens/step", "forwards")
+def rate_titles(one: Table) -> list[str]:
+    """Return what stands over the last columns: rates, and times where servers answered."""
+    return ["tokens/step", "forwards", *(["seconds", "tokens/s"] if one.is_timed else [])]
 
 
-def _rows(line: Line) -> list[list[str]]:
+def rate_texts(line: Line, one: Table) -> list[str]:
+    """Return the last columns of *line* in table *one*."""
+    times = [ABSENT if found is None else f"{found:.2f}" for found in (line.seconds, line.tokens_per_second)]
+    return [rate_text(line), kinds_text(line), *(times if one.is_timed else [])]
+
+
+def _rows(line: Line, one: Table) -> list[list[str]]:
     values = [MARKS[entry.rank] + value_text(entry) for entry in line.entries]
     intervals = [interval_text(entry.interval) for entry in line.entries]
-    first = [line.label, *values, rate_text(line), kinds_text(line)]
-    return [first, ["", *intervals, "", ""]] if any(intervals) else [first]
+    rates = rate_texts(line, one)
+    first = [line.label, *values, *rates]
+    return [first, ["", *intervals, *[""] * len(rates)]] if any(intervals) else [first]
 
 
 def value_text(entry: Entry) -> str:
@@ -95,7 +104,6 @@ def thought_row(thought: Thought) -> Sequence[str]:
         f"{thought.aloud:.1f}",
         f"{thought.aloud - thought.plain:+.1f}",
         ABSENT if gain is None else f"[{gain.low:+.1f}, {gain.high:+.1f}]",
-        f"{thought.plain_tokens:.1f}",
-        f"{thought.aloud_tokens:.1f}",
+        *(ABSENT if n is None else f"{n:.1f}" for n in (thought.plain_tokens, thought.aloud_tokens)),
         *per_token,
     ]

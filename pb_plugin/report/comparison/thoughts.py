@@ -30,7 +30,7 @@ class Thought:
         aloud: The same with.
         gain: 95 % interval of the second minus the first, in points: both were asked the same questions; None
             where they were not.
-        plain_tokens: Mean content tokens without.
+        plain_tokens: Mean content tokens without; None where nobody counted them.
         aloud_tokens: The same with.
     """
 
@@ -39,12 +39,12 @@ class Thought:
     plain: float
     aloud: float
     gain: Interval | None
-    plain_tokens: float
-    aloud_tokens: float
+    plain_tokens: float | None
+    aloud_tokens: float | None
 
     @property
     def per_token(self) -> tuple[float | None, float | None]:
-        """Points of the score per content token, without and with; None where nothing was written."""
+        """Points per content token, without and with; None where no token was written or counted."""
         pairs = ((self.plain, self.plain_tokens), (self.aloud, self.aloud_tokens))
         plain, aloud = (score / tokens if tokens else None for score, tokens in pairs)
         return plain, aloud
@@ -80,8 +80,6 @@ def thoughts_of(chosen: Sequence[Chosen]) -> list[Thought]:
 
 def _pair(label: str, plain: CellSummary, aloud: CellSummary) -> Thought | None:
     if plain.reason or aloud.reason or plain.percent is None or aloud.percent is None:
-        return None
-    if plain.content_tokens is None or aloud.content_tokens is None:
         return None
     return Thought(
         task=plain.task,

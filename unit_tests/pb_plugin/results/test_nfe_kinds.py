@@ -9,6 +9,9 @@ from pb_plugin.export.latex import latex_table
 from pb_plugin.export.rows import rows_of
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.gates.judge import judge
+from pb_plugin.report.beside import served_lines
+from pb_plugin.report.comparison.chosen import chosen_of
+from pb_plugin.report.comparison.tables import tables_of
 from pb_plugin.report.curves import NO_RATE, _of_cell, _of_suite
 from pb_plugin.report.html.numbers import numbers_of
 from pb_plugin.report.standing_out import _turning_point
@@ -266,3 +269,53 @@ def test_mixed_samples_of_one_cell(make_cell, make_record):
     lost = cell(4, (2, 4), None)
     assert (lost.tps, lost.tps_bounds, lost.percent) == (None, None, 100.0)
     assert (lost.samples.scores, lost.samples.tps, lost.samples.most_tps) == ((1.0, 1.0, 1.0), {}, None)
+
+
+def served(make_record, make_cell, seconds, tokens, *, score=1.0):
+    """Return copy by an API that tells no forwards, one sample for each of *seconds* and *tokens*."""
+    asked = make_cell("copy", model="api", method="native", family="adaptive", k=None).asked
+    records = [
+        make_record(
+            score=score,
+            nfe=None,
+            nfe_kind="unknown",
+            commit_step=None,
+            content_tokens=n,
+            to_eos_tokens=n,
+            canvas_tokens=n,
+            served=None if wait is None else {"seconds": wait},
+            parts={**asked.parts(), "sample_id": f"s{at}"},
+        )
+        for at, (wait, n) in enumerate(zip(seconds, tokens, strict=True))
+    ]
+    return make_cell("copy", model="api", method="native", family="adaptive", k=None, records=records)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tokens", "expected"),
+    [
+        ((1.0, 3.0), (10, 20), (2.0, 7.5)),
+        ((1.0, 3.0), (None, None), (2.0, None)),
+        ((1.0, None), (10, 20), (None, None)),
+        ((0.0, 0.0), (10, 20), (0.0, None)),
+    ],
+    ids=["all known", "tokens not counted", "one ran here", "no time"],
+)
+def test_seconds_and_tokens_per_second_of_served_answers(make_record, make_cell, seconds, tokens, expected):
+    """Tokens per second are a ratio of sums, 30 tokens in 4 seconds, and stand where forwards are unknown."""
+    (cell,) = aggregate([served(make_record, make_cell, seconds, tokens)], PAIR).cells
+    assert (cell.seconds, cell.tokens_per_second) == expected
+    (row,) = rows_of(aggregate([served(make_record, make_cell, seconds, tokens)], PAIR))
+    assert (row["seconds"], row["tokens_per_second"], row["tps"]) == (*expected, None)
+
+
+def test_what_servers_answered_is_a_table_with_score_seconds_and_tokens(make_record, make_cell):
+    found = aggregate([served(make_record, make_cell, (1.0, 3.0), (10, 20)), make_cell("copy")], PAIR)
+    header, row, explained, _ = served_lines(found)
+    assert header.split() == ["answered", "by", "servers", "tasks", "nfe", "score", "seconds", "tokens/s"]
+    assert row.split() == ["api-native[default]", "1", "unknown", "100.00", "2.00", "7.50"]
+    assert explained.startswith("means over tasks")
+    assert served_lines(aggregate([make_cell("copy")], PAIR)) == []
+    lines = {line.label: line for line in tables_of(chosen_of(found, {})[0])[0].lines}
+    assert (lines["api-native[default]"].seconds, lines["llada-confidence[k=2]"].seconds) == (2.0, None)
+    assert lines["api-native[default]"].tokens_per_second == 7.5

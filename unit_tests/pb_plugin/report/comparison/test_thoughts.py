@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pb_plugin.report.comparison.chosen import chosen_of
+from pb_plugin.report.comparison.text import thought_row
 from pb_plugin.report.comparison.thoughts import thoughts_of
 from pb_plugin.results.aggregate import aggregate
 
@@ -70,6 +71,19 @@ def test_other_numbers_of_samples_have_no_interval(make_cell, make_record):
         cells(make_cell, make_record, "shuffle_cot", 9, 60, n=12),
     )
     assert pair.gain is None
+
+
+def test_tokens_that_nobody_counted_leave_the_scores(make_cell, make_record):
+    """As of a server that tells no usage."""
+    uncounted = {"nfe": None, "nfe_kind": "unknown", "commit_step": None, "served": {}}
+    uncounted |= {"canvas_tokens": None, "to_eos_tokens": None, "content_tokens": None}
+    made = []
+    for task in ("shuffle", "shuffle_cot"):
+        parts = {**make_cell(task).asked.parts(), "sample_id": "s0"}
+        made.append(make_cell(task, records=[make_record(parts=parts, **uncounted)]))
+    (pair,) = found(*made)
+    assert (pair.plain, pair.aloud, pair.plain_tokens, pair.per_token) == (100.0, 100.0, None, (None, None))
+    assert thought_row(pair)[5:] == ["-"] * 4
 
 
 def test_an_answer_without_a_token_has_no_points_per_token(make_cell, make_record):
