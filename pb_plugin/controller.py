@@ -100,7 +100,7 @@ class Controller:
         """Do not wait for workers, whose records are stored, and obey the next Ctrl-C at once."""
         self._session.signals.end_at_once_next()
         if self._nodes:
-            from pb_plugin.session.xdist_interior import end_workers
+            from pb_plugin.workers.xdist_interior import end_workers
 
             end_workers(self._nodes)
 

@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
     config.addinivalue_line("markers", "pb_category(name): collect only the cells of one category")
+    from pb_plugin.faults.alarm import watches_hangs
     from pb_plugin.planning.options import Options
     from pb_plugin.session.session import BenchSession
     from pb_plugin.workers.places import register_sharing
@@ -74,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
             else int(config.getoption("numprocesses", 0) or 1),
             tools=None if worker is None else worker.get("pb_tools"),
             run=None if worker is None else worker["pb_run"],
-            ends_process=not _watches_hangs(config),
+            ends_process=not watches_hangs(config),
         )
         check_shard(options)
         if options.timing:
@@ -92,13 +93,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
     register_sharing(config, session)
-
-
-def _watches_hangs(config: pytest.Config) -> bool:
-    """Return whether pytest's own watch is set: there is one for a process."""
-    return config.pluginmanager.hasplugin("faulthandler") and bool(
-        float(config.getini("faulthandler_timeout") or 0)
-    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -381,7 +375,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None]) -> Any:
     """Give whole groups to workers, where the run has cells of ours; leave every other session alone."""
-    from pb_plugin.session.scheduler import scheduler_of
+    from pb_plugin.workers.scheduler import scheduler_of
 
     return scheduler_of(config, config.stash[SESSION], log)
 
@@ -389,7 +383,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell the worker which run it belongs to; start the tools that workers share, where it needs one."""
-    from pb_plugin.session.cell_files import asks_for_cells
+    from pb_plugin.workers.cell_files import asks_for_cells
 
     session = node.config.stash[SESSION]
     node.workerinput["pb_run"] = session.ends.run

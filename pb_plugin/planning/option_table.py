@@ -293,7 +293,7 @@ TABLE: tuple[OptionRow, ...] = (
         field="budget",
         kind="text",
         metavar="LIMITS",
-        parse=parse_limits,
+        parse=parse_spend_limits,
         help="What a run may ask of served models at the most: requests=1000,usd=5 or one of them; dollars "
         "need --pb-prices. Default: no limit.",
     ),

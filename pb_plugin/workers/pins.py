@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from pb_plugin.planning.options import Options, read_options
-from pb_plugin.session.cell_files import asks_for_cells
+from pb_plugin.workers.cell_files import asks_for_cells
 from pb_plugin.workers.gpus import VISIBLE, visible_gpus
 
 THREADS = "OMP_NUM_THREADS"
