@@ -118,6 +118,9 @@ class Options:
     allow_remote_code: tuple[str, ...] = ()
     shard: Shard | None = None
     workers_per_gpu: int = 1
+    engine: str = "local"
+    ray_address: str | None = None
+    ray_workers: int | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -92,6 +92,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
         *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
+        *["--pb-engine", "ray", "--pb-ray-address", "auto", "--pb-ray-workers", "4"],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),
@@ -124,6 +125,9 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         allow_remote_code=(CODE, CODE),
         shard=Shard(2, 8),
         workers_per_gpu=2,
+        engine="ray",
+        ray_address="auto",
+        ray_workers=4,
     )
 
 
@@ -161,6 +165,9 @@ pb_device = "cpu"
 pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
 pb_shard = "1/1"
 pb_workers_per_gpu = 3
+pb_engine = "local"
+pb_ray_address = "host:6379"
+pb_ray_workers = 2
 """
     options = read("--k", "8", "--samples", "20", toml=toml)
     assert options == Options(
@@ -196,6 +203,9 @@ pb_workers_per_gpu = 3
         allow_remote_code=(CODE,),
         shard=Shard(1, 1),
         workers_per_gpu=3,
+        engine="local",
+        ray_address="host:6379",
+        ray_workers=2,
     )
     assert len(toml.split("\n")) - 2 == len(TABLE)
 
