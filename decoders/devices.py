@@ -64,8 +64,9 @@ LOST_FOR_GOOD = (
 def is_lost(error: BaseException) -> bool:
     """Return whether *error*, or what it came from, means that the device refuses this process from now on.
 
-    Torch raises ``AcceleratorError`` for what the driver reports, older versions a plain RuntimeError. Source:
-    the error codes in the reference of the CUDA runtime that leave the process in an inconsistent state.
+    Torch raises ``AcceleratorError`` for what the driver reports, older versions a plain RuntimeError.
+    Source: the error codes in the reference of the CUDA runtime that leave the process in an inconsistent
+    state.
     """
     seen: BaseException | None = error
     while seen is not None:

@@ -46,7 +46,7 @@ class TimedOut(BaseException):
 
 
 class DeviceLost(RuntimeError):
-    """The device refuses every further call of this process, which has to end; no row is to blame for that."""
+    """The device refuses every further call of this process, which has to end."""
 
 
 class NotSupported(ValueError):

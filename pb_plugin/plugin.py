@@ -73,6 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
             if worker is not None
             else int(config.getoption("numprocesses", 0) or 1),
             tools=None if worker is None else worker.get("pb_tools"),
+            run=None if worker is None else worker["pb_run"],
+            ends_process=not _watches_hangs(config),
         )
         check_shard(options)
         if options.timing:
@@ -90,6 +92,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
     register_sharing(config, session)
+
+
+def _watches_hangs(config: pytest.Config) -> bool:
+    """Return whether pytest's own watch is set: there is one for a process."""
+    return config.pluginmanager.hasplugin("faulthandler") and bool(
+        float(config.getini("faulthandler_timeout") or 0)
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -194,6 +203,8 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
         session.bench.watch = watch_of(request.config, session.n_left)
     except ValueError as error:
         raise pytest.fail.Exception(printable(str(error)), pytrace=False) from None
+    if hasattr(request.config, "workerinput"):
+        session.bench.guard.at_work.take_stacks()
     yield session
     if request.session.exitstatus != pytest.ExitCode.INTERRUPTED:
         session.check_batches()
@@ -377,10 +388,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Start the tools that workers share, such as a grammar server, where the run needs one."""
+    """Tell the worker which run it belongs to; start the tools that workers share, where it needs one."""
     from pb_plugin.session.cell_files import asks_for_cells
 
     session = node.config.stash[SESSION]
+    node.workerinput["pb_run"] = session.ends.run
     if asks_for_cells(node.config.args):
         try:
             node.workerinput["pb_tools"] = session.tools.shared(session.needs)

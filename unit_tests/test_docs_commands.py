@@ -22,7 +22,7 @@ CSV = "task,tps,accuracy\ncopy,1,100\ncopy,2,90\ncopy,4,50\n"
 
 
 @pytest.fixture
-def checkout(pytester, monkeypatch, loaded_modules):
+def checkout(pytester, monkeypatch, loaded_libraries):
     """An empty folder with the suite of this checkout and its configuration; the packages are ours."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -35,7 +35,7 @@ def checkout(pytester, monkeypatch, loaded_modules):
 
 
 @pytest.fixture
-def examples(pytester, monkeypatch, loaded_modules):
+def examples(pytester, monkeypatch, loaded_libraries):
     """A folder with a copy of docs/examples, which is looked for modules as ``python -m pytest`` does."""
     shutil.copytree(EXAMPLES, pytester.path, dirs_exist_ok=True)
     monkeypatch.syspath_prepend(pytester.path)
@@ -266,7 +266,7 @@ def test_the_library_example_prints_a_number_of_steps(capsys):
     assert 1 <= int(capsys.readouterr().out) <= 16
 
 
-def test_the_test_file_runs_in_an_empty_folder(pytester, monkeypatch, loaded_modules):
+def test_the_test_file_runs_in_an_empty_folder(pytester, monkeypatch, loaded_libraries):
     pytester.makepyfile(test_mine=python_block("def test_cell", page("options")))
     result = pytester.runpytest_inprocess("-p", "pb_plugin.plugin", "--samples", "1", "--k", "4", *QUICK[2:])
     assert result.ret == 0

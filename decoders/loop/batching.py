@@ -32,11 +32,11 @@ ACTIVE_PER_FORWARD = 4
 """So many times the rows of a full forward may walk at once where they share canvases."""
 
 
-Guard = Callable[[Sequence[Row]], AbstractContextManager[None]]
+Guard = Callable[[Sequence[Row]], AbstractContextManager[object]]
 """Entered around every step with its rows: who watches the time, or writes down what is being decoded."""
 
 
-def unguarded(rows: Sequence[Row]) -> AbstractContextManager[None]:
+def unguarded(rows: Sequence[Row]) -> AbstractContextManager[object]:
     """Guard nothing."""
     return nullcontext()
 
@@ -228,7 +228,7 @@ def _shared_bucket(
 def _step(
     slots: Slots, denoiser: Denoiser, guard: Guard, shared: Shared | None = None, at_once: int | None = None
 ) -> tuple[Slots, list[Decoded | Failed]]:
-    """Take one step with every row; where the model raises, in halves, so that only the row to blame fails."""
+    """Take one step with every row; where the model raises in halves, so that only the row to blame fails."""
     try:
         with guard(slots.rows):
             return advance(slots, denoiser, shared, at_once)

@@ -80,7 +80,7 @@ class _Wish:
 
 
 class FailedTogether(Exception):
-    """The model raised for several rows at once; they are to be stepped in parts, down to the row to blame."""
+    """The model raised for several rows at once; they are stepped in parts, down to the row to blame."""
 
 
 def settle(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded]]:

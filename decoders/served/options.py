@@ -13,7 +13,7 @@ CONCURRENCY = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class SpendLimits:
     """What a run may spend: ``requests`` sent, repeated ones too, and ``usd``; None is no limit."""
 
     requests: int | None = None
@@ -44,7 +44,7 @@ class ServedOptions:
     """
 
     concurrency: int | None = None
-    limits: Limits = Limits()
+    limits: SpendLimits = SpendLimits()
     prices: Mapping[str, Price] = field(default_factory=dict, hash=False)
     tokenizer: Path | None = None
     timeout_s: float = 600.0
@@ -53,7 +53,7 @@ class ServedOptions:
     longest_wait_s: float = 60.0
 
 
-def parse_limits(text: str, *, name: str = "--pb-budget") -> Limits:
+def parse_spend_limits(text: str, *, name: str = "--pb-budget") -> SpendLimits:
     """Return the limits written ``requests=1000,usd=5``, either or both.
 
     Raises:
@@ -73,7 +73,7 @@ def parse_limits(text: str, *, name: str = "--pb-budget") -> Limits:
                 "write requests=1000,usd=5"
             )
         found[key] = value
-    return Limits(**found)
+    return SpendLimits(**found)
 
 
 def read_prices(path: Path, *, name: str = "--pb-prices") -> dict[str, Price]:

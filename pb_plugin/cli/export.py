@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
+from pb_plugin.cli.verb import Outcome, Verb, check_file, check_parent, shown, stored_run
 from pb_plugin.export.curve import POINT_COLUMNS, check_exact, check_suite, curve_of, point_rows, whole_curves
 from pb_plugin.export.latex import latex_table
 from pb_plugin.export.leaderboard import files_of
@@ -65,12 +65,10 @@ def _lines(data: Mapping[str, Any]) -> list[str]:
 def _check_out(out: Path, option: str, *, is_folder: bool) -> None:
     if is_folder and out.exists() and not out.is_dir():
         raise ValueError(f"{option} must be a folder, got the file {str(out)!r}; name another")
-    if not is_folder and out.is_dir():
-        raise ValueError(f"{option} must be a file, got the folder {str(out)!r}; name a file in it")
-    if not out.parent.is_dir():
-        raise ValueError(
-            f"{option} must lie in a folder that exists, got {str(out)!r}; make {str(out.parent)!r} first"
-        )
+    if is_folder:
+        check_parent(out, option)
+    else:
+        check_file(out, option)
 
 
 def _written(summary: Summary, kind: str, out: Path, curve: str | None, suite: str) -> list[str]:

@@ -77,11 +77,7 @@ def slowest_first(curve: Curve, suite: str) -> list[SuitePoint]:
 def cells_at(curve: Curve, point: SuitePoint, tasks: Sequence[str]) -> dict[str, CellSummary]:
     """Return the cells of *tasks* at the setting of *point*, by task in the order of *tasks*."""
     setting = setting_label(point.setting)
-    found = {
-        cell.task: cell
-        for cell in curve.cells
-        if not cell.is_variant and setting_label(cell.setting) == setting
-    }
+    found = {cell.task: cell for cell in curve.cells if setting_label(cell.setting) == setting}
     return {task: found[task] for task in tasks}
 
 

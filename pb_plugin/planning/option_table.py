@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from decoders.loading.allowed_code import allowed_text
-from decoders.served.options import parse_limits
+from pb_plugin.planning.limits import parse_limits
 from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx, parse_shard
 
 Kind = Literal["items", "lines", "int", "path", "flag", "text"]
@@ -76,7 +76,7 @@ TABLE: tuple[OptionRow, ...] = (
         kind="items",
         metavar="TASK",
         help="Task: NAME[:PARAMS] (shuffle:n=15), a .yaml file or package.module:attribute. Default: the "
-        "tasks of the benchmark; list_ops run only when named here.",
+        "tasks of the benchmark; list_ops run only when named here; waiting_line_n15 names ten variants.",
     ),
     OptionRow(
         field="unmasking",
@@ -242,6 +242,19 @@ TABLE: tuple[OptionRow, ...] = (
         metavar="HOW",
         choices=("on", "off"),
         help="Whether settings of a sample that come to the same canvas share its forward. Default: on.",
+    ),
+    OptionRow(
+        field="timeout",
+        kind="text",
+        metavar="SECONDS",
+        parse=parse_limits,
+        help="How long one forward, scorer or tool may take, and a sample: FORWARD or FORWARD,SAMPLE. What "
+        "takes longer is ended and named. Default: 1800,86400; inf is no limit.",
+    ),
+    OptionRow(
+        field="keep_failures",
+        kind="flag",
+        help="Do not try samples again that failed in an earlier run. Default: every failure is tried again.",
     ),
     OptionRow(
         field="timing",

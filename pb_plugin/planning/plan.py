@@ -18,7 +18,7 @@ from pb_plugin.planning.option_grammar import ModelChoice, parse_method, parse_m
 from pb_plugin.planning.options import DEFAULT_UNMASKING
 from pb_plugin.records.asked import TAGS, Asked
 from pb_plugin.records.canonical import canonical
-from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, task_ids
+from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, TASK_SETS, task_ids
 from task_specs.spec import OWN_IDS, source_of
 
 if TYPE_CHECKING:
@@ -121,12 +121,15 @@ def plan(options: Options) -> Plan:
 def specs_of(tasks: Iterable[str]) -> tuple[TaskSpec, ...]:
     """Return the specs of *tasks*, each as ``--task`` takes it, in the order of the benchmark.
 
+    A name of `TASK_SETS` stands for all of its tasks.
+
     Raises:
         LookupError: A task, its file or a parameter is not known.
         ValueError: A file or a parameter breaks a rule.
     """
     points = registry.known(registry.TASKS)
-    specs = [spec for text in tasks for spec in registry.specs_of(parse_task(text), points)]
+    texts = [one for text in tasks for one in TASK_SETS.get(text, (text,))]
+    specs = [spec for text in texts for spec in registry.specs_of(parse_task(text), points)]
     order = {task: index for index, task in enumerate(OWN_IDS)}
     return tuple(sorted(specs, key=lambda spec: order.get(spec.base_id, len(order))))
 

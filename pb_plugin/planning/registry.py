@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
@@ -92,7 +94,7 @@ def known(group: str) -> dict[str, EntryPoint]:
         name: EntryPoint(name, reference, group) for name, reference in {**BUILTIN[group], **served}.items()
     }
     ours = {*builtin_names(group), *served}
-    for point in sorted(entry_points(group=group)):
+    for point in _entry_points(group, tuple(sys.path)):
         if point.name in points and points[point.name].value == point.value:
             continue
         if point.name in points or point.name in ours:
@@ -103,6 +105,12 @@ def known(group: str) -> dict[str, EntryPoint]:
             )
         points[point.name] = point
     return points
+
+
+@lru_cache(maxsize=16)
+def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return what the packages on *path*, which is ``sys.path``, offer in *group*; each of them is read."""
+    return tuple(sorted(entry_points(group=group)))
 
 
 def find(group: str, name: str, points: Points) -> EntryPoint:

@@ -13,11 +13,11 @@ import msgspec
 
 from pb_plugin.records.asked import ASKED_PARTS
 from pb_plugin.records.canonical import canonical_json, digest, read_json
+from pb_plugin.records.fault_classes import ERROR_CLASSES
 
 SCHEMA = 3
 """Raised whenever the meaning of a field moves; part of ``decode_key``."""
 
-ERROR_CLASSES = ("oom", "timeout", "worker_crash", "model_error", "method_error", "scorer_error")
 NFE_KINDS = ("counted", "commanded", "bounds", "unknown")
 """How ``nfe`` is known: counted by the loop, commanded as a number of steps, between two bounds, or not."""
 
@@ -104,16 +104,20 @@ def sample_key(cell: str, sample_id: str, input_hash: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _written_digest(text: str) -> str:
-    """Return the hash of *text*, the JSON of a stored cell's parts; equal within a cell, hence the cache."""
+def _written_digest(shared: bytes) -> str:
+    """Return the hash of a stored cell's parts, given as JSON; equal within a cell, hence the cache."""
+    text = _SORTED.encode({"schema": SCHEMA, **dict(json.loads(shared))})
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _written_key(parts: Mapping[str, Any]) -> str:
     """Return the decode key of stored parts, which are canonical, hashed as they are."""
-    shared = {name: value for name, value in parts.items() if name not in SAMPLE_PARTS}
-    text = _SORTED.encode({"schema": SCHEMA, **shared})
-    return sample_key(_written_digest(text), parts["sample_id"], parts["input_hash"])
+    shared = _QUICK.encode([(name, value) for name, value in parts.items() if name not in SAMPLE_PARTS])
+    return sample_key(_written_digest(shared), parts["sample_id"], parts["input_hash"])
+
+
+_QUICK = msgspec.json.Encoder()
+"""Tells cells apart; what is hashed is always written by the encoder of the standard library."""
 
 
 _SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

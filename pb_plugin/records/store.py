@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -160,6 +162,10 @@ class StoreIndex:
             return None
         return entry.latest if score_key is None else entry.by_score_key.get(score_key)
 
+    def failure(self, decode_key: str, score_key: str) -> Record | None:
+        """Return the latest failure to decode it, or to score it in this way."""
+        return self._unscorable.get((decode_key, score_key)) or self.failed.get(decode_key)
+
     def find(self, decode_key: str, score_key: str) -> Record | None:
         """Return the result scored as asked, or why that failed, else as scored last, else its failure.
 
@@ -304,9 +310,10 @@ class Store:
             ValueError: See `read`; or a file of resolutions is damaged.
         """
         reading = _Reading(decided=read_resolutions(self.directory)) if known is None else known._reading
-        for file in plain_files(self.directory, "*.jsonl"):
-            if known is None or file != self._path:
-                self._read_on(file, reading)
+        with _no_collector():
+            for file in plain_files(self.directory, "*.jsonl"):
+                if known is None or file != self._path:
+                    self._read_on(file, reading)
         return reading.index()
 
     def _read_on(self, file: Path, reading: _Reading) -> None:
@@ -357,6 +364,18 @@ class Store:
             f"store must be a directory that can be written, got {str(self.directory)!r} ({why}); "
             "name another with --pb-store"
         )
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Leave out the search for cycles: records have none, and it would walk over all of them again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _is_other_schema(line: bytes) -> bool:

@@ -282,6 +282,6 @@ def _of_suite(curve: Curve, suite: str, point: SuitePoint) -> Spot | str:
         n=sum(
             cell.n
             for cell in curve.cells
-            if cell.task in SUITES[suite] and not cell.is_variant and setting_label(cell.setting) == label
+            if cell.task in SUITES[suite] and setting_label(cell.setting) == label
         ),
     )

@@ -76,9 +76,7 @@ def _turning_point(points: Sequence[SuitePoint]) -> SuitePoint | None:
 def _cells(curve: Curve, point: SuitePoint, suite: str) -> list[CellSummary]:
     wanted = setting_label(point.setting)
     return [
-        cell
-        for cell in curve.cells
-        if cell.task in SUITES[suite] and not cell.is_variant and setting_label(cell.setting) == wanted
+        cell for cell in curve.cells if cell.task in SUITES[suite] and setting_label(cell.setting) == wanted
     ]
 
 

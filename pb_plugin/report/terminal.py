@@ -13,7 +13,8 @@ from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import PBx
 
 if TYPE_CHECKING:
-    from pb_plugin.session.session import BenchSession, Conclusion
+    from pb_plugin.session.conclusion import Conclusion
+    from pb_plugin.session.session import BenchSession
     from pb_plugin.statistics.curve_draws import PBxInterval
 
 NARROW_POINTS = 2.0
@@ -235,7 +236,7 @@ def closing_lines(
     lines += [f"failed, {n} item{'s' * (n > 1)}: {reason}" for reason, n in reasons.items()]
     skipped = [f"skipped, {n} item{'s' * (n > 1)}: {reason}" for reason, n in skips.items()]
     lines += skipped if most_columns is None else [fitted(line, most_columns) for line in skipped]
-    lines += [*session.unfinished, *session.plan.notes]
+    lines += [*session.ends.lines, *session.unfinished, *session.plan.notes]
     if session.plan.missing_tasks:
         lines.append(f"no spec in this version: {', '.join(session.plan.missing_tasks)}")
     others = sorted({cell.asked.model for cell in found.run.cells if not cell.exact}) if found else []

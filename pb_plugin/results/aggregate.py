@@ -218,7 +218,7 @@ def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[
                     is_server = name == "model_fingerprint" and str(parts[name]).startswith(MARK)
                     own = f", {canonical_json(parts['method_params'])}" if is_server else ""
                     one(subject + own, name, parts[name])
-            if asked.task in in_suites and not cell.planned.is_variant:
+            if asked.task in in_suites:
                 one("the tasks of the suites", "data_source", parts["data_source"])
             if not record.failed:
                 one(f"task {asked.task!r}", "score_key", record.score_key)

@@ -138,7 +138,8 @@ class CellSamples:
 
     Args:
         scores: The score that PBx uses, in [0, 1].
-        tps: Tokens per step by token count; the least possible where forwards are known as bounds.
+        tps: Tokens per step by token count; the least possible where forwards are known as bounds, and empty
+            where one is unknown.
         most_tps: The largest possible there; None where all forwards were counted or commanded.
     """
 
@@ -148,22 +149,22 @@ class CellSamples:
 
 
 def samples_of(decoded: Sequence[Record], score: str) -> CellSamples | None:
-    """Return the samples of a cell; None where one has no score or an unknown nfe.
+    """Return the samples of a cell; None where one has no score, or there is none.
 
     A sample that was decoded under several seeds has its means over them: it is one question, and what is not
     known of it does not shrink with the number of seeds.
     """
     ordered = _by_id(decoded)
-    if not ordered or any(r.scores.get(score) is None or r.nfe_kind == "unknown" for r in ordered):
+    if not ordered or any(r.scores.get(score) is None for r in ordered):
         return None
+    scores = tuple(_over_seeds(ordered, lambda r: r.scores[score] or 0.0))
+    kinds = {record.nfe_kind for record in ordered}
+    if "unknown" in kinds:
+        return CellSamples(scores=scores, tps={})
     least, most = (
         {count: tuple(_over_seeds(ordered, partial(_rate, count, end))) for count in COUNTS} for end in (0, 1)
     )
-    return CellSamples(
-        scores=tuple(_over_seeds(ordered, lambda r: r.scores[score] or 0.0)),
-        tps=least,
-        most_tps=None if all(r.nfe_kind != "bounds" for r in ordered) else most,
-    )
+    return CellSamples(scores=scores, tps=least, most_tps=most if "bounds" in kinds else None)
 
 
 def rates_of(decoded: Sequence[Record], end: int = 0) -> dict[str, tuple[float, ...]]:

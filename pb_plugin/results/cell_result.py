@@ -55,7 +55,7 @@ class PlannedCell:
         asked: The task and its setting.
         curve: How the settings of its method make curves.
         category: The task's category.
-        is_variant: Whether it is a variant; variants enter no suite.
+        is_variant: Whether it is a variant; it enters a suite only where that names it.
         score: Name of the score that PBx uses.
         n_planned: Samples asked for.
         keys: The decode key of each; empty where there is none, as for a model that cannot be read.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pb_plugin.results.cell_numbers import COUNTS, NFE_UNKNOWN, CellSamples, Ends
 from pb_plugin.results.summary import CellSummary, Replicate, SuiteCurve, SuitePoint, setting_label
-from task_specs.catalogue import BENCHMARK_IDS
+from task_specs.catalogue import BENCHMARK_IDS, TASK_SETS, variant_id
 
 if TYPE_CHECKING:
     from pb_plugin.statistics.curve_draws import CurveDraws
@@ -22,9 +22,10 @@ SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "all": tuple(task for tasks in BENCHMARK_IDS.values() for task in tasks),
         "core": BENCHMARK_IDS["waiting_line"] + BENCHMARK_IDS["puzzles"],
         **BENCHMARK_IDS,
+        **{name: tuple(variant_id(task) for task in tasks) for name, tasks in TASK_SETS.items()},
     }
 )
-"""Suite name -> its tasks: the published 17, the 12 with exact answers, and each category."""
+"""Suite name -> its tasks: the published 17, the 12 with exact answers, each category, sets of variants."""
 
 
 def suite_curve(
@@ -44,7 +45,7 @@ def suite_curve(
     Args:
         name: Name of the suite.
         tasks: Its task ids.
-        settings: For every setting of the curve its cells by task id; variants are ignored.
+        settings: For every setting of the curve its cells by task id; others than the suite's are ignored.
         static: Whether the method unmasks a fixed number of positions per step.
         resample: What the intervals are drawn from; None leaves them out.
     """
@@ -53,7 +54,7 @@ def suite_curve(
     measured: set[str] = set()
     for cells in settings:
         setting = next(iter(cells.values())).setting
-        found = [cells[task] for task in tasks if task in cells and not cells[task].is_variant]
+        found = [cells[task] for task in tasks if task in cells]
         measured |= {cell.task for cell in found}
         absent = [task for task in tasks if task not in {cell.task for cell in found}]
         if absent:

@@ -82,7 +82,7 @@ class CellSummary:
     Args:
         asked: The task and its setting, with the lowest seed.
         category: The task's category.
-        is_variant: Whether it is a variant (then it enters no suite).
+        is_variant: Whether it is a variant; it enters a suite only where that names it.
         score: Name of the score that PBx uses.
         identity: The curve it belongs to.
         setting: What varies along the curve (``{"k": 8}``).

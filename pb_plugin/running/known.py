@@ -15,9 +15,10 @@ class Known:
     Args:
         store: Where records go and come from.
         fresh: Whether what is stored does not count, so that everything is decoded again.
+        keep_failures: Whether a failure that is stored counts, so that it is not tried again.
     """
 
-    def __init__(self, store: Store, *, fresh: bool) -> None:
+    def __init__(self, store: Store, *, fresh: bool, keep_failures: bool = False) -> None:
         self.store = store
         self.lost: list[str] = []
         self.answered_otherwise: dict[str, int] = {}
@@ -25,6 +26,7 @@ class Known:
         self.on_kept: Callable[[Record], None] | None = None
         """Told of every record that was stored."""
         self._fresh = fresh
+        self._keep_failures = keep_failures
         self._records: dict[str, Record] = {}
         self._decoded: set[str] = set()
 
@@ -43,7 +45,10 @@ class Known:
         record = self._records.get(decode_key)
         if record is not None or self._fresh:
             return record
-        return self.index.get(decode_key, score_key) or self.index.get(decode_key)
+        found = self.index.get(decode_key, score_key)
+        if found is None and self._keep_failures:
+            found = self.index.failure(decode_key, score_key)
+        return found or self.index.get(decode_key)
 
     def find(self, decode_key: str, score_key: str) -> Record | None:
         """Return what is shown of a result: decoded here, else stored; failures count too."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from decoders.served.client.budget import Spending
-from decoders.served.options import Limits, ServedOptions, read_prices
+from decoders.served.options import ServedOptions, SpendLimits, read_prices
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned, plan_samples
 from pb_plugin.asking.rows import answer_context
@@ -77,7 +77,7 @@ class Resources:
         options = self.options
         return ServedOptions(
             concurrency=options.concurrency,
-            limits=options.budget or Limits(),
+            limits=options.budget or SpendLimits(),
             prices={} if options.prices is None else read_prices(options.prices),
             tokenizer=options.tokenizer,
         )

@@ -1,6 +1,6 @@
 """Builders of records and cells, and runs of the plugin over a test file in an empty folder."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +102,23 @@ def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_par
         }
     )
     return CellResult(planned=planned, records=records, choices=values.get("choices"))
+
+
+def write_run(folder, cells):
+    """Store the records of *cells*, and a run that asks for them, in *folder*; return it."""
+    from pb_plugin.records.store import Store
+    from pb_plugin.results.run_file import ChosenTasks, Run, save
+
+    with Store(folder) as store:
+        for record in (record for cell in cells for record in cell.records):
+            store.append(record)
+    planned = tuple(
+        replace(cell.planned, keys=tuple(record.decode_key for record in cell.records), score_key="lists-1")
+        for cell in cells
+    )
+    chosen = ChosenTasks(task=tuple({cell.asked.task: None for cell in cells}), data=None, samples=None)
+    save(Run(chosen=chosen, cells=planned, missing_tasks=(), notes=()), folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,8 @@ OWNERS = {
     "llada2.1": ("llada2", "native:threshold=0.5,0.9"),
 }
 
+pytestmark = pytest.mark.usefixtures("loaded_libraries")
+
 needs_checkpoints = pytest.mark.skipif(
     not CHECKPOINTS.is_dir(), reason="the golden checkpoints are development data not present here"
 )

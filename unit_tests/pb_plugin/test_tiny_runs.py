@@ -8,6 +8,8 @@ pytest.importorskip("transformers", reason="network models need the extra models
 
 from decoders.models.tiny import shipped_folder
 
+pytestmark = pytest.mark.usefixtures("loaded_libraries")
+
 EASY = ("--task", "copy,reverse,insert_index", "--unmasking", "confidence", "--k", "8", "--samples", "20")
 GATES = [
     argument

@@ -8,7 +8,7 @@ from threading import Condition
 
 from decoders.served.client.answer import Answer
 from decoders.served.client.failures import AskError
-from decoders.served.options import Limits, Price
+from decoders.served.options import Price, SpendLimits
 
 MILLION = 1e6
 CHAT_TOKENS = 256
@@ -29,7 +29,7 @@ class Spending:
     tokens that may be generated. A request whose answer was lost is taken to have cost that much.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SpendLimits) -> None:
         self._limits = limits
         self._changed = Condition()
         self.requests = 0

@@ -2,12 +2,12 @@
 
 import pytest
 
-from decoders.served.options import Limits, Price, parse_limits, read_prices
+from decoders.served.options import Price, SpendLimits, parse_spend_limits, read_prices
 
 
 def test_limits_are_read():
-    assert parse_limits("requests=10") == Limits(requests=10)
-    assert parse_limits("usd=0.5, requests=7") == Limits(requests=7, usd=0.5)
+    assert parse_spend_limits("requests=10") == SpendLimits(requests=10)
+    assert parse_spend_limits("usd=0.5, requests=7") == SpendLimits(requests=7, usd=0.5)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_what_is_no_limit_is_refused(text):
     with pytest.raises(
         ValueError, match=r"--pb-budget must be requests=N, usd=X or both .*; write requests=1000"
     ):
-        parse_limits(text)
+        parse_spend_limits(text)
 
 
 def test_prices_are_read(tmp_path):

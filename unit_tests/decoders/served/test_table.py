@@ -11,7 +11,7 @@ from decoders.served.address import Address
 from decoders.served.client.budget import Spending
 from decoders.served.facts import ServerError
 from decoders.served.fleet import Fleet
-from decoders.served.options import Limits, ServedOptions
+from decoders.served.options import ServedOptions, SpendLimits
 from decoders.served.table import ServerEntry, read_table, table_settings
 
 SERVERS = """
@@ -122,7 +122,9 @@ def fleet(write, tmp_path):
         )
         path = write(f"engine: sglang\nservers:\n{entries}")
         address = Address(scheme="sglang", table=str(path))
-        made.append(Fleet(address, ServedOptions(attempts=2, first_wait_s=0.01), Spending(Limits()), "m"))
+        made.append(
+            Fleet(address, ServedOptions(attempts=2, first_wait_s=0.01), Spending(SpendLimits()), "m")
+        )
         return made[-1]
 
     make.command = f"{sys.executable} {script} {{port}}"

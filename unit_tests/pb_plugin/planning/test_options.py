@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from decoders.rows import CACHES
-from decoders.served.options import Limits
+from decoders.served.options import SpendLimits
+from pb_plugin.planning.limits import Limits
 from pb_plugin.planning.option_grammar import Shard
 from pb_plugin.planning.options import TABLE, Options, add_options, read_options, read_value
 
@@ -90,6 +91,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-gate-at", "PB90(content)", "--pb-margin", "2.5"],
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
+        *["--pb-timeout", "60,600", "--pb-keep-failures"],
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
         *[
             "--pb-concurrency",
@@ -126,6 +128,8 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         floor=(("copy", 0.9),),
         batch=1,
         sweep="isolated",
+        timeout=Limits(forward=60.0, sample=600.0),
+        keep_failures=True,
         timing=True,
         cache="dual",
         grammar="none",
@@ -134,7 +138,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         device="cuda:1",
         allow_remote_code=(CODE, CODE),
         concurrency=4,
-        budget=Limits(requests=9, usd=0.5),
+        budget=SpendLimits(requests=9, usd=0.5),
         prices=pytester.path / "p",
         tokenizer=pytester.path / "t",
         shard=Shard(2, 8),
@@ -167,6 +171,8 @@ pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
 pb_share = "off"
+pb_timeout = "60"
+pb_keep_failures = true
 pb_timing = true
 pb_cache = "prefix"
 pb_grammar = "later"
@@ -206,6 +212,8 @@ pb_workers_per_gpu = 3
         batch=2,
         sweep="isolated",
         share="off",
+        timeout=Limits(forward=60.0, sample=48 * 60.0),
+        keep_failures=True,
         timing=True,
         cache="prefix",
         grammar="later",
@@ -214,7 +222,7 @@ pb_workers_per_gpu = 3
         device="cpu",
         allow_remote_code=(CODE,),
         concurrency=4,
-        budget=Limits(usd=2.0),
+        budget=SpendLimits(usd=2.0),
         prices=pytester.path / "prices.yaml",
         tokenizer=pytester.path / "folder",
         shard=Shard(1, 1),
@@ -248,6 +256,20 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (["--pb-floor", "copy=2"], r"--pb-floor copy must be a number in \[0, 1\], got '2'"),
         (["--pb-sweep", "all"], r"--pb-sweep must be one of group, isolated, gate, got 'all'; leave it out"),
         (["--pb-dtype", "int8"], r"--pb-dtype must be one of float32, bfloat16, got 'int8'"),
+        (
+            ["--pb-timeout", "soon"],
+            r"--pb-timeout must be SECONDS for a forward, or FORWARD,SAMPLE, above 0, got 's",
+        ),
+        (
+            ["--pb-timeout", "0"],
+            r"--pb-timeout must be SECONDS for a forward, .*, got '0'; such as 1800, or inf",
+        ),
+        (["--pb-timeout", "1,2,3"], r"--pb-timeout must be SECONDS for a forward, .*, got '1,2,3'"),
+        (["--pb-timeout", "nan"], r"--pb-timeout must be SECONDS for a forward, .*, got 'nan'"),
+        (
+            ["--pb-timeout", "9,3"],
+            r"--pb-timeout must give a sample at least the time of a forward, got '9,3'",
+        ),
         (["--pb-device", " "], r"--pb-device must be not empty, got ' '; leave the option out"),
         (["--pb-store", ""], r"--pb-store must be not empty, got ''"),
         (["--pb-gate", ""], r"--pb-gate must be not empty, got ''"),

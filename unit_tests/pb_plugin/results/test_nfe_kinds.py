@@ -247,4 +247,5 @@ def test_mixed_samples_of_one_cell(make_cell, make_record):
     assert cell(4, (2, 4)).nfe_kinds == ("counted", "bounds")
     assert (cell(4, 2).tps["canvas"], cell(4, 2).tps_bounds) == (3.0, None)
     lost = cell(4, (2, 4), None)
-    assert (lost.tps, lost.tps_bounds, lost.samples, lost.percent) == (None, None, None, 100.0)
+    assert (lost.tps, lost.tps_bounds, lost.percent) == (None, None, 100.0)
+    assert (lost.samples.scores, lost.samples.tps, lost.samples.most_tps) == ((1.0, 1.0, 1.0), {}, None)

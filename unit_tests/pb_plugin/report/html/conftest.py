@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from pb_plugin.report.stored import read_report
 from pb_plugin.results.run_file import ChosenTasks, Run, describe, save
 from pb_plugin.results.suites import SUITES
 from pb_plugin.running.bench import Bench
+from unit_tests.pb_plugin.conftest import write_run
 
 torch.set_num_threads(1)
 
@@ -115,16 +115,7 @@ def bounded(tmp_path_factory, make_cell):
         for gamma, nfe, right in settings
         for task in ("latin_square", "sudoku")
     ]
-    cells = []
-    with Store(folder) as store:
-        for cell in made:
-            for record in cell.records:
-                store.append(record)
-            keys = tuple(record.decode_key for record in cell.records)
-            cells.append(replace(cell.planned, keys=keys, score_key="lists-1"))
-    chosen = ChosenTasks(task=("latin_square", "sudoku"), data=None, samples=None)
-    save(Run(chosen=chosen, cells=tuple(cells), missing_tasks=(), notes=()), folder)
-    return read_report(folder, None)
+    return read_report(write_run(folder, made), None)
 
 
 @pytest.fixture(scope="package")
