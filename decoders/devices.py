@@ -46,6 +46,38 @@ def sync(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
+LOST_FOR_GOOD = (
+    "device-side assert",
+    "illegal memory access",
+    "illegal instruction",
+    "illegal address",
+    "misaligned address",
+    "unspecified launch failure",
+    "launch timed out",
+    "uncorrectable ecc",
+    "hardware stack error",
+    "gpu has fallen off the bus",
+)
+"""What CUDA and HIP say of an error that sticks to the context: each later call gives the same error."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether *error*, or what it came from, means that the device refuses this process from now on.
+
+    Torch raises ``AcceleratorError`` for what the driver reports, older versions a plain RuntimeError.
+    Source: the error codes in the reference of the CUDA runtime that leave the process in an inconsistent
+    state.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        said = str(seen).lower()
+        of_device = type(seen).__name__ == "AcceleratorError" or "cuda" in said or "hip error" in said
+        if of_device and isinstance(seen, RuntimeError) and any(sign in said for sign in LOST_FOR_GOOD):
+            return True
+        seen = seen.__cause__
+    return False
+
+
 KEPT_BYTES = 256 << 20
 LARGEST_KEPT_BYTES = 32 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # numbers of malloc.h

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from pb_plugin.printable import printable
 
 if TYPE_CHECKING:
     from pb_plugin.gates.judge import Verdict
-    from pb_plugin.session.session import BenchSession, Conclusion
+    from pb_plugin.session.conclusion import Conclusion
+    from pb_plugin.session.session import BenchSession
 
 CRASHED = "worker_crash: the worker that ran it ended without a word; what it had decoded is stored"
 """What is said of an item whose process was killed or crashed, as pytest-xdist reports it."""
@@ -45,6 +46,7 @@ class Controller:
         self._reused = 0
         self._page: str | None = None
         self._lines: list[str] = []
+        self._nodes: list[Any] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what was reused, and group what failed by its reason.
@@ -90,12 +92,31 @@ class Controller:
         return result
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Add what a worker found out about batches and has done; one that crashed has nothing to say."""
+    def pytest_testnodeready(self, node: Any) -> None:
+        """Remember a worker that is there."""
+        self._nodes.append(node)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Do not wait for workers, whose records are stored, and obey the next Ctrl-C at once."""
+        self._session.signals.end_at_once_next()
+        if self._nodes:
+            from pb_plugin.workers.xdist_interior import end_workers
+
+            end_workers(self._nodes)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Add what a worker found out about batches and has done; of one that crashed read what it was at."""
+        self._nodes.remove(node)
+        if error:
+            self._session.ends.note(node.gateway.id)
+        self.take_output(getattr(node, "workeroutput", {}))
+
+    def take_output(self, output: Mapping[str, Any]) -> None:
+        """Add what a worker says at its end."""
         from pb_plugin.running.batch_check import BatchOutcome
         from pb_plugin.running.work import Work
 
-        output = getattr(node, "workeroutput", {})
         found = output.get("pb_batch_check")
         if found is not None:
             self._session.batch_outcome += BatchOutcome(**found)

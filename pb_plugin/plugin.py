@@ -29,25 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks that this plugin calls in others."""
+    """Declare the hooks that this plugin calls in others, and pin workers: that comes before all else."""
     from pb_plugin import hookspec
+    from pb_plugin.workers import pins
 
     pluginmanager.add_hookspecs(hookspec)
-
-
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Give every worker of pytest-xdist its GPU and CPU threads, after it has counted them."""
-    from pb_plugin.workers.pins import pin_workers
-
-    pin_workers(config)
-
-
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Take one worker for each GPU that is visible, where there are some."""
-    from pb_plugin.workers.pins import n_auto
-
-    return n_auto(config)
+    pluginmanager.register(pins, "pb-pins")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,7 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
             n_workers=int(worker["workercount"])
             if worker is not None
             else int(config.getoption("numprocesses", 0) or 1),
-            grammar=None if worker is None else worker.get("pb_grammar"),
+            tools=None if worker is None else worker.get("pb_tools"),
+            run=None if worker is None else worker["pb_run"],
+            ends_process=not _watches_hangs(config),
         )
         check_sharing(config, options)
         if options.timing:
@@ -89,6 +78,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
     register_sharing(config, session)
+
+
+def _watches_hangs(config: pytest.Config) -> bool:
+    """Return whether pytest's own watch is set: there is one for a process."""
+    return config.pluginmanager.hasplugin("faulthandler") and bool(
+        float(config.getini("faulthandler_timeout") or 0)
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -193,6 +189,8 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
         session.bench.watch = watch_of(request.config, session.n_left)
     except ValueError as error:
         raise pytest.fail.Exception(printable(str(error)), pytrace=False) from None
+    if hasattr(request.config, "workerinput"):
+        session.bench.guard.at_work.take_stacks()
     yield session
     if request.session.exitstatus != pytest.ExitCode.INTERRUPTED:
         session.check_batches()
@@ -369,20 +367,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None]) -> Any:
     """Give whole groups to workers, where the run has cells of ours; leave every other session alone."""
-    from pb_plugin.session.scheduler import scheduler_of
+    from pb_plugin.workers.scheduler import scheduler_of
 
     return scheduler_of(config, config.stash[SESSION], log)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Start one grammar server for all workers, where the run needs one."""
-    from pb_plugin.session.cell_files import asks_for_cells
+    """Tell the worker which run it belongs to; start the tools that workers share, where it needs one."""
+    from pb_plugin.workers.cell_files import asks_for_cells
 
     session = node.config.stash[SESSION]
-    if asks_for_cells(node.config.args) and session.needs_grammar:
+    node.workerinput["pb_run"] = session.ends.run
+    if asks_for_cells(node.config.args):
         try:
-            node.workerinput["pb_grammar"] = asdict(session.tools.backend)
+            node.workerinput["pb_tools"] = session.tools.shared(session.needs)
         except ValueError as error:
             raise pytest.UsageError(printable(str(error))) from error
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pb_plugin.planning.options import TABLE
+from pb_plugin.records.fault_classes import FAULT_CLASSES
 from pb_plugin.results.suites import SUITES
 from task_specs.audit.data_card import as_markdown
 from task_specs.audit.findings import Finding, as_table
@@ -45,6 +46,12 @@ def options_table() -> str:
         [f"`{row.flag}{f' {row.metavar}' if row.metavar else ''}`", f"`{row.ini}`", row.help] for row in TABLE
     ]
     return _markdown(["option", "key", "meaning"], rows)
+
+
+def fault_classes_table() -> str:
+    """Return every class of faults: what it means, how it is noticed, what the run does."""
+    rows = [[f"`{row.name}`", row.means, row.seen_by, row.then] for row in FAULT_CLASSES]
+    return _markdown(["class", "what has happened", "how it is noticed", "what the run does"], rows)
 
 
 def loopholes_table() -> str:
@@ -223,6 +230,7 @@ def tables() -> Mapping[str, str]:
         "example_gate_hook": _file_block("worst_task.py", "python"),
         "example_summary_hook": _file_block("to_wandb.py", "python"),
         "options": options_table(),
+        "fault_classes": fault_classes_table(),
         "loopholes": loopholes_table(),
         "findings": findings_table(),
         "text_on_ideal": text_on_ideal_table(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 
 from decoders.devices import keep_freed_memory
 from decoders.loop.block_grid import grids_of
-from decoders.loop.loop import advance, settle
+from decoders.loop.loop import FailedTogether, advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
 from decoders.loop.sharing import Shared, may_share
 from decoders.loop.slots import Slots, admit, join, keep
@@ -30,6 +30,15 @@ PROMPT_STEP = 32
 
 ACTIVE_PER_FORWARD = 4
 """So many times the rows of a full forward may walk at once where they share canvases."""
+
+
+Guard = Callable[[Sequence[Row]], AbstractContextManager[object]]
+"""Entered around every step with its rows: who watches the time, or writes down what is being decoded."""
+
+
+def unguarded(rows: Sequence[Row]) -> AbstractContextManager[object]:
+    """Guard nothing."""
+    return nullcontext()
 
 
 @dataclass(slots=True)
@@ -68,6 +77,7 @@ def sweep(
     budget: Budget | None = None,
     on_step: Callable[[int], None] | None = None,
     share: bool = True,
+    guard: Guard = unguarded,
 ) -> Iterator[Decoded | Failed]:
     """Decode *rows*, yielding each as soon as it is finished or has failed.
 
@@ -78,8 +88,10 @@ def sweep(
         budget: Size of a forward; lowered in place when memory runs out.
         on_step: Called after every forward with the number of its rows, those of one canvas counted once.
         share: Whether rows of one sample that come to the same canvas share its forward; see `sharing`.
+        guard: Entered around every step.
 
     Raises:
+        DeviceLost: The device refuses every further call.
         ValueError: A method needs something that the loop does not offer.
         NotSupported: The denoiser lacks what a method or its cache needs; nothing is decoded.
     """
@@ -101,9 +113,9 @@ def sweep(
             for needs, queue in same_shape.items():
                 if share and may_share(needs, queue):
                     shared = Shared(queue, read, tell)
-                    yield from _shared_bucket(denoiser, queue, shared, gen_length, width, budget)
+                    yield from _shared_bucket(denoiser, queue, shared, gen_length, width, budget, guard)
                 else:
-                    yield from _bucket(denoiser, queue, needs, gen_length, width, budget, tell)
+                    yield from _bucket(denoiser, queue, needs, gen_length, width, budget, tell, guard)
 
 
 @contextmanager
@@ -125,6 +137,7 @@ def _bucket(
     width: int,
     budget: Budget,
     on_step: Callable[[int], None],
+    guard: Guard,
 ) -> Iterator[Decoded | Failed]:
     columns = widest(denoiser, queue) if needs.probabilities else None
     most = needs.max_rows(gen_length, columns or 0, width + gen_length)
@@ -148,7 +161,7 @@ def _bucket(
         assert active is not None
         if len(active):
             try:
-                stepped, ended = advance(active, denoiser)
+                stepped, ended = _step(active, denoiser, guard)
             except torch.OutOfMemoryError as error:
                 if len(active) == 1:
                     yield _out_of_memory(denoiser, active, error)
@@ -167,7 +180,13 @@ def _bucket(
 
 
 def _shared_bucket(
-    denoiser: Denoiser, queue: deque[Row], shared: Shared, gen_length: int, width: int, budget: Budget
+    denoiser: Denoiser,
+    queue: deque[Row],
+    shared: Shared,
+    gen_length: int,
+    width: int,
+    budget: Budget,
+    guard: Guard,
 ) -> Iterator[Decoded | Failed]:
     """Decode the rows of *queue*: as many walk at once as have, together, a forward full of canvases."""
     active: Slots | None = None
@@ -188,7 +207,7 @@ def _shared_bucket(
         assert active is not None
         before = active.rows
         try:
-            active, ended = advance(active, denoiser, shared, fitting)
+            active, ended = _step(active, denoiser, guard, shared, fitting)
         except torch.OutOfMemoryError as error:
             tried, half = min(fitting, len(shared.missing(active))), len(active) // 2
             if tried > 1:
@@ -204,6 +223,23 @@ def _shared_bucket(
         yield from ended
         if not len(active):
             active = None
+
+
+def _step(
+    slots: Slots, denoiser: Denoiser, guard: Guard, shared: Shared | None = None, at_once: int | None = None
+) -> tuple[Slots, list[Decoded | Failed]]:
+    """Take one step with every row; where the model raises in halves, so that only the row to blame fails."""
+    try:
+        with guard(slots.rows):
+            return advance(slots, denoiser, shared, at_once)
+    except FailedTogether:
+        half = len(slots) // 2
+    first, ended = _step(keep(slots, range(half)), denoiser, guard, shared, at_once)
+    second, also = _step(keep(slots, range(half, len(slots))), denoiser, guard, shared, at_once)
+    ended += also
+    if not len(first) or not len(second):
+        return (first if len(first) else second), ended
+    return join(first, second), ended
 
 
 def _out_of_memory(denoiser: Denoiser, slots: Slots, error: torch.OutOfMemoryError) -> Failed:

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoders.devices import is_lost
 from decoders.loop import draws
 from decoders.loop.branches import DraftError, Spread, complete_memory, spread_out
 from decoders.loop.forwards import interpret, listen
 from decoders.loop.needs import needs_of
 from decoders.loop.sharing import ScoreMissing, Shared
-from decoders.loop.slots import Slots, keep, memory_rows
+from decoders.loop.slots import Slots, decoded, keep, memory_rows
 from decoders.loop.view import (
     Proposals,
     asked_positions,
@@ -31,7 +32,7 @@ from decoders.loop.view import (
     method_view,
 )
 from decoders.protocols import Denoiser
-from decoders.rows import Decoded, DecodeError, Failed, Step
+from decoders.rows import Decoded, DecodeError, DeviceLost, Failed, Step, TimedOut
 from decoders.state import StepUpdate, StepView, UnmaskingMethod
 from decoders.traits import method_traits, model_traits
 
@@ -78,6 +79,10 @@ class _Wish:
     failed: dict[int, DecodeError]
 
 
+class FailedTogether(Exception):
+    """The model raised for several rows at once; they are stepped in parts, down to the row to blame."""
+
+
 def settle(slots: Slots, denoiser: Denoiser) -> tuple[Slots, list[Decoded]]:
     """Move rows whose block is complete to their next one with masks; return them and the finished rows."""
     unfinished, finished, _ = _settle(slots, denoiser, torch.zeros_like(slots.nfe))
@@ -98,6 +103,9 @@ def advance(
     Raises:
         torch.OutOfMemoryError: When the forward does not fit; *slots* are unchanged and can be stepped in
         parts.
+        FailedTogether: When something raised for more than one row; they are unchanged too.
+        TimedOut: When a call took too long; it says whose.
+        DeviceLost: When the device refuses every further call.
     """
     eligible = eligible_positions(slots, denoiser.mask_id)
     unbiased = model_traits(denoiser).unbiased_ties
@@ -116,11 +124,14 @@ def advance(
             found = shared.hear(slots, denoiser, at_once or len(slots), unbiased=unbiased)
     except torch.OutOfMemoryError:
         raise
+    except TimedOut as late:
+        late.who = late.who or f"model {denoiser.name}"
+        raise
     except DraftError as error:
-        return _all_failed(slots, DecodeError(str(error), kind="method_error"), error.__cause__ or error)
+        return _failed(slots, DecodeError(str(error), kind="method_error"), error.__cause__ or error)
     except (Exception, SystemExit) as error:  # the boundary to a model that may be anybody's
         message = f"model {denoiser.name} raised {type(error).__name__}: {error}"
-        return _all_failed(slots, DecodeError(message, kind="model_error"), error)
+        return _failed(slots, DecodeError(message, kind="model_error"), error)
     view = batch_view(slots, found, eligible, unbiased=unbiased)
     try:
         wish = _ask_methods(
@@ -137,9 +148,12 @@ def advance(
     return unfinished, [*finished, *failed]
 
 
-def _all_failed(
-    slots: Slots, failure: DecodeError, cause: BaseException
-) -> tuple[Slots, list[Decoded | Failed]]:
+def _failed(slots: Slots, failure: DecodeError, cause: BaseException) -> tuple[Slots, list[Decoded | Failed]]:
+    """Return that the one row of *slots* failed; of several it is not known yet which."""
+    if is_lost(cause):
+        raise DeviceLost(str(failure)) from cause
+    if len(slots) > 1:
+        raise FailedTogether from cause
     failure.__cause__ = cause
     return keep(slots, []), [Failed(key=row.key, error=failure) for row in slots.rows]
 
@@ -167,7 +181,12 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
             _check_update(method, update, memory[method], view)
         except (torch.OutOfMemoryError, ScoreMissing):
             raise
+        except TimedOut as late:
+            late.who = late.who or f"method {method.name}"
+            raise
         except (Exception, SystemExit) as error:  # the boundary to a method that may be anybody's
+            if is_lost(error):
+                raise DeviceLost(f"method {method.name} raised {type(error).__name__}: {error}") from error
             row = slots.rows[members[0]]
             message = f"method {method.name} raised {type(error).__name__}: {error} (first row {row.key!r})"
             failure = DecodeError(message, kind="method_error")
@@ -355,7 +374,7 @@ def _settle(
     ended = [index for index, is_done in enumerate(ends) if is_done and index not in errors]
     going = [index for index, is_done in enumerate(ends) if not is_done and index not in errors]
     failures = [Failed(key=slots.rows[index].key, error=error) for index, error in sorted(errors.items())]
-    return keep(moved, going), _decoded(moved, ended), failures
+    return keep(moved, going), decoded(moved, ended), failures
 
 
 def _rule_error(slots: Slots, index: int, rule: int, denoiser: Denoiser) -> DecodeError:
@@ -365,31 +384,3 @@ def _rule_error(slots: Slots, index: int, rule: int, denoiser: Denoiser) -> Deco
     step = int(slots.step[index]) - 1
     who = f"model {denoiser.name}, method {row.setting.method.name}, row {row.key!r}"
     return DecodeError(f"{who}, block {block}, step {step}: {text}", kind=kind)
-
-
-def _decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
-    if not ended:
-        return []
-    index = torch.tensor(ended, dtype=torch.long, device=slots.canvas.device)
-    ids = slots.generated[index].tolist()
-    commit_step = slots.commit_step[index].tolist()
-    counts = torch.stack([slots.nfe, slots.remasks], dim=1)[index].tolist()
-    results = []
-    for at, row_ids, row_steps, (nfe, remasks) in zip(ended, ids, commit_step, counts, strict=True):
-        row = slots.rows[at]
-        traits = method_traits(row.setting.method)
-        n_canvases = 2 * nfe if traits.guidance > 0.0 else slots.canvases[at] if traits.branches > 1 else None
-        results.append(
-            Decoded(
-                key=row.key,
-                ids=tuple(row_ids),
-                nfe=nfe,
-                commit_step=tuple(row_steps),
-                remasks=remasks,
-                evaluated_positions=slots.evaluated[at],
-                evaluated_canvases=n_canvases,
-                forwards=None if n_canvases is None else nfe,
-                history=slots.history[at] if row.history else None,
-            )
-        )
-    return results

@@ -17,7 +17,7 @@ from decoders.loop import draws
 from decoders.loop.block_grid import grids_of, planned_steps
 from decoders.loop.needs import SCOPES
 from decoders.protocols import Denoiser, HasSupport, Tokenizer
-from decoders.rows import Row, Step
+from decoders.rows import Decoded, Row, Step
 from decoders.state import UnmaskingMethod
 from decoders.traits import method_traits, model_traits
 
@@ -267,3 +267,32 @@ def admit(
         cache=None,
         memory={},
     )
+
+
+def decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
+    """Return the results of the finished rows at *ended*."""
+    if not ended:
+        return []
+    index = torch.tensor(ended, dtype=torch.long, device=slots.canvas.device)
+    ids = slots.generated[index].tolist()
+    commit_step = slots.commit_step[index].tolist()
+    counts = torch.stack([slots.nfe, slots.remasks], dim=1)[index].tolist()
+    results = []
+    for at, row_ids, row_steps, (nfe, remasks) in zip(ended, ids, commit_step, counts, strict=True):
+        row = slots.rows[at]
+        traits = method_traits(row.setting.method)
+        n_canvases = 2 * nfe if traits.guidance > 0.0 else slots.canvases[at] if traits.branches > 1 else None
+        results.append(
+            Decoded(
+                key=row.key,
+                ids=tuple(row_ids),
+                nfe=nfe,
+                commit_step=tuple(row_steps),
+                remasks=remasks,
+                evaluated_positions=slots.evaluated[at],
+                evaluated_canvases=n_canvases,
+                forwards=None if n_canvases is None else nfe,
+                history=slots.history[at] if row.history else None,
+            )
+        )
+    return results

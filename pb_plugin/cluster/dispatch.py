@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pb_plugin.planning.groups import model_of
-from pb_plugin.planning.turns import model_for
+from pb_plugin.workers.turns import model_for
 
 TRIES = 3
 """How many workers may be lost while they run an item, before it is not tried again."""
@@ -82,8 +82,7 @@ class Dispatch:
         return suspect if is_tried else None
 
     def unfit(self, worker: str) -> None:
-        """Take back what a *worker* has that could not begin with it."""
-        self._models.pop(worker, None)
+        """Take back what a *worker* has, all of which is run again: no item is to blame."""
         self._push_front(self._running.pop(worker, []))
 
     def give_up(self) -> list[str]:

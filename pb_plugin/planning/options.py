@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decoders.text.json_file import shortened
+from pb_plugin.planning.limits import DEFAULT_LIMITS, Limits
 from pb_plugin.planning.option_grammar import Shard, split_values
 from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
 
 if TYPE_CHECKING:
     import pytest
+
+    from decoders.served.options import SpendLimits
 
 __all__ = [
     "DEFAULT_UNMASKING",
@@ -112,10 +115,16 @@ class Options:
     batch: int | None = None
     sweep: str = "group"
     share: str = "on"
+    timeout: Limits = DEFAULT_LIMITS
+    keep_failures: bool = False
     timing: bool = False
     dtype: str | None = None
     device: str | None = None
     allow_remote_code: tuple[str, ...] = ()
+    concurrency: int | None = None
+    budget: SpendLimits | None = None
+    prices: Path | None = None
+    tokenizer: Path | None = None
     shard: Shard | None = None
     workers_per_gpu: int = 1
     engine: str = "local"

@@ -45,11 +45,11 @@ class BegunRun:
 def begun_runs(store: Path) -> list[BegunRun]:
     """Return the runs in *store* that have not reached their end, oldest first."""
     marks = (path for path in sorted(store.glob(f"*{SUFFIX}")) if path.is_file())
-    return [BegunRun(path=path, alive=_is_held(path)) for path in marks]
+    return [BegunRun(path=path, alive=is_held(path)) for path in marks]
 
 
-def _is_held(path: Path) -> bool:
-    """Return whether a process holds the mark; the system lets go of it however that process ends."""
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the file; the system lets go of it however that process ends."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -12,7 +12,6 @@ from pb_plugin.records.record import Record
 from pb_plugin.results.cell_numbers import numbers_of
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.laws import broken_law
-from pb_plugin.running.tools import GRAMMAR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +58,8 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
     spec = resources.task(cell).spec
     score_name = spec.score
     decoded = all(record is not None and not record.failed for record in records)
-    unscored = resources.tools.unscored if GRAMMAR in spec.needs and decoded else None
-    problem = _incomplete(bench, planned, records, score_name)
+    unscored = resources.tools.unscored(spec.needs) if decoded else None
+    problem = _incomplete(bench, planned, records, score_name, asks_tools=bool(spec.needs))
     done = [record for record in records if record is not None and not record.failed]
     numbers = numbers_of(done, score_name)
     score = numbers.score
@@ -93,7 +92,12 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
 
 
 def _incomplete(
-    bench: Bench, planned: Sequence[Planned], records: Sequence[Record | None], score_name: str
+    bench: Bench,
+    planned: Sequence[Planned],
+    records: Sequence[Record | None],
+    score_name: str,
+    *,
+    asks_tools: bool,
 ) -> str | None:
     conflict = bench.known.conflict(sample.decode_key for sample in planned)
     if conflict is not None:
@@ -110,5 +114,6 @@ def _incomplete(
     unscored = [record for record in records if record is not None and record.scores.get(score_name) is None]
     if unscored:
         reason = unscored[0].score_reasons.get(score_name, f"the scorer gave no {score_name}")
-        return f"{len(unscored)} of {len(planned)} samples have no {score_name}: {reason}"
+        kind = "tool_error" if asks_tools and score_name in unscored[0].score_reasons else "scorer_error"
+        return f"{len(unscored)} of {len(planned)} samples have no {score_name} ({kind}): {reason}"
     return None

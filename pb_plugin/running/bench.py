@@ -6,19 +6,24 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from decoders.traits import model_traits
-from pb_plugin.asking.models import ModelHandle
+from pb_plugin.asking.models import ModelHandle, ModelUnavailable
 from pb_plugin.asking.rows import lacking, setting_of
 from pb_plugin.asking.samples import NotApplicable
+from pb_plugin.faults.at_work import AtWork
+from pb_plugin.faults.blame import Blame
+from pb_plugin.faults.careful import Wanted, carefully
+from pb_plugin.faults.ends import Ends
+from pb_plugin.faults.guard import Guard
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import Store
 from pb_plugin.running.batch_check import N_ROWS, BatchCheck, BatchOutcome
-from pb_plugin.running.decode import Wanted, decode_group, missing, sweep, unscored
+from pb_plugin.running.decode import decode_group, missing, sweep, unscored
 from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.resources import Resources
-from pb_plugin.running.tools import Tools
+from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 
 if TYPE_CHECKING:
@@ -34,6 +39,9 @@ class Bench:
         tools: What scorers ask beside the text; None for none.
         watch: Who is told of progress.
         checked_rows: How many rows of each network model are decoded again alone.
+        at_work: Where it is written down what is being decoded; None for nowhere.
+        ends: How processes of this run, or earlier ones, have ended; None: nobody knows.
+        ends_process: Whether a hang in C code ends the process.
     """
 
     def __init__(
@@ -43,11 +51,19 @@ class Bench:
         tools: Tools | None = None,
         watch: Watch | None = None,
         checked_rows: int = N_ROWS,
+        at_work: AtWork | None = None,
+        ends: Ends | None = None,
+        ends_process: bool = True,
     ) -> None:
-        tools = tools or Tools(grammar="none", bertscore=None, folder=store.directory)
+        tools = tools or tools_of(grammar="none", bertscore=None, folder=store.directory)
         self.options = options
         self.resources = Resources(options, tools)
-        self.known = Known(store, fresh=options.fresh)
+        self.known = Known(store, fresh=options.fresh, keep_failures=options.keep_failures)
+        self.guard = Guard(options.timeout, at_work or AtWork(None), ends_process=ends_process)
+        self.blame = Blame()
+        self._ends = ends
+        for ended in () if ends is None else ends.found:
+            self.blame.note(ended)
         self.watch = watch or Watch()
         self.work = Work()
         self.batch_check = BatchCheck(seed=options.seed[0], n_rows=0 if options.batch == 1 else checked_rows)
@@ -98,25 +114,38 @@ class Bench:
         def decode(wanted: Wanted) -> Iterator[Record]:
             nonlocal work
             self.watch.begin(f"{cells[0].model.name} on {cells[0].task}", len(wanted))
+            self.learn_ends()
             try:
-                for record in self.sweep(wanted, forward):
+                for record in carefully(
+                    wanted, lambda part: self.sweep(part, forward), self.blame, self.guard, handle.name
+                ):
                     work += Work(counted=record.nfe or 0)
+                    self.known.note_decoded(record.decode_key)
                     yield record
             finally:
                 if handle.loaded and not model_traits(handle.get()).owns_loop:
                     self.work += work
                 self.watch.end()
 
-        if offered:
-            decode_group(
-                offered,
-                self.resources,
-                self.known,
-                decode=decode,
-                on_decoded=lambda *decoded: self.batch_check.note(handle, *decoded),
-                on_finished=self.watch.finished,
-                most=most,
-            )
+        try:
+            if offered:
+                decode_group(
+                    offered,
+                    self.resources,
+                    self.known,
+                    self.guard,
+                    decode=decode,
+                    on_decoded=lambda *decoded: self.batch_check.note(handle, *decoded),
+                    on_finished=self.watch.finished,
+                    most=most,
+                )
+        finally:
+            self.guard.rest()
+
+    def learn_ends(self) -> None:
+        """Take in how processes have ended meanwhile."""
+        for ended in () if self._ends is None else self._ends.learn():
+            self.blame.note(ended)
 
     def sweep(self, wanted: Wanted, on_step: Callable[[int], None] | None = None) -> Iterator[Record]:
         """Yield the record of each sample as soon as it is decoded; see `decode.sweep`.
@@ -126,7 +155,7 @@ class Bench:
         """
         handle = self.resources.model(wanted[0][0])
         self.loaded(handle)
-        for record in sweep(wanted, handle, self.resources, on_step or self.watch.forward):
+        for record in sweep(wanted, handle, self.resources, on_step or self.watch.forward, self.guard):
             self.known.note_decoded(record.decode_key)
             yield record
 
@@ -140,7 +169,15 @@ class Bench:
             if other is not handle:
                 self.check_batches(other)
                 other.close()
-        return handle.get()
+        self.resources.release_others(handle)
+        if handle.loaded or handle.is_exact:
+            return handle.get()
+        self.learn_ends()
+        reason = self.blame.loading(handle.name)
+        if reason is not None:
+            raise ModelUnavailable(f"model {handle.name}: {reason}")
+        with self.guard.at_work.loading(handle.name):
+            return handle.get()
 
     def check_batches(self, *handles: ModelHandle) -> BatchOutcome:
         """Decode some rows of the models still loaded, or of *handles*, alone; return all counts so far."""
@@ -166,3 +203,4 @@ class Bench:
         """Free every model and close the store's file."""
         self.resources.close()
         self.known.store.close()
+        self.guard.close()

@@ -9,15 +9,14 @@ from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned
 from pb_plugin.asking.rows import build_row, record_of_row, setting_of
+from pb_plugin.faults.careful import Wanted
+from pb_plugin.faults.guard import Guard
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.native import params_of
 from pb_plugin.records.record import Record
 from pb_plugin.running.known import Known
 from pb_plugin.running.resources import Resources
 from pb_plugin.running.scoring import Scoring, Unscored
-
-Wanted = Sequence[tuple[Cell, Planned]]
-"""Samples to decode, all of one model and task."""
 
 
 def missing(cell: Cell, resources: Resources, known: Known) -> list[Planned]:
@@ -47,6 +46,7 @@ def decode_group(
     cells: Sequence[Cell],
     resources: Resources,
     known: Known,
+    guard: Guard,
     *,
     decode: Callable[[Wanted], Iterator[Record]],
     on_decoded: Callable[[Cell, Planned, Record], None],
@@ -62,6 +62,7 @@ def decode_group(
         cells: What was asked for.
         resources: What it is decoded and scored with.
         known: What is stored of it, and where the rest goes.
+        guard: Watches the scorers.
         decode: Yields the record of each sample as soon as it is decoded (`sweep`).
         on_decoded: Told of every sample that was decoded without an error.
         on_finished: Told of every sample that needs no more work of the model.
@@ -69,7 +70,7 @@ def decode_group(
     """
     wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)[:most]]
     asked = {planned.decode_key: (cell, planned) for cell, planned in wanted}
-    with Scoring(resources.task(cells[0]), resources.tools) as scoring:
+    with Scoring(resources.task(cells[0]), resources.tools, guard.call) as scoring:
         for waiting in (waiting for cell in cells for waiting in unscored(cell, resources, known)):
             scoring.add(waiting)
         for record in decode(wanted) if wanted else ():
@@ -88,7 +89,11 @@ def decode_group(
 
 
 def sweep(
-    wanted: Wanted, handle: ModelHandle, resources: Resources, on_step: Callable[[int], None]
+    wanted: Wanted,
+    handle: ModelHandle,
+    resources: Resources,
+    on_step: Callable[[int], None],
+    guard: Guard,
 ) -> Iterator[Record]:
     """Yield the record of each sample as soon as it is decoded; it is neither scored nor stored yet.
 
@@ -97,8 +102,11 @@ def sweep(
         handle: Its model, loaded.
         resources: Its tasks and answer sets.
         on_step: Told of every forward with its number of canvases.
+        guard: Watches every step.
 
     Raises:
+        TimedOut: A step, a batch or a sample took too long.
+        DeviceLost: The device refuses every further call.
         NotApplicable: The model cannot answer this task.
         LookupError: The task's scorer cannot be found.
         ValueError: A sample does not fit the model.
@@ -126,9 +134,13 @@ def sweep(
         for index, (cell, planned) in ((index, wanted[index]) for index in by_sample)
     ]
     if model_traits(model).owns_loop:
-        outcomes = generate(model, rows, params_of, budget=handle.budget, on_step=on_step)
+        outcomes = generate(model, rows, params_of, budget=handle.budget, on_step=on_step, guard=guard.whole)
     else:
         share = resources.options.share == "on"
-        outcomes = sweep_rows(model, rows, budget=handle.budget, on_step=on_step, share=share)
-    for outcome in outcomes:
-        yield record_of_row(wanted[outcome.key][1], outcome, data.spec, model)
+        outcomes = sweep_rows(
+            model, rows, budget=handle.budget, on_step=on_step, share=share, guard=guard.step
+        )
+    keys = [(planned.decode_key, cell.asked.method) for cell, planned in wanted]
+    with guard.sweeping(handle.name, keys):
+        for outcome in outcomes:
+            yield record_of_row(wanted[outcome.key][1], outcome, data.spec, model)

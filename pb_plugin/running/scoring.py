@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from threading import Event
 from types import TracebackType
 from typing import Any
 
+from decoders.rows import TimedOut
 from pb_plugin.asking.samples import ScorerFailed, TaskData
+from pb_plugin.faults.background import Background
 from pb_plugin.records.record import Record
+from pb_plugin.records.score_key import ScoreKey
 from pb_plugin.running.tools import Tools
 from task_specs.sample import Sample
 
@@ -26,13 +30,29 @@ class Unscored:
     sample: Sample
 
 
-def scored_record(data: TaskData, decoded: Unscored, measured: Mapping[str, Any], score_key: str) -> Record:
-    """Return the record with its scores; a scorer that raises makes it a failed one."""
+Watched = Callable[[], AbstractContextManager[object]]
+"""Gives a context that ends, by `TimedOut`, what takes too long inside of it."""
+
+
+def scored_record(
+    data: TaskData,
+    decoded: Unscored,
+    measured: Mapping[str, Any],
+    score_key: str,
+    watched: Watched = nullcontext,
+) -> Record:
+    """Return the record with its scores; a scorer that raises or hangs makes it a failed one."""
     record = decoded.record
     try:
-        scored = data.scored(record.text, decoded.sample, measured)
-    except ScorerFailed as error:
+        with watched():
+            scored = data.scored(record.text, decoded.sample, measured)
+    except (ScorerFailed, TimedOut) as error:
         failure = {"class": "scorer_error", "message": str(error)}
+        if isinstance(error, TimedOut):
+            failure = {
+                "class": "timeout",
+                "message": f"scorer {data.spec.scorer} was {error}; see --pb-timeout",
+            }
         return Record(parts=record.parts, error=failure, score_key=score_key)
     return replace(record, scores=scored.values, score_reasons=scored.reasons, score_key=score_key)
 
@@ -48,16 +68,19 @@ class Scoring:
     Args:
         data: The task.
         tools: What its scorer needs to know.
+        watched: Put around every call of the scorer and every wait for the tools.
     """
 
-    def __init__(self, data: TaskData, tools: Tools) -> None:
+    def __init__(self, data: TaskData, tools: Tools, watched: Watched = nullcontext) -> None:
         self._data = data
         self._tools = tools
         self._needs = data.spec.needs
-        self._score_key = score_key(data, tools)
+        self._score_key = str(score_key(data, tools))
         self._buffer: list[Unscored] = []
         self._asked: list[tuple[Sequence[Unscored], Future[list[dict[str, Any]]]]] = []
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pb-scoring")
+        self._watched = watched
+        self._thread = Background("pb-scoring")
+        self._silent: str | None = None
         self._stop = Event()
 
     def __enter__(self) -> Scoring:
@@ -68,7 +91,9 @@ class Scoring:
     ) -> None:
         if kind is not None:
             self._stop.set()
-        self._thread.shutdown(wait=True, cancel_futures=True)
+            for _, future in self._asked:
+                future.cancel()
+        self._thread.close(wait=self._silent is None and kind is not KeyboardInterrupt)
 
     def begin(self, decoded: Unscored) -> tuple[Record, ...]:
         """Return what of a fresh result is stored now: it with its scores, or without where tools give them.
@@ -78,7 +103,7 @@ class Scoring:
         if self._needs:
             self.add(decoded)
             return (decoded.record,)
-        scored = scored_record(self._data, decoded, {}, self._score_key)
+        scored = scored_record(self._data, decoded, {}, self._score_key, self._watched)
         return (decoded.record, scored) if scored.failed else (scored,)
 
     def add(self, decoded: Unscored) -> None:
@@ -106,15 +131,28 @@ class Scoring:
 
     def _take(self) -> Iterator[Record]:
         chunk, future = self._asked.pop(0)
-        for decoded, measured in zip(chunk, future.result(), strict=True):
-            yield scored_record(self._data, decoded, measured, self._score_key)
+        for decoded, measured in zip(chunk, self._answers(len(chunk), future), strict=True):
+            yield scored_record(self._data, decoded, measured, self._score_key, self._watched)
+
+    def _answers(self, number: int, future: Future[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Return what the tools say; once they took too long, they are not waited for again."""
+        if self._silent is None:
+            try:
+                with self._watched():
+                    return future.result()
+            except TimedOut as late:
+                self._stop.set()
+                self._silent = f"the answer was {late}; see --pb-timeout"
+        if future.done() and not future.cancelled():
+            return future.result()
+        return [{need: {"reason": f"{need}: {self._silent}"} for need in self._needs}] * number
 
 
-def score_key(data: TaskData, tools: Tools) -> str:
+def score_key(data: TaskData, tools: Tools) -> ScoreKey:
     """Return what a score of the task depends on: scorer, version, text rule and the tools it needs.
 
     Raises:
         LookupError: The scorer's module cannot be found.
         ValueError: A tool that was named does not start.
     """
-    return data.score_key + tools.key(data.spec.needs)
+    return replace(data.score_key, tools=tools.key(data.spec.needs))

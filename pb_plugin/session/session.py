@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.asking.samples import TaskData
 from pb_plugin.comparing import baseline
-from pb_plugin.comparing.comparison import Comparison
 from pb_plugin.comparing.side import Side, side_of
+from pb_plugin.faults.at_work import AtWork
+from pb_plugin.faults.careful import ProcessSpoilt, end_process
+from pb_plugin.faults.ends import Ends
+from pb_plugin.faults.signals import Signals
 from pb_plugin.gates.grammar import parse_gate
-from pb_plugin.gates.judge import Verdict, judge
+from pb_plugin.gates.judge import judge
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.groups import cell_id_of, label_items
 from pb_plugin.planning.options import Options
@@ -24,34 +27,19 @@ from pb_plugin.records.begun import Mark
 from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import Run, describe, save, summarise
-from pb_plugin.results.summary import Summary
 from pb_plugin.running.batch_check import N_ROWS, BatchOutcome
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.decode import missing
 from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
-from pb_plugin.running.tools import GRAMMAR, Tools
+from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 from pb_plugin.session.baselines import held_against, written
+from pb_plugin.session.conclusion import Conclusion
 from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
-from task_specs.scoring.languagetool.backend import Backend
+from pb_plugin.session.served import check_served
 from task_specs.spec import TaskSpec
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conclusion:
-    """What a session ends with: the run's file, its summary or why there is none, the gates' verdicts.
-
-    ``comparison`` is that with the baseline, where there is one.
-    """
-
-    run: Run
-    path: Path
-    summary: Summary | None
-    problem: str | None
-    verdicts: tuple[Verdict, ...]
-    comparison: Comparison | None = None
 
 
 class BenchSession:
@@ -61,7 +49,9 @@ class BenchSession:
         options: What the user asked for.
         worker: ``main``, or the worker's id under pytest-xdist.
         n_workers: How many processes share the items.
-        grammar: The fields of the grammar backend that the controlling process has started for its workers.
+        tools: What the controlling process hands on of the scoring tools that it has started for its workers.
+        run: What sets this run apart from all others, the same in all of its processes; None: this process.
+        ends_process: Whether a hang in C code ends the process (not where pytest watches for hangs itself).
     """
 
     def __init__(
@@ -70,16 +60,21 @@ class BenchSession:
         *,
         worker: str = "main",
         n_workers: int = 1,
-        grammar: Mapping[str, Any] | None = None,
+        tools: Mapping[str, Mapping[str, Any]] | None = None,
+        run: str | None = None,
+        ends_process: bool = True,
     ) -> None:
         self.options = options
         self.watch = Watch()
         self.clock = ItemClock()
         self.batch_outcome = BatchOutcome()
         self.work = Work()
+        self.signals = Signals()
+        self.ends = Ends(options.store, run or f"{os.getpid()}_{time.time_ns()}")
+        self._ends_process = ends_process
         self._worker = worker
         self._n_workers = n_workers
-        self._grammar = None if grammar is None else Backend(**grammar)
+        self._shared_tools = tools
         self._groups: dict[str, list[Cell]] = {}
         self._label: dict[str, str] = {}
         self._begun: set[str] = set()
@@ -98,6 +93,7 @@ class BenchSession:
                 can be read, or a scoring tool that was named cannot be used.
         """
         _ = self.plan, self.store
+        check_served(self.plan.models, self.options, self._n_workers)
         self.check_tools(self.plan.specs)
         data = self.options.data
         if data is not None and not data.is_dir():
@@ -163,13 +159,18 @@ class BenchSession:
     @cached_property
     def tools(self) -> Tools:
         """The scoring tools of this process, or those that the controlling process has started."""
-        grammar = self._grammar or self.options.grammar
-        return Tools(grammar=grammar, bertscore=self.options.bertscore, folder=self.options.store)
+        options = self.options
+        return tools_of(
+            grammar=options.grammar,
+            bertscore=options.bertscore,
+            folder=options.store,
+            shared=self._shared_tools,
+        )
 
     @property
-    def needs_grammar(self) -> bool:
-        """Whether a planned task has a grammar score."""
-        return any(GRAMMAR in spec.needs for spec in self.plan.specs)
+    def needs(self) -> frozenset[str]:
+        """The tools that the scores of the planned tasks need."""
+        return frozenset(tool for spec in self.plan.specs for tool in spec.needs)
 
     @cached_property
     def bench(self) -> Bench:
@@ -180,7 +181,16 @@ class BenchSession:
         """
         self.store.prepare()
         share = -(-N_ROWS // self._n_workers)
-        return Bench(self.options, self.store, self.tools, self.watch, checked_rows=share)
+        return Bench(
+            self.options,
+            self.store,
+            self.tools,
+            self.watch,
+            checked_rows=share,
+            at_work=AtWork(self.options.store, self.ends.name(self._worker)),
+            ends=self.ends,
+            ends_process=self._ends_process,
+        )
 
     @property
     def floors(self) -> dict[str, float]:
@@ -250,6 +260,8 @@ class BenchSession:
                 if not self.bench.is_done(cell):
                     self.bench.check_applicable(cell)
                 self.bench.decode(self.companions(cell) if self.gate_run is None else [cell])
+        except ProcessSpoilt as error:
+            end_process(str(error), is_worker=self._worker != "main")
         except BaseException:
             self._begun.discard(self._label.get(cell.id, ""))
             raise
@@ -305,6 +317,8 @@ class BenchSession:
             except ValueError:
                 return
             self._mark = Mark(self.options.store)
+            self.ends.collect()
+            self.signals.take()
 
     def tell_plan(self) -> None:
         """Leave in the store what this run is about to do, once, for `pb view`; items tell of a full disk."""
@@ -343,6 +357,8 @@ class BenchSession:
         path = save(run, self.options.store)
         if self._mark is not None:
             self._mark.finish()
+            if judge_gates:
+                self.ends.forget()
         summary, problem = None, None
         try:
             summary = summarise(run, self.bench.known.find)
@@ -371,8 +387,14 @@ class BenchSession:
             comparison=comparison,
         )
 
+    @property
+    def disagreements(self) -> int:
+        """How many questions of this process a server answered differently than before."""
+        return len(self.bench.known.answered_otherwise) if "bench" in self.__dict__ else 0
+
     def close(self) -> None:
-        """End the scoring tools of this process, and let go of the run's mark."""
+        """End the scoring tools of this process, and let go of the run's mark and of signals."""
+        self.signals.give_back()
         if self._mark is not None:
             self._mark.release()
         if "tools" in self.__dict__:

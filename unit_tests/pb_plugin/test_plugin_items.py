@@ -347,7 +347,7 @@ def unsure(text, sample, measured):
             "4 of 4 samples failed (scorer_error); first: scorer list must return Scored, got 0.5; "
             "wrap the values in one",
         ),
-        (unsure, "4 of 4 samples have no accuracy: no grammar backend"),
+        (unsure, "4 of 4 samples have no accuracy (scorer_error): no grammar backend"),
     ],
 )
 def test_what_a_scorer_cannot_score_is_no_score(suite, monkeypatch, scorer, message):

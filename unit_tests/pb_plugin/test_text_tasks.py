@@ -179,7 +179,9 @@ def test_a_server_that_hangs_leaves_samples_unscored_and_the_item_fails_until_it
     result = suite.run(*options)
     result.assert_outcomes(failed=2)
     assert time.monotonic() - began < 15.0
-    result.stdout.fnmatch_lines(["failed, * of * samples have no grammar: LanguageTool did not answer*"])
+    result.stdout.fnmatch_lines(
+        ["failed, * of * samples have no grammar (tool_error): LanguageTool did not answer*"]
+    )
     assert None in {score for _, score in scores(suite)}
     assert 0.0 not in {record.scores.get("grammar") for record in latest(suite)}
     kept = decodes(suite)

@@ -100,10 +100,10 @@ def test_every_draft_is_seen_as_a_row_alone_would_be():
 FAULTS = {
     "outside": "guessing must draft from 1 to 3 canvases that differ from the row in masks of its block",
     "no id": "guessing must draft from 1 to 3 canvases that differ from the row in masks of its block",
-    "none at all": "method guessing must draft from 1 to 3 canvases .*, got 0 of row 0; fill view.eligible",
-    "too many": "method guessing must draft from 1 to 3 canvases .*, got 4 of row 0; fill view.eligible",
-    "shape": r"raised ValueError: drafts must have the shapes \(3, 3, 6\) and \(3,\), got \(3, 2, 6\)",
-    "raises": r"method guessing raised ZeroDivisionError: by zero \(first row 0\)",
+    "none at all": "method guessing must draft from 1 to 3 canvases .*, got 0 of row [0-2]; fill ",
+    "too many": "method guessing must draft from 1 to 3 canvases .*, got 4 of row [0-2]; fill view.eligible",
+    "shape": r"raised ValueError: drafts must have the shapes \(1, 3, 6\) and \(1,\), got \(1, 2, 6\)",
+    "raises": r"method guessing raised ZeroDivisionError: by zero \(first row [0-2]\)",
 }
 
 

@@ -1,14 +1,15 @@
 """Every rule of the loop names who broke it, where and how; the other rows go on as if alone."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 import torch
 
-from decoders.loop.batching import sweep
+from decoders.loop.batching import Budget, sweep
 from decoders.loop.loop import BROKEN_RULES
-from decoders.rows import Decoded, DecodeError, Failed, Row, Setting
+from decoders.rows import Decoded, DecodeError, DeviceLost, Failed, Row, Setting, TimedOut
 from decoders.state import StepUpdate
 from decoders.testing import HashDenoiser
 from decoders.unmasking.top_k import confidence
@@ -266,11 +267,11 @@ class Broken(HashDenoiser):
         ("raise", r"model hash raised ZeroDivisionError: no device"),
         (
             "rows",
-            r"model hash raised ValueError: logits must have the shape \(12, 23\), got \(11, 23\); give",
+            r"model hash raised ValueError: logits must have the shape \(6, 23\), got \(5, 23\); give",
         ),
         (
             "columns",
-            r"model hash raised ValueError: logits must have the shape \(12, 23\), got \(12, 22\); give",
+            r"model hash raised ValueError: logits must have the shape \(6, 23\), got \(6, 22\); give",
         ),
     ],
 )
@@ -290,3 +291,80 @@ def test_a_model_that_raises_fails_the_rows_of_that_forward_and_other_forwards_g
         assert error.__cause__ is not None
         with pytest.raises(DecodeError, match=message):
             raise error
+
+
+class Picky(HashDenoiser):
+    """Raises for a canvas with one id in its prompt, whatever else is in the batch."""
+
+    def __init__(self, error, at=9):
+        super().__init__()
+        self.error, self.at = error, at
+
+    def __call__(self, canvas, attend, query, contexts):
+        if ((canvas == self.at) & attend)[:, :-LENGTH].any():
+            raise self.error
+        return super().__call__(canvas, attend, query, contexts)
+
+
+def picky_rows():
+    """Eight samples in two settings each; the prompt of sample 5 is the one that is not liked."""
+    prompts = {i: (9 if i == 5 else 3, 4) for i in range(8)}
+    return [
+        Row(
+            key=(i, k),
+            prompt_ids=prompts[i],
+            gen_length=LENGTH,
+            sample_id=str(i),
+            setting=Setting(method=confidence(), k=k),
+        )
+        for i in range(8)
+        for k in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("share", [True, False], ids=["shared forwards", "each its own"])
+def test_a_model_that_raises_for_one_sample_fails_that_sample_and_no_mate(share):
+    rows = picky_rows()
+    alone = {d.key: d for r in rows for d in sweep(HashDenoiser(), [r])}
+    found = {d.key: d for d in sweep(Picky(ValueError("not that one")), rows, share=share)}
+    assert {key for key, outcome in found.items() if isinstance(outcome, Failed)} == {(5, 1), (5, 2)}
+    assert {key: d for key, d in found.items() if key[0] != 5} == {
+        key: d for key, d in alone.items() if key[0] != 5
+    }
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["CUDA error: device-side assert triggered", "CUDA error: an illegal memory access was encountered"],
+)
+def test_an_error_after_which_the_device_refuses_every_call_is_no_fault_of_a_row(said):
+    with pytest.raises(DeviceLost, match=said):
+        list(sweep(Picky(RuntimeError(said)), picky_rows()))
+
+
+def test_the_time_a_step_takes_is_limited_from_outside_and_the_blame_is_named():
+    """Rows that were decoded before are there, and those of the step that took too long are known."""
+    guarded = []
+
+    @contextmanager
+    def guard(rows):
+        guarded.append([row.key for row in rows])
+        yield
+
+    found = sweep(Picky(TimedOut(2.0)), picky_rows(), guard=guard, budget=Budget(tokens=1000, max_rows=1))
+    done = []
+    with pytest.raises(TimedOut, match="not back within 2 s") as late:
+        done.extend(outcome.key for outcome in found)
+    assert late.value.who == "model hash"
+    assert (5, 1) in guarded[-1]
+    assert {key[0] for key in done} == set(range(5))
+
+
+def test_a_method_that_takes_too_long_is_named(monkeypatch):
+    def late(self, view, memory):
+        raise TimedOut(2.0)
+
+    monkeypatch.setattr(type(confidence()), "step", late)
+    with pytest.raises(TimedOut) as found:
+        list(sweep(HashDenoiser(), picky_rows()))
+    assert found.value.who == "method confidence"

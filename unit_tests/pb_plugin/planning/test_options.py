@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from decoders.rows import CACHES
+from decoders.served.options import SpendLimits
+from pb_plugin.planning.limits import Limits
 from pb_plugin.planning.option_grammar import Shard
 from pb_plugin.planning.options import TABLE, Options, add_options, read_options, read_value
 
@@ -89,7 +91,18 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-gate-at", "PB90(content)", "--pb-margin", "2.5"],
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
+        *["--pb-timeout", "60,600", "--pb-keep-failures"],
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *[
+            "--pb-concurrency",
+            "4",
+            "--pb-budget",
+            "requests=9,usd=0.5",
+            "--pb-prices",
+            "p",
+            "--pb-tokenizer",
+            "t",
+        ],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
         *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
         *["--pb-engine", "ray", "--pb-ray-address", "auto", "--pb-ray-workers", "4"],
@@ -116,6 +129,8 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         floor=(("copy", 0.9),),
         batch=1,
         sweep="isolated",
+        timeout=Limits(forward=60.0, sample=600.0),
+        keep_failures=True,
         timing=True,
         cache="dual",
         grammar="none",
@@ -123,6 +138,10 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         dtype="bfloat16",
         device="cuda:1",
         allow_remote_code=(CODE, CODE),
+        concurrency=4,
+        budget=SpendLimits(requests=9, usd=0.5),
+        prices=pytester.path / "p",
+        tokenizer=pytester.path / "t",
         shard=Shard(2, 8),
         workers_per_gpu=2,
         engine="ray",
@@ -156,6 +175,8 @@ pb_floor = ["copy=0.9"]
 pb_batch = 2
 pb_sweep = "isolated"
 pb_share = "off"
+pb_timeout = "60"
+pb_keep_failures = true
 pb_timing = true
 pb_cache = "prefix"
 pb_grammar = "later"
@@ -163,6 +184,10 @@ pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
 pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
+pb_concurrency = 4
+pb_budget = "usd=2"
+pb_prices = "prices.yaml"
+pb_tokenizer = "folder"
 pb_shard = "1/1"
 pb_workers_per_gpu = 3
 pb_engine = "local"
@@ -194,6 +219,8 @@ pb_ray_workers = 2
         batch=2,
         sweep="isolated",
         share="off",
+        timeout=Limits(forward=60.0, sample=48 * 60.0),
+        keep_failures=True,
         timing=True,
         cache="prefix",
         grammar="later",
@@ -201,6 +228,10 @@ pb_ray_workers = 2
         dtype="float32",
         device="cpu",
         allow_remote_code=(CODE,),
+        concurrency=4,
+        budget=SpendLimits(usd=2.0),
+        prices=pytester.path / "prices.yaml",
+        tokenizer=pytester.path / "folder",
         shard=Shard(1, 1),
         workers_per_gpu=3,
         engine="local",
@@ -235,6 +266,20 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (["--pb-floor", "copy=2"], r"--pb-floor copy must be a number in \[0, 1\], got '2'"),
         (["--pb-sweep", "all"], r"--pb-sweep must be one of group, isolated, gate, got 'all'; leave it out"),
         (["--pb-dtype", "int8"], r"--pb-dtype must be one of float32, bfloat16, got 'int8'"),
+        (
+            ["--pb-timeout", "soon"],
+            r"--pb-timeout must be SECONDS for a forward, or FORWARD,SAMPLE, above 0, got 's",
+        ),
+        (
+            ["--pb-timeout", "0"],
+            r"--pb-timeout must be SECONDS for a forward, .*, got '0'; such as 1800, or inf",
+        ),
+        (["--pb-timeout", "1,2,3"], r"--pb-timeout must be SECONDS for a forward, .*, got '1,2,3'"),
+        (["--pb-timeout", "nan"], r"--pb-timeout must be SECONDS for a forward, .*, got 'nan'"),
+        (
+            ["--pb-timeout", "9,3"],
+            r"--pb-timeout must give a sample at least the time of a forward, got '9,3'",
+        ),
         (["--pb-device", " "], r"--pb-device must be not empty, got ' '; leave the option out"),
         (["--pb-store", ""], r"--pb-store must be not empty, got ''"),
         (["--pb-gate", ""], r"--pb-gate must be not empty, got ''"),

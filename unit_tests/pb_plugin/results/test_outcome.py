@@ -10,7 +10,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.results.outcome import outcome_of
 from pb_plugin.results.run_file import describe, summarise
 from pb_plugin.running.bench import Bench
-from pb_plugin.running.tools import Tools
+from pb_plugin.running.tools import tools_of
 from pb_plugin.statistics.intervals import wilson
 
 
@@ -21,7 +21,7 @@ def decoded(tmp_path, loaded_modules):
     def decode(**options):
         asked = Options(store=tmp_path / "store", **{"task": ("copy",), "unmasking": ("random",), **options})
         (cell,) = plan(asked).cells
-        tools = Tools(grammar="none", bertscore=None, folder=asked.store)
+        tools = tools_of(grammar="none", bertscore=None, folder=asked.store)
         bench = Bench(asked, Store(asked.store), tools)
         bench.decode([cell])
         return bench, cell
@@ -87,7 +87,7 @@ def test_the_first_assertion_that_fails_is_the_message(decoded, make_failure):
     assert (outcome.ok, outcome.score) == (False, 0.5)
     rewritten(bench, cell, scores={"accuracy": None}, score_reasons={"accuracy": "no tool"})
     outcome = outcome_of(bench, cell, reused=False, floor=1.0)
-    assert outcome.message == "1 of 2 samples have no accuracy: no tool"
+    assert outcome.message == "1 of 2 samples have no accuracy (scorer_error): no tool"
     assert outcome.score is None, "as the report says"
     bench.known.keep(make_failure(parts=whole.parts))
     bench.known.forget_failures([whole.decode_key])
@@ -99,7 +99,7 @@ def test_a_score_the_scorer_never_gave_is_named(decoded):
     bench, cell = decoded(k=(1,), samples=2)
     rewritten(bench, cell, scores={"other": 1.0})
     message = outcome_of(bench, cell, reused=False, floor=None).message
-    assert message == "1 of 2 samples have no accuracy: the scorer gave no accuracy"
+    assert message == "1 of 2 samples have no accuracy (scorer_error): the scorer gave no accuracy"
 
 
 def test_failures_are_counted_by_class_and_the_first_is_shown(decoded, make_failure):
@@ -139,7 +139,7 @@ def test_a_cell_with_an_unscored_sample_has_no_score_for_junit_either(decoded):
     outcome = outcome_of(bench, cell, reused=False, floor=None)
     assert outcome.score is None
     assert not {"pb_score", "pb_score_low"} & set(outcome.properties)
-    assert "1 of 3 samples have no accuracy: the tool was down" in outcome.message
+    assert "1 of 3 samples have no accuracy (scorer_error): the tool was down" in outcome.message
 
 
 def test_item_and_report_have_the_same_numbers(decoded):

@@ -1,15 +1,20 @@
 """What leans on the inside of pytest-xdist and may move with its version: none of it is documented.
 
-A test of each assumption stands in ``unit_tests/pb_plugin/session/test_xdist_interior.py``. The scheduler
+A test of each assumption stands in ``unit_tests/pb_plugin/workers/test_xdist_interior.py``. The scheduler
 itself follows the protocol that xdist publishes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.dsession import get_default_max_worker_restart
 from xdist.report import report_collection_diff
 from xdist.workermanage import parse_tx_spec_config
 
@@ -31,3 +36,18 @@ def difference(
     """Return what sets the items of two workers apart, None where they are equal."""
     message: str | None = report_collection_diff(collection, other_collection, one, other)
     return message
+
+
+def most_deaths(config: pytest.Config) -> float:
+    """Return how many workers are replaced before the run ends (``--max-worker-restart``)."""
+    most = get_default_max_worker_restart(config)
+    return math.inf if most is None else float(most)
+
+
+def end_workers(nodes: Iterable[WorkerController]) -> None:
+    """End the processes of *nodes* that run on this machine: every record they made is stored."""
+    for node in nodes:
+        process = getattr(getattr(node.gateway, "_io", None), "popen", None)
+        if process is not None:
+            with suppress(OSError):
+                os.kill(process.pid, signal.SIGTERM)

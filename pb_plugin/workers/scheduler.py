@@ -6,6 +6,7 @@ pytest 9.2 no longer reads (pytest-dev/pytest-xdist#1386). Nothing here depends 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +15,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pb_plugin.planning.groups import cost_of_item, model_of
-from pb_plugin.planning.turns import next_turn
-from pb_plugin.session.cell_files import asks_for_cells
-from pb_plugin.session.xdist_interior import LOOK_AHEAD, difference, n_nodes
+from pb_plugin.workers.cell_files import asks_for_cells
+from pb_plugin.workers.turns import next_turn
+from pb_plugin.workers.xdist_interior import LOOK_AHEAD, difference, most_deaths, n_nodes
 
 if TYPE_CHECKING:
     from pb_plugin.session.session import BenchSession
-    from pb_plugin.session.xdist_interior import WorkerController
+    from pb_plugin.workers.xdist_interior import WorkerController
 
 
 @dataclass(kw_only=True, slots=True)
@@ -45,6 +46,9 @@ class PbScheduling:
         cost: Gives what a node id costs, for the order of groups.
         report_failure: Publishes a failed collection report: node name, message.
         log: Receives debug messages.
+        goes_on: Says of a node that has died whether the item it was at is run again: the rows that it was
+            decoding are known, and those that end a second process are left out.
+        most_deaths: After so many deaths no item is run again; as many nodes are replaced.
     """
 
     def __init__(
@@ -55,7 +59,11 @@ class PbScheduling:
         cost: Callable[[str], int],
         report_failure: Callable[[str, str], None],
         log: Callable[..., None],
+        goes_on: Callable[[WorkerController], bool] = lambda node: False,
+        most_deaths: float = math.inf,
     ) -> None:
+        self._goes_on = goes_on
+        self._deaths_left = most_deaths
         self._n_nodes = n_nodes
         self._label = label
         self._cost = cost
@@ -142,7 +150,7 @@ class PbScheduling:
         self._feed()
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Let a node go and return the item it crashed in, which is not run again; its other items come next.
+        """Let a node go and return the item it crashed in, unless it is run again; its other items come next.
 
         Raises:
             KeyError: The node never started.
@@ -151,7 +159,10 @@ class PbScheduling:
         if not worker.pending:
             return None
         assert self._items is not None
-        crashed = self._items[worker.pending.popleft()]
+        self._deaths_left -= 1
+        crashed = None
+        if self._deaths_left < 0 or not self._goes_on(node):
+            crashed = self._items[worker.pending.popleft()]
         self._push_front(worker.pending)
         self._feed()
         return crashed
@@ -254,4 +265,6 @@ def scheduler_of(
         cost=lambda nodeid: cost_of_item(nodeid, session.cells),
         report_failure=report_failure,
         log=log,
+        goes_on=lambda node: node.gateway.id in session.ends.at_work,
+        most_deaths=most_deaths(config),
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("xdist", reason="the scheduler is for pytest-xdist, which is not installed")
 
-from pb_plugin.session.scheduler import PbScheduling
+from pb_plugin.workers.scheduler import PbScheduling
 
 
 @dataclass(eq=False)

@@ -1,0 +1,72 @@
+"""A process that ends without a word costs the row that ends it; what always ends it is given up."""
+
+import pytest
+
+from unit_tests.faults.conftest import RUN
+
+pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+pytestmark = pytest.mark.slow
+
+WORD = "it ended without a word (killed, out of memory, or os._exit)"
+SAID = {
+    "exit": ("worker_crash", WORD),
+    "kill": ("worker_crash", WORD),
+    "segfault": ("worker_crash", "Segmentation fault in string_at (__init__.py:"),
+    "assert": ("model_error", "model faulty raised RuntimeError: CUDA error: device-side assert triggered"),
+}
+
+
+@pytest.mark.parametrize("ways", [("kill", "segfault"), ("assert", "exit")], ids=" and ".join)
+def test_the_row_that_ends_two_processes_is_named_and_all_others_are_decoded(faults, ways):
+    """Two samples of six end their process, each in its own way; one worker takes over from the other."""
+    (first, one), (second, other) = faults.bad(2), faults.bad(4)
+    faults.set("model", ways[0], one, **{ways[1]: other})
+    result = faults.suite.run_apart(*RUN, "--k", "32", "-n", "1")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    found = {sample: said for (sample, _, _), said in faults.failures().items()}
+    assert set(found) == {first, second}
+    for sample, way in ((first, ways[0]), (second, ways[1])):
+        kind, message = found[sample]
+        assert kind == SAID[way][0]
+        assert SAID[way][1] in message
+        assert "the last time alone" in message
+    assert len(faults.suite.records()) == 6
+    result.stdout.fnmatch_lines(["failed, 1 item: 2 of 6 samples failed (*worker_crash); first: left out: *"])
+    result.stdout.fnmatch_lines(["a process was ended by a fault*"])
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "deaths"),
+    [
+        ("load", "worker_crash: loading it ended 2 processes: it ended without a word", 2),
+        (
+            "model",
+            "method confidence with model faulty:load stopped the decoding with 2 samples, each alone",
+            3,
+        ),
+    ],
+)
+def test_a_model_that_always_ends_its_process_is_given_up_with_the_reason(faults, place, said, deaths):
+    faults.set(place, "exit")
+    result = faults.suite.run_apart(*RUN, "--model", "ideal", "--k", "32", "-n", "1")
+    assert result.ret == 1
+    assert sum("replacing crashed worker" in line for line in result.outlines) == deaths
+    result.stdout.fnmatch_lines([f"*{said}*"])
+    result.assert_outcomes(passed=1, **{"errors" if place == "load" else "failed": 1})
+
+
+def test_a_device_that_is_lost_ends_a_run_in_one_process_with_the_reason(faults):
+    _, bad = faults.bad(2)
+    faults.set("model", "assert", bad)
+    options = (*RUN, "--k", "32", "--pb-batch", "1", "--pb-share", "off")
+    result = faults.suite.run_apart(*options)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*= parallelbench =*"])
+    result.stdout.fnmatch_lines(
+        ["*Exit: model_error: model faulty raised RuntimeError: CUDA error: device-side *"]
+    )
+    assert faults.suite.records()
+    again = faults.suite.run_apart(*options)
+    again.assert_outcomes(failed=1)
+    assert len(faults.failures()) == 1
