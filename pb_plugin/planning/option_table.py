@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from decoders.loading.allowed_code import allowed_text
-from decoders.served.options import parse_limits as parse_budget
+from decoders.served.options import parse_spend_limits
 from pb_plugin.planning.limits import parse_limits
 from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx, parse_shard
 
@@ -294,7 +294,7 @@ TABLE: tuple[OptionRow, ...] = (
         field="budget",
         kind="text",
         metavar="LIMITS",
-        parse=parse_budget,
+        parse=parse_spend_limits,
         help="What a run may ask of served models at the most: requests=1000,usd=5 or one of them; dollars "
         "need --pb-prices. Default: no limit.",
     ),
