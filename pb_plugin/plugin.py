@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
     config.addinivalue_line("markers", "pb_category(name): collect only the cells of one category")
     from pb_plugin.cluster.sharing import check_sharing, register_sharing
+    from pb_plugin.faults.alarm import watches_hangs
     from pb_plugin.planning.options import Options
     from pb_plugin.session.session import BenchSession
 
@@ -60,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
             else int(config.getoption("numprocesses", 0) or 1),
             tools=None if worker is None else worker.get("pb_tools"),
             run=None if worker is None else worker["pb_run"],
-            ends_process=not _watches_hangs(config),
+            ends_process=not watches_hangs(config),
         )
         check_sharing(config, options)
         if options.timing:
@@ -78,13 +79,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
     register_sharing(config, session)
-
-
-def _watches_hangs(config: pytest.Config) -> bool:
-    """Return whether pytest's own watch is set: there is one for a process."""
-    return config.pluginmanager.hasplugin("faulthandler") and bool(
-        float(config.getini("faulthandler_timeout") or 0)
-    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from pb_plugin.planning.groups import model_of
-from pb_plugin.workers.turns import model_for
+from pb_plugin.portions.groups import model_of
+from pb_plugin.portions.turns import model_for
 
 TRIES = 3
 """How many workers may be lost while they run an item, before it is not tried again."""

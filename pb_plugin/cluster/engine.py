@@ -16,7 +16,7 @@ from pb_plugin.cluster.dispatch import Dispatch
 from pb_plugin.cluster.link import Event, Link
 from pb_plugin.cluster.messages import Message, Setup, report_of
 from pb_plugin.cluster.stored import Kept
-from pb_plugin.planning.groups import cost_of_item, label_items
+from pb_plugin.portions.groups import cost_of_item, label_items
 from pb_plugin.printable import printable
 from pb_plugin.workers.places import Places
 

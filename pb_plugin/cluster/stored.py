@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pb_plugin.asking.models import ModelUnavailable
 from pb_plugin.faults.at_work import FOLDER
 from pb_plugin.faults.ends import ENDED
-from pb_plugin.planning.groups import cell_id_of
+from pb_plugin.portions.groups import cell_id_of
 from pb_plugin.records.plain_files import write_whole
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import Store, StoreIndex

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import pytest
 
-from pb_plugin.planning.groups import label_items
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
+from pb_plugin.portions.groups import label_items
 from pb_plugin.results.suites import SUITES
 from task_specs.catalogue import BENCHMARK_IDS, task_ids
 from task_specs.spec import OWN_IDS
@@ -259,7 +259,7 @@ def test_two_methods_of_one_name_are_told_apart_in_the_error(monkeypatch):
 def test_every_process_makes_the_same_plan():
     code = (
         "import sys\nfrom pb_plugin.planning.options import Options\n"
-        "from pb_plugin.planning.groups import groups\n"
+        "from pb_plugin.portions.groups import groups\n"
         "from pb_plugin.planning.plan import plan\n"
         "made = plan(Options()); print(*groups(made.cells, 8).items())\n"
         "assert not {'torch', 'pytest', 'transformers', 'xdist'} & set(sys.modules), 'not light'"
