@@ -69,6 +69,12 @@ def pytest_configure(config: pytest.Config) -> None:
             check_html(options.html, "--pb-html")
         if options != Options(store=project_folder(config) / ".pb"):
             session.check()
+        if worker is None and config.getoption("numprocesses", 0):
+            from pb_plugin.session.scheduler import asks_for_cells
+            from pb_plugin.session.xdist_interior import allow_deaths
+
+            if asks_for_cells(config.args):
+                allow_deaths(config)
     except (ValueError, LookupError, OSError) as error:
         raise pytest.UsageError(printable(str(error))) from error
     config.stash[SESSION] = session

@@ -36,6 +36,7 @@ def test_importing_the_plugin_loads_nothing_of_ours_but_the_options():
     assert run("-c", code).stdout.split() == [
         "pb_plugin",
         "pb_plugin.planning",
+        "pb_plugin.planning.limits",
         "pb_plugin.planning.option_grammar",
         "pb_plugin.planning.option_table",
         "pb_plugin.planning.options",
