@@ -25,7 +25,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.running import bench as run
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.scoring import Scoring
-from pb_plugin.running.tools import Tools
+from pb_plugin.running.tools import tools_of
 from task_specs.audit.data_card import reference_texts
 from task_specs.catalogue import BENCHMARK_IDS
 from task_specs.scoring.languagetool.checker import Grammar, GrammarCache, launch, resolve
@@ -118,7 +118,7 @@ def run_seconds(grammar: str, samples: int | None) -> tuple[float, float, int]:
         groups = [
             [cell for cell in cells if cell.task == task] for task in dict.fromkeys(c.task for c in cells)
         ]
-        tools = Tools(grammar=grammar, bertscore=None, folder=options.store)
+        tools = tools_of(grammar=grammar, bertscore=None, folder=options.store)
         store = Store(options.store)
         store.prepare()
         bench = Bench(options, store, tools)

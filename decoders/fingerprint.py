@@ -101,13 +101,17 @@ def code_hash(module_name_or_path: str | os.PathLike[str]) -> str:
             f"source must be a Python file, got {str(path)!r}, which does not exist; check the path"
         )
     try:
-        tree = ast.parse(path.read_bytes())
+        return _meaning(path.read_bytes())
     except SyntaxError as error:
         raise ValueError(
             f"source must be Python, got {str(path)!r}: line {error.lineno}: {error.msg}; repair it"
         ) from error
+
+
+@lru_cache(maxsize=512)
+def _meaning(source: bytes) -> str:
     digest = hashlib.sha256()
-    for piece in _written(tree):
+    for piece in _written(ast.parse(source)):
         digest.update(piece.encode("utf-8", errors="surrogatepass"))
     return digest.hexdigest()
 
@@ -143,13 +147,20 @@ def import_closure(*modules: str, packages: tuple[str, ...] = ("decoders",)) -> 
 
 def _own_imports(path: Path, packages: tuple[str, ...]) -> list[str]:
     """Return the modules of *packages* that the file imports anywhere in it."""
+    found = _imported(path.read_bytes())
+    return [name for name in found if name.partition(".")[0] in packages and "." in name and _is_module(name)]
+
+
+@lru_cache(maxsize=512)
+def _imported(source: bytes) -> tuple[str, ...]:
+    """Return what may be modules among the names that *source* imports."""
     found = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-    return [name for name in found if name.partition(".")[0] in packages and "." in name and _is_module(name)]
+    return tuple(found)
 
 
 def _is_module(name: str) -> bool:

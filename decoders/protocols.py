@@ -32,6 +32,8 @@ class ModelRequest:
         vocabulary: Text pieces that must be one token each in a tokenizer of our own (names of the tasks).
         allow_code: Own code that may run: ``OWNER/NAME@COMMIT`` or ``FOLDER@HASH``; see
             `decoders.loading.allowed_code`.
+        served: What goes for models behind a server (`decoders.served.options.ServedOptions`), or None.
+        session: What the model's module keeps from one question about this request to the next.
     """
 
     name: str
@@ -41,6 +43,8 @@ class ModelRequest:
     device: str | None = None
     vocabulary: tuple[str, ...] = field(default=(), repr=False)
     allow_code: tuple[str, ...] = ()
+    served: Any = field(default=None, repr=False)
+    session: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Tokenizer(Protocol):
@@ -198,7 +202,9 @@ class HasCache(Protocol):
 class Generator(Protocol):
     """A model that owns its loop (autoregressive, API, SEDD's samplers ...).
 
-    Its only unmasking name is ``native``.
+    Its only unmasking name is ``native``. It may have ``generate_each``, with the same arguments, which
+    yields one `Decoded` or `Failed` for each row as soon as it is there, in any order; then the rows of a
+    method come in one call, and nothing that failed is tried again.
     """
 
     owns_loop: ClassVar[bool]  # True

@@ -6,6 +6,7 @@ This module imports no heavy library, so that a plan can name settings without l
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,6 +204,21 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """What the server of a row told of its answer, whose ids are bytes and say nothing of tokens.
+
+    Args:
+        tokens: Generated tokens, or None where nobody counted.
+        content_tokens: Those of them that are no reasoning, or None.
+        details: Plain values for the record: the server, seconds, usage, attempts, cost.
+    """
+
+    tokens: int | None
+    content_tokens: int | None
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
     """A finished row.
 
@@ -212,7 +228,7 @@ class Decoded:
     this row. ``nfe_kind`` is counted or commanded; or bounds (then ``nfe`` is None, between ``nfe_low`` and
     ``nfe_high``) or unknown (then all three are None). ``forwards`` and ``evaluated_canvases`` are the work
     of methods that compute more than one canvas per step, None where nobody counted. ``history`` has one
-    `Step` per forward where the row asked for it.
+    `Step` per forward where the row asked for it. ``served`` is there where a server answered.
     """
 
     key: Any
@@ -229,6 +245,7 @@ class Decoded:
     evaluated_canvases: int | None = None
     finish_reason: str = "complete"
     history: tuple[Step, ...] | None = None
+    served: Served | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,9 +69,11 @@ class ModelTraits:
         cpu_threads: Threads that suit it; None leaves torch's.
         device: Where its tensors live.
         dtype: Its number type.
+        mask_id: Its mask, None for a generator without.
         self_tests: Checks made when it was loaded.
         sync: Waits until its device is idle.
         close: Drops what it holds of memory; it cannot be used afterwards.
+        generate_each: Yields each row of a generator as soon as it is there (`decoders.protocols.Generator`).
     """
 
     owns_loop: bool = False
@@ -83,9 +85,11 @@ class ModelTraits:
     cpu_threads: int | None = None
     device: Any = "cpu"
     dtype: Any = "its own number type"
+    mask_id: int | None = None
     self_tests: tuple[Any, ...] = ()
     sync: Callable[[], None] = _nothing
     close: Callable[[], None] = _nothing
+    generate_each: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,16 +100,21 @@ class ModuleTraits:
         prompt_style: ``PROMPT_STYLE``, the kind of prompt that its models read.
         exact: ``EXACT``, whether its models are the exact reference, whose results obey laws.
         fingerprint: Says for a request which files a result depends on.
+        fingerprint_with: The same as ``fingerprint`` where it depends on the parameters of `native`, too.
         remote_code: Says for a request which code of a checkpoint runs, or None.
+        result_code: ``RESULT_CODE``, names of the modules that alone decide a result; empty for the module of
+            the load function and the decode loop.
     """
 
     prompt_style: str = "natural"
     exact: bool = False
     fingerprint: Callable[[Any], Any] | None = None
+    fingerprint_with: Callable[[Any, Any], Any] | None = None
     remote_code: Callable[[Any], Any] | None = None
+    result_code: tuple[str, ...] = ()
 
 
-_MODULE_NAMES = {"prompt_style": "PROMPT_STYLE", "exact": "EXACT"}
+_MODULE_NAMES = {"prompt_style": "PROMPT_STYLE", "exact": "EXACT", "result_code": "RESULT_CODE"}
 
 
 def method_traits(method: Any) -> MethodTraits:

@@ -78,8 +78,9 @@ class Controller:
             result = yield
         if self._config.option.collectonly or not self._session.selected:
             return result
-        self._conclude(judge_gates=True)
-        verdicts = self._verdicts()
+        is_whole = self._session.options.shard is None
+        self._conclude(judge_gates=is_whole)
+        verdicts = self._verdicts() if is_whole else []
         if self._problem is not None and not self._is_told(verdicts):
             verdicts.append((STORE_ITEM, False, self._problem))
         if self._session.options.html is not None:
@@ -99,7 +100,7 @@ class Controller:
         """Do not wait for workers, whose records are stored, and obey the next Ctrl-C at once."""
         self._session.signals.end_at_once_next()
         if self._nodes:
-            from pb_plugin.session.xdist_interior import end_workers
+            from pb_plugin.workers.xdist_interior import end_workers
 
             end_workers(self._nodes)
 

@@ -35,12 +35,30 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspec)
 
 
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Give every worker of pytest-xdist its GPU and CPU threads, after it has counted them."""
+    from pb_plugin.workers.pins import pin_workers
+
+    pin_workers(config)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Take one worker for each GPU that is visible, where there are some."""
+    from pb_plugin.workers.pins import n_auto
+
+    return n_auto(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
     config.addinivalue_line("markers", "pb_category(name): collect only the cells of one category")
+    from pb_plugin.faults.alarm import watches_hangs
     from pb_plugin.planning.options import Options
     from pb_plugin.session.session import BenchSession
+    from pb_plugin.workers.places import register_sharing
+    from pb_plugin.workers.shard_run import check_shard
 
     worker = getattr(config, "workerinput", None)
     if worker is not None:
@@ -55,10 +73,11 @@ def pytest_configure(config: pytest.Config) -> None:
             n_workers=int(worker["workercount"])
             if worker is not None
             else int(config.getoption("numprocesses", 0) or 1),
-            grammar=None if worker is None else worker.get("pb_grammar"),
+            tools=None if worker is None else worker.get("pb_tools"),
             run=None if worker is None else worker["pb_run"],
-            ends_process=not _watches_hangs(config),
+            ends_process=not watches_hangs(config),
         )
+        check_shard(options)
         if options.timing:
             from pb_plugin.running.timing import check_timing
 
@@ -70,22 +89,14 @@ def pytest_configure(config: pytest.Config) -> None:
         if options != Options(store=project_folder(config) / ".pb"):
             session.check()
         if worker is None and config.getoption("numprocesses", 0):
-            from pb_plugin.session.scheduler import asks_for_cells
-            from pb_plugin.session.xdist_interior import allow_deaths
+            from pb_plugin.workers.xdist_interior import allow_deaths
 
-            if asks_for_cells(config.args):
-                allow_deaths(config)
+            allow_deaths(config)
     except (ValueError, LookupError, OSError) as error:
         raise pytest.UsageError(printable(str(error))) from error
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
-
-
-def _watches_hangs(config: pytest.Config) -> bool:
-    """Return whether pytest's own watch is set: there is one for a process."""
-    return config.pluginmanager.hasplugin("faulthandler") and bool(
-        float(config.getini("faulthandler_timeout") or 0)
-    )
+    register_sharing(config, session)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -368,21 +379,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None]) -> Any:
     """Give whole groups to workers, where the run has cells of ours; leave every other session alone."""
-    from pb_plugin.session.scheduler import scheduler_of
+    from pb_plugin.workers.scheduler import scheduler_of
 
     return scheduler_of(config, config.stash[SESSION], log)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell the worker which run it belongs to; start one grammar server for all, where the run needs one."""
-    from pb_plugin.session.scheduler import asks_for_cells
+    """Tell the worker which run it belongs to; start the tools that workers share, where it needs one."""
+    from pb_plugin.workers.cell_files import asks_for_cells
 
     session = node.config.stash[SESSION]
     node.workerinput["pb_run"] = session.ends.run
-    if asks_for_cells(node.config.args) and session.needs_grammar:
+    if asks_for_cells(node.config.args):
         try:
-            node.workerinput["pb_grammar"] = asdict(session.tools.backend)
+            node.workerinput["pb_tools"] = session.tools.shared(session.needs)
         except ValueError as error:
             raise pytest.UsageError(printable(str(error))) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import permutations
 from typing import Any
 
@@ -21,7 +21,13 @@ MOST_WEIGHT = 1e9
 
 def as_list_text(items: Sequence[str]) -> str:
     """Return *items* as the JSON list a prompt shows and an answer holds."""
-    return json.dumps(list(items), ensure_ascii=False)
+    return f"[{', '.join(map(_quoted, items))}]"
+
+
+@lru_cache(maxsize=4096)
+def _quoted(item: str) -> str:
+    """Return *item* as JSON; the orders of a list hold the same few again and again."""
+    return json.dumps(item, ensure_ascii=False)
 
 
 def sort_key(person: str) -> tuple[str, str]:
@@ -165,6 +171,12 @@ def latin_squares(size: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
     return tuple(squares)
 
 
+@cache
+def _square_texts(size: int) -> tuple[str, ...]:
+    """Return every Latin square as CSV rows, its cells as characters 0, 1, ... to be replaced by symbols."""
+    return tuple("\n".join(",".join(map(chr, row)) for row in square) for square in latin_squares(size))
+
+
 def latin_square_answers(facts: Mapping[str, Any], prefix: str = "") -> Enumerated:
     """Return every Latin square of the symbols as CSV rows.
 
@@ -176,10 +188,8 @@ def latin_square_answers(facts: Mapping[str, Any], prefix: str = "") -> Enumerat
         raise ValueError(
             f"symbols must be a list of 1 to 4 different texts, got {shown(symbols)}; correct the facts"
         )
-    return enumerated(
-        (prefix + "\n".join(",".join(symbols[cell] for cell in row) for row in square), 1.0)
-        for square in latin_squares(len(symbols))
-    )
+    names = dict(enumerate(symbols))
+    return enumerated((prefix + text.translate(names), 1.0) for text in _square_texts(len(symbols)))
 
 
 def sudoku_answers(facts: Mapping[str, Any], prefix: str = "") -> Enumerated:

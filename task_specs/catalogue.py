@@ -31,6 +31,14 @@ BENCHMARK_IDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The 17 tasks of the suite ``all`` by category, in benchmark order."""
 
+LONG_LINE = 15
+"""People in the waiting lines of the paper's comparison with autoregressive and closed models."""
+
+TASK_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {f"waiting_line_n{LONG_LINE}": tuple(f"{task}:n={LONG_LINE}" for task in BENCHMARK_IDS["waiting_line"])}
+)
+"""Names that stand for several variants where tasks are chosen; each is a suite too."""
+
 WORDS = 4
 """Words that a sample of words-to-sentence gives; a variant asks for the first of them."""
 
@@ -111,6 +119,12 @@ def canvas_for(generator: str, n: int, n_answer: int) -> int:
     """
     needed = TOKENS_PER_ITEM[generator] * max(n, n_answer)
     return next(size for size in CANVAS_SIZES if size >= needed)
+
+
+def variant_id(text: str) -> str:
+    """Return the id of the variant that is written ``copy:n=15``: ``copy_n15``."""
+    task, _, parameter = text.partition(":")
+    return f"{task}_{parameter.replace('=', '')}"
 
 
 def specs_folder() -> Traversable:

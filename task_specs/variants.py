@@ -17,7 +17,8 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
     """Return the fields of a `TaskSpec` from the checked values of a file with *params* applied.
 
     A parameter that says what the task already is changes nothing. Every other one adds its suffix to the
-    id. A variant generates its samples in memory, unless only the canvas or the number of words differs.
+    id. A variant generates its samples in memory, unless only the canvas or the number of words differs. A
+    chain of thought has so many times the canvas of its plain question as it has without other parameters.
 
     Raises:
         LookupError: The task has no such parameter.
@@ -36,7 +37,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
         parameters["blanks"] = changes["blanks"]
     if cot is not None:
         parameters["cot"] = cot["marker"]
-        canvas = cot["canvas"]
+        canvas = cot["canvas"] * canvas // values["canvas"]
     if given.get("canvas") not in (None, canvas):
         canvas = changes["canvas"] = given["canvas"]
     resampled = changes.keys() - {"canvas", "words"}

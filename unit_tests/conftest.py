@@ -1,11 +1,17 @@
 """What holds for this project's own tests and not for a user's runs; fixtures that several packages use."""
 
+import gc
+import importlib
 import json
+import pkgutil
 import warnings
+from io import BytesIO
 from itertools import compress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import none
 
 HERE = Path(__file__).parent
 
@@ -154,3 +160,41 @@ def llada_tokenizer_text():
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return backend.to_str()
+
+
+@pytest.fixture(scope="session")
+def loaded_modules():
+    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once."""
+    import torch
+
+    torch.set_num_threads(1)
+    for package in ("decoders", "pb_plugin", "task_specs"):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    given(none())(
+        lambda _: None
+    )()  # now Hypothesis can see who holds the generator of numpy, frozen it could not
+    gc.freeze()  # what is loaded stays: no search for cycles, of which runs make some, needs to walk over it
+
+
+@pytest.fixture(scope="session")
+def loaded_libraries(loaded_modules):
+    """Import what transformers and matplotlib import when they are asked, as `loaded_modules` does.
+
+    A network is loaded once, and a text is drawn in every format.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    from decoders.models import tiny
+    from decoders.protocols import ModelRequest
+    from pb_plugin.report.curves_file import SUFFIXES
+
+    tiny.load(ModelRequest(name="tiny")).close()
+    for suffix in SUFFIXES:
+        figure = Figure()
+        figure.text(0, 0, "text")
+        with matplotlib.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(BytesIO(), format=suffix.removeprefix("."))
+    gc.freeze()

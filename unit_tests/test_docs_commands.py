@@ -3,17 +3,14 @@
 import importlib
 import json
 import os
-import pkgutil
 import shutil
 import subprocess
 import sys
-from io import BytesIO
 
 import pytest
 import yaml
 
 from pb_plugin.cli import main
-from pb_plugin.report.curves_file import SUFFIXES
 from unit_tests.pages import EXAMPLES, README, ROOT, blocks, commands, page
 
 LLADA = ROOT / ".." / "shared" / "golden" / "checkpoints" / "llada"
@@ -24,35 +21,8 @@ QUICK = ["--samples", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
 CSV = "task,tps,accuracy\ncopy,1,100\ncopy,2,90\ncopy,4,50\n"
 
 
-@pytest.fixture(scope="session")
-def loaded_modules():
-    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once.
-
-    So do transformers and matplotlib, which import parts when they are asked for: a network is loaded once,
-    and a text is drawn in every format.
-    """
-    import matplotlib
-    import torch
-    from matplotlib.figure import Figure
-
-    from decoders.models import tiny
-    from decoders.protocols import ModelRequest
-
-    torch.set_num_threads(1)
-    for package in ("decoders", "pb_plugin", "task_specs"):
-        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)
-    tiny.load(ModelRequest(name="tiny")).close()
-    for suffix in SUFFIXES:
-        figure = Figure()
-        figure.text(0, 0, "text")
-        with matplotlib.rc_context({"pdf.fonttype": 42}):
-            figure.savefig(BytesIO(), format=suffix.removeprefix("."))
-
-
 @pytest.fixture
-def checkout(pytester, monkeypatch, loaded_modules):
+def checkout(pytester, monkeypatch, loaded_libraries):
     """An empty folder with the suite of this checkout and its configuration; the packages are ours."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -65,7 +35,7 @@ def checkout(pytester, monkeypatch, loaded_modules):
 
 
 @pytest.fixture
-def examples(pytester, monkeypatch, loaded_modules):
+def examples(pytester, monkeypatch, loaded_libraries):
     """A folder with a copy of docs/examples, which is looked for modules as ``python -m pytest`` does."""
     shutil.copytree(EXAMPLES, pytester.path, dirs_exist_ok=True)
     monkeypatch.syspath_prepend(pytester.path)
@@ -106,7 +76,8 @@ def test_a_command_of_the_suite_collects_items(checkout, words):
     ids=" ".join,
 )
 def test_a_command_of_the_suite_passes(checkout, words):
-    few = ("--samples", "1") if "tiny" in words else ()  # a network takes its time for every sample
+    # a network takes its time for every sample and setting
+    few = ("--samples", "1", *(() if "--k" in words else ("--k", "8,32"))) if "tiny" in words else ()
     result = checkout.runpytest_inprocess(*words, *QUICK, *few)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*items reused; records in *.pb"])
@@ -139,6 +110,7 @@ def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
         "compare",
         "export",
         "failures",
+        "merge",
         "report",
         "rescore",
         "resolve",
@@ -147,6 +119,7 @@ def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     ):
         run = ["bench_tests", "-k", "(copy or shuffle) and (k2 or threshold)", *QUICK]
         run += ["--pb-save-baseline", "before.json"] if words[0] == "compare" else []
+        run += ["--pb-store", "shards/1"] if words[0] == "merge" else []
         if "core" in words:  # all its tasks, so that there is a mean over them
             run = ["bench_tests", "--unmasking", "confidence", "--k", "2", *QUICK]
         assert checkout.runpytest_inprocess(*run).ret == 0
@@ -293,7 +266,7 @@ def test_the_library_example_prints_a_number_of_steps(capsys):
     assert 1 <= int(capsys.readouterr().out) <= 16
 
 
-def test_the_test_file_runs_in_an_empty_folder(pytester, monkeypatch, loaded_modules):
+def test_the_test_file_runs_in_an_empty_folder(pytester, monkeypatch, loaded_libraries):
     pytester.makepyfile(test_mine=python_block("def test_cell", page("options")))
     result = pytester.runpytest_inprocess("-p", "pb_plugin.plugin", "--samples", "1", "--k", "4", *QUICK[2:])
     assert result.ret == 0

@@ -14,7 +14,7 @@ from pb_plugin.records.canonical import canonical
 from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import describe, save
 from pb_plugin.running.bench import Bench
-from pb_plugin.running.tools import Tools
+from pb_plugin.running.tools import tools_of
 from unit_tests import page_tables, text_on_ideal
 from unit_tests.text_on_ideal import GOLDEN, KS, METHODS, TASKS, scores_of
 
@@ -30,8 +30,11 @@ class AllRight:
     """Finds no fault in any text."""
 
     version = "6.8"
-    unscored = None
-    is_later = False
+
+    def unscored(self, needs):
+        return None
+
+    not_decoded = unscored
 
     def key(self, needs):
         return f"/grammar=languagetool:{self.version}"
@@ -86,7 +89,7 @@ def test_the_scores_that_need_no_tool_are_what_decoding_gives(tmp_path, task):
     pytest.importorskip("rouge_score", reason="needs rouge-score")
     pytest.importorskip("sacrebleu", reason="needs sacrebleu")
     score = NO_TOOLS_NEEDED.get(task, "inclusion")
-    tools = Tools(grammar="later", bertscore=None, folder=tmp_path)
+    tools = tools_of(grammar="later", bertscore=None, folder=tmp_path)
     asked = {"task": (task,), "k": (FASTEST,), "unmasking": ("random",)}
     run, bench = stored_run(tmp_path, tools, **asked)
     (cell,) = run.cells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from decoders.devices import is_lost
 from decoders.loop.batching import Budget, Guard, unguarded
 from decoders.protocols import Generator
 from decoders.rows import Decoded, DecodeError, DeviceLost, Failed, Row, TimedOut
+from decoders.traits import model_traits
 
 
 def generate(
@@ -22,7 +23,7 @@ def generate(
     on_step: Callable[[int], None],
     guard: Guard = unguarded,
 ) -> Iterator[Decoded | Failed]:
-    """Decode *rows*, yielding each batch as it is finished.
+    """Decode *rows*, yielding each batch as it is finished, or each row of a model with ``generate_each``.
 
     Args:
         model: The model.
@@ -39,8 +40,12 @@ def generate(
     by_method: dict[Any, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row.gen_length, len(row.prompt_ids))):
         by_method.setdefault(row.setting.method, []).append(row)
+    each = model_traits(model).generate_each
     for method, same in by_method.items():
-        yield from _generate(model, same, params_of(method), budget, on_step, guard)
+        if each is None:
+            yield from _generate(model, same, params_of(method), budget, on_step, guard)
+        else:
+            yield from _generate_each(model, each, same, params_of(method), on_step)
 
 
 def _generate(
@@ -82,6 +87,32 @@ def _generate(
             continue
         on_step(len(batch))
         yield from results
+
+
+def _generate_each(
+    model: Generator,
+    each: Callable[..., Iterable[Decoded | Failed]],
+    rows: Sequence[Row],
+    params: Mapping[str, Any],
+    on_step: Callable[[int], None],
+) -> Iterator[Decoded | Failed]:
+    """Decode rows of one method one by one; where the model stops, the rows left fail with its reason."""
+    left = {row.key: row for row in rows}
+    try:
+        for outcome in each(rows, params):
+            if left.pop(outcome.key, None) is None:
+                raise ValueError("generate_each must yield one result per row; correct the model")
+            on_step(1)
+            yield outcome
+        if left:
+            raise ValueError(
+                f"generate_each must yield one result per row, {len(left)} are missing; correct the model"
+            )
+    except TimedOut:
+        raise
+    except (Exception, SystemExit) as error:  # the boundary to a model that may be anybody's
+        for key in left:
+            yield Failed(key=key, error=_failure(model, error))
 
 
 def _failure(model: Generator, error: BaseException) -> DecodeError:

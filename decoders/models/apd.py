@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,14 +20,13 @@ from decoders.loop import draws, sampling
 from decoders.models import autoregressive, dream
 from decoders.models.autoregressive import AutoregressiveGenerator
 from decoders.network import attention
-from decoders.network.denoiser import NativeDenoiser
+from decoders.network.denoiser import NativeDenoiser, OwnLoop
 from decoders.network.family import load_checkpoint
 from decoders.network.row_batches import check_rows, must_be_at_least, read_params
 from decoders.network.self_tests import SelfTest
 from decoders.network.transformers_interior import growing_cache, with_cache
-from decoders.protocols import Message, ModelRequest
+from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row
-from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer
 
 PRESETS = MappingProxyType(
@@ -47,7 +46,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType({"mix": 0.7, "lookahead": 100, "f
 
 
 @dataclass(kw_only=True, eq=False)
-class ApdGenerator:
+class ApdGenerator(OwnLoop):
     """A diffusion model whose drafts count as far as the mixture with a causal model agrees with them.
 
     A step drafts the next ``lookahead`` positions from the logits D of the diffusion model, runs the causal
@@ -67,44 +66,14 @@ class ApdGenerator:
     of the models has are never drafted.
     """
 
-    owns_loop: ClassVar[bool] = True
-
-    denoiser: NativeDenoiser
     verifier: AutoregressiveGenerator
     n_ids: int
     unwanted_ids: tuple[int, ...]
 
     @property
-    def name(self) -> str:
-        """The name the user gave."""
-        return self.denoiser.name
-
-    @property
-    def eos_ids(self) -> frozenset[int]:
-        """Tokens that end an answer."""
-        return self.denoiser.eos_ids
-
-    @property
-    def tokenizer(self) -> HFTokenizer | ByteTokenizer:
-        """Text to ids and back."""
-        return self.denoiser.tokenizer
-
-    @property
     def self_tests(self) -> tuple[SelfTest, ...]:
         """Checks made when the two models were loaded, the diffusion model's first."""
         return (*self.denoiser.self_tests, *self.verifier.self_tests)
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the prompt ids of a chat, as the diffusion model writes it."""
-        return self.denoiser.encode_prompt(messages)
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first EOS or end of turn."""
-        return self.denoiser.answer_ids(ids)
-
-    def sync(self) -> None:
-        """Wait until the device is idle."""
-        self.denoiser.sync()
 
     def close(self) -> None:
         """Drop both networks and give their memory back; the model cannot be used afterwards."""

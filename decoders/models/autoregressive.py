@@ -27,7 +27,6 @@ from decoders.loading.checkpoint import (
     need_packages,
     read_config,
 )
-from decoders.loading.weights import whole
 from decoders.network import attention
 from decoders.network.family import (
     build_network,
@@ -38,6 +37,7 @@ from decoders.network.family import (
     same_key,
 )
 from decoders.network.fields import INERT
+from decoders.network.plan import NetworkPlan
 from decoders.network.row_batches import check_rows, in_batches, padded_prompts, read_params
 from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
 from decoders.network.transformers_interior import fresh_rotary, growing_cache, with_cache
@@ -230,9 +230,8 @@ def load(request: ModelRequest) -> AutoregressiveGenerator:
     tokenizer = read_tokenizer(directory, request.name, rows, qwen2_backend)
     ties = {"lm_head.weight": "model.embed_tokens.weight"} if config.values.get("tie_word_embeddings") else {}
     native.tie_word_embeddings = False
-    network, tensors = build_network(
-        network_class, native, directory, same_key, whole, ties, DTYPES[dtype], device
-    )
+    plan = NetworkPlan(native=native, network=network_class, ties=ties)
+    network, tensors = build_network(plan, directory, same_key, DTYPES[dtype], device)
     ends = config.ids("eos_token_id", below=rows)
     form = CHATS[architecture]
     lacking = set(range(rows)) - tokenizer.ids if isinstance(tokenizer, HFTokenizer) else set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,14 +17,11 @@ from decoders.fingerprint import checkpoint_hash
 from decoders.loading.checkpoint import Preset, find_checkpoint
 from decoders.models import llada2
 from decoders.network import attention
-from decoders.network.denoiser import NativeDenoiser
+from decoders.network.denoiser import OwnLoop
 from decoders.network.family import load_checkpoint
 from decoders.network.row_batches import canvas_of, check_rows, in_batches, must_be_at_least, read_params
-from decoders.network.self_tests import SelfTest
-from decoders.protocols import Message, ModelRequest
+from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row
-from decoders.text.byte_tokenizer import ByteTokenizer
-from decoders.text.hf_tokenizer import HFTokenizer
 
 PRESETS = MappingProxyType(
     {
@@ -64,7 +61,7 @@ class _State:
 
 
 @dataclass(kw_only=True, eq=False)
-class Llada21Generator:
+class Llada21Generator(OwnLoop):
     """LLaDA2.1 with the published editing loop, block by block from the first token of the prompt.
 
     Parameters of ``native``: ``threshold`` (commit what is surer), ``editing_threshold`` (overwrite a
@@ -78,46 +75,7 @@ class Llada21Generator:
     stop at EOS.
     """
 
-    owns_loop: ClassVar[bool] = True
-
-    denoiser: NativeDenoiser
     batch_tokens: int = 8192
-
-    @property
-    def name(self) -> str:
-        """The name the user gave."""
-        return self.denoiser.name
-
-    @property
-    def eos_ids(self) -> frozenset[int]:
-        """Tokens that end an answer."""
-        return self.denoiser.eos_ids
-
-    @property
-    def tokenizer(self) -> HFTokenizer | ByteTokenizer:
-        """Text to ids and back."""
-        return self.denoiser.tokenizer
-
-    @property
-    def self_tests(self) -> tuple[SelfTest, ...]:
-        """Checks made when the model was loaded."""
-        return self.denoiser.self_tests
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the prompt ids of a chat, ready to be followed by the generated region."""
-        return self.denoiser.encode_prompt(messages)
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first EOS or end of turn."""
-        return self.denoiser.answer_ids(ids)
-
-    def sync(self) -> None:
-        """Wait until the device is idle."""
-        self.denoiser.sync()
-
-    def close(self) -> None:
-        """Drop the network and give its memory back; the model cannot be used afterwards."""
-        self.denoiser.close()
 
     def generate(self, rows: Sequence[Row], params: Mapping[str, Any]) -> list[Decoded]:
         """Decode *rows* in the order given.

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -258,3 +258,52 @@ class NativeDenoiser:
             LOGGER.warning(
                 "%s. Going on, because it has no tokenizer and rotary positions have no end", message
             )
+
+
+@dataclass(kw_only=True, eq=False)
+class OwnLoop:
+    """Base of a generator whose own loop calls a native denoiser: what a run asks of both is the latter's.
+
+    Args:
+        denoiser: The network.
+    """
+
+    owns_loop: ClassVar[bool] = True
+
+    denoiser: NativeDenoiser
+
+    @property
+    def name(self) -> str:
+        """The name the user gave."""
+        return self.denoiser.name
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """Tokens that end an answer."""
+        return self.denoiser.eos_ids
+
+    @property
+    def tokenizer(self) -> HFTokenizer | ByteTokenizer:
+        """Text to ids and back."""
+        return self.denoiser.tokenizer
+
+    @property
+    def self_tests(self) -> tuple[SelfTest, ...]:
+        """Checks made when the model was loaded."""
+        return self.denoiser.self_tests
+
+    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the prompt ids of a chat, ready to be followed by the generated region."""
+        return self.denoiser.encode_prompt(messages)
+
+    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """Return the generated *ids* before the first EOS or end of turn."""
+        return self.denoiser.answer_ids(ids)
+
+    def sync(self) -> None:
+        """Wait until the device is idle."""
+        self.denoiser.sync()
+
+    def close(self) -> None:
+        """Drop the network and give its memory back; the model cannot be used afterwards."""
+        self.denoiser.close()

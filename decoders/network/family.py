@@ -21,10 +21,10 @@ from decoders.loading.checkpoint import (
     need_packages,
     read_config,
 )
-from decoders.loading.weights import Parts, load_weights
+from decoders.loading.weights import load_weights
 from decoders.network.denoiser import NativeDenoiser
 from decoders.network.fields import INERT
-from decoders.network.plan import Plan
+from decoders.network.plan import NetworkPlan, Plan
 from decoders.network.self_tests import SelfTest, check
 from decoders.network.transformers_interior import fresh_rotary, use_full_precision_rope, use_own_attention
 from decoders.protocols import ModelRequest
@@ -98,9 +98,7 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     dtype = choose_dtype(request.dtype, config, "float32" if preset is None else preset.dtype)
     device = choose_device(request.device)
     tokenizer = read_tokenizer(directory, request.name, plan.rows, family.backend)
-    network, tensors = build_network(
-        plan.network, plan.native, directory, family.rename, plan.parts, plan.ties, DTYPES[dtype], device
-    )
+    network, tensors = build_network(plan, directory, family.rename, DTYPES[dtype], device)
     if plan.full_precision_rope:
         use_full_precision_rope(network)
     use_own_attention(network)
@@ -126,12 +124,9 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
 
 
 def build_network(
-    make: Callable[[Any], Any],
-    native: Any,
+    plan: NetworkPlan,
     directory: Path,
     rename: Callable[[str], str],
-    parts: Parts,
-    ties: Mapping[str, str],
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[Any, int]:
@@ -141,21 +136,21 @@ def build_network(
     """
     try:
         with torch.device("meta"):
-            network = make(native)
+            network = plan.network(plan.native)
     except Exception as error:  # whatever the library's class makes of numbers that do not fit together
-        raise not_taken(directory, type(native), error) from error
+        raise not_taken(directory, type(plan.native), error) from error
     make_rotary = type(network.model.rotary_emb)
     tensors = load_weights(
         network,
         directory,
         rename=rename,
-        parts=parts,
-        ties=ties,
+        parts=plan.parts,
+        ties=plan.ties,
         dtype=dtype,
         device=device,
-        rotary=lambda: make_rotary(native).inv_freq,
+        rotary=lambda: make_rotary(plan.native).inv_freq,
     )
-    network.model.rotary_emb = fresh_rotary(network, native).to(device)
+    network.model.rotary_emb = fresh_rotary(network, plan.native).to(device)
     return network, tensors
 
 

@@ -10,13 +10,27 @@ from decoders.loading.weights import Parts, whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What a family reads from config.json.
+class NetworkPlan:
+    """Which network takes the weights of a checkpoint, and how.
 
     Args:
         native: The config object of the transformers class.
         network: The transformers class, called with *native*.
         ties: Parameters that the files leave out, with the parameter that each shares.
+        parts: Renamed key to the parts its tensor consists of.
+    """
+
+    native: Any
+    network: Callable[[Any], Any]
+    ties: Mapping[str, str]
+    parts: Parts = whole
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan(NetworkPlan):
+    """What a family reads from config.json.
+
+    Args:
         rows: Rows of the embedding.
         max_length: Longest canvas the checkpoint was made for.
         mask_id: The mask token.
@@ -25,14 +39,10 @@ class Plan:
         rope_theta: Base of the rotary frequencies.
         rotary_dim: Channels of an attention head that are rotated.
         full_precision_rope: Whether queries and keys are rotated in float32 under every dtype.
-        parts: Renamed key to the parts its tensor consists of.
         shift: Whether row i - 1 of the network predicts token i.
         block_length: The trained block of block-causal attention; None is full attention.
     """
 
-    native: Any
-    network: Callable[[Any], Any]
-    ties: Mapping[str, str]
     rows: int
     max_length: int
     mask_id: int
@@ -41,6 +51,5 @@ class Plan:
     rope_theta: float
     rotary_dim: int
     full_precision_rope: bool = False
-    parts: Parts = whole
     shift: bool = False
     block_length: int | None = None

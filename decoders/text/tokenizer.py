@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 MASK_ID, EOS_ID, FIRST_BYTE = 0, 1, 2
 
@@ -31,7 +32,7 @@ class PieceTokenizer:
         self._pieces = tuple(piece for piece in pieces if len(piece.encode()) > 1)
         self._id_of = {chr(byte): FIRST_BYTE + byte for byte in range(128)}
         self._id_of |= {piece: FIRST_BYTE + 256 + i for i, piece in enumerate(self._pieces)}
-        self._pattern = re.compile(f"{_longest_of(self._pieces)}|[\\s\\S]" if self._pieces else r"[\s\S]")
+        self._pattern = _pattern_of(self._pieces)
 
     def __len__(self) -> int:
         return FIRST_BYTE + 256 + len(self._pieces)
@@ -56,6 +57,12 @@ class PieceTokenizer:
             elif token >= FIRST_BYTE:
                 out += bytes([token - FIRST_BYTE])
         return out.decode("utf-8", errors="replace")
+
+
+@lru_cache(maxsize=8)
+def _pattern_of(pieces: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what cuts a text into the longest of *pieces*, and single characters where there is none."""
+    return re.compile(f"{_longest_of(pieces)}|[\\s\\S]" if pieces else r"[\s\S]")
 
 
 def _longest_of(texts: Iterable[str]) -> str:

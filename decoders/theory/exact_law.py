@@ -77,6 +77,8 @@ def joint_correct_probability(
     probability = np.ones(len(joint.answers))
     labels = np.zeros(len(joint.answers), dtype=np.int64)
     for step in np.unique(step_of[varies]):
+        if labels.max() == len(labels) - 1:
+            break  # every answer is told apart: what is left of each is certain
         positions = np.flatnonzero(varies & (step_of == step))
         probability *= choice_probabilities(joint, labels, positions, temperature, tolerance)
         labels = refine(labels, joint.answers[:, positions], joint.span)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pb_plugin.analyses.found import Found
-from pb_plugin.results.cell_numbers import CellSamples
+from pb_plugin.results.cell_numbers import NFE_BOUNDED, CellSamples
 from pb_plugin.results.summary import CellSummary, Curve, Summary
 from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import pbx
@@ -80,6 +80,9 @@ def oracle(summary: Summary, method: str = DEFAULT) -> Found:
     rows, missing = [], []
     for sweep in sweeps:
         model = sweep.identity.model
+        if "bounds" in sweep.nfe_kinds:
+            missing.append(f"oracle of {sweep.identity.label}: {NFE_BOUNDED}")
+            continue
         for name, groups in GROUPS.items():
             found = _oracle_point(sweep, groups)
             if isinstance(found, list):
@@ -95,11 +98,11 @@ def oracle(summary: Summary, method: str = DEFAULT) -> Found:
 
 
 def _whole(curve: Curve, task: str) -> dict[str, CellSummary]:
-    """Return the complete cells of *task* on *curve* by setting."""
+    """Return the complete cells of *task* on *curve* by setting, if their tokens per step are known."""
     return {
         str(cell.setting): cell
         for cell in curve.cells
-        if cell.task == task and not cell.is_variant and cell.samples is not None
+        if cell.task == task and not cell.is_variant and cell.samples is not None and cell.tps is not None
     }
 
 

@@ -20,10 +20,10 @@ def against_ideal(summary: Summary) -> Found:
     model that always picks the same one is above the reference by a bias.
     """
     whole = [cell for cell in summary.cells if cell.percent is not None and cell.incomplete is None]
-    ideal = {_asked(cell): cell for cell in whole if cell.identity.model == REFERENCE}
+    ideal = {_asked(cell): cell for cell in whole if cell.exact}
     rows, lacking = [], set()
     for cell in whole:
-        if cell.identity.model == REFERENCE:
+        if cell.exact:
             continue
         reference = ideal.get(_asked(cell))
         if reference is None or cell.percent is None or reference.percent is None:

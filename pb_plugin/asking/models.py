@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ class ModelHandle:
         vocabulary: Text pieces for a tokenizer of our own.
         max_rows: Rows in one forward at the most, or None.
         allow_code: Whose own code may run, as ``--pb-allow-remote-code`` takes it.
+        served: What goes for models behind a server, or None.
+        session: What such a model's module finds when it is first asked (`decoders.protocols.ModelRequest`).
     """
 
     def __init__(
@@ -56,19 +58,24 @@ class ModelHandle:
         vocabulary: tuple[str, ...],
         max_rows: int | None,
         allow_code: tuple[str, ...] = (),
+        served: Any = None,
+        session: dict[str, Any] | None = None,
     ) -> None:
         self.choice = choice
         self.name = choice.name
         self._entry = registry.find_model(choice.reference)
         self._request = ModelRequest(
-            name=choice.reference,
+            name=choice.name,
             source=choice.source,
             revision=choice.revision,
             dtype=dtype,
             device=device,
             vocabulary=vocabulary,
             allow_code=allow_code,
+            served=served,
+            session={} if session is None else session,
         )
+        self._with_params: dict[str, str | ModelUnavailable] = {}
         self._max_rows = max_rows
         self._model: Denoiser | None = None
         self._failure: str | None = None
@@ -91,6 +98,28 @@ class ModelHandle:
         request = self._request
         return of_files or digest([request.name, request.source, request.revision, list(request.vocabulary)])
 
+    def fingerprint_of(self, params: Mapping[str, Any]) -> str:
+        """Return `fingerprint`, or what the module says where it depends on the parameters of `native`, too.
+
+        Raises:
+            ModelUnavailable: The checkpoint cannot be found or read, or a server cannot be used with
+                *params*; later calls with the same do not try again.
+        """
+        self._check_available()
+        module = self._module()
+        if module.fingerprint_with is None:
+            return self.fingerprint
+        asked = digest(dict(params))
+        if asked not in self._with_params:
+            try:
+                self._with_params[asked] = str(module.fingerprint_with(self._request, params))
+            except Exception as error:  # the boundary to a model that may be anybody's
+                self._with_params[asked] = ModelUnavailable(self._reason(error))
+        found = self._with_params[asked]
+        if isinstance(found, ModelUnavailable):
+            raise found
+        return found
+
     @cached_property
     def remote_code(self) -> str | None:
         """The checkpoint's own code that runs, as REPO@REVISION (the module's ``remote_code``), or None.
@@ -103,10 +132,17 @@ class ModelHandle:
     def _ask_module(self, ask: Callable[[ModuleTraits], Callable[[Any], Any] | None]) -> str | None:
         """Return what a function of the model's module says of the request; None if it has none."""
         self._check_available()
+        module = self._module()
         try:
-            found = ask(module_traits(import_module(self._entry.module)))
+            found = ask(module)
             said = None if found is None else found(self._request)
             return None if said is None else str(said)
+        except Exception as error:  # the boundary to a model that may be anybody's
+            raise self._unavailable(error) from error
+
+    def _module(self) -> ModuleTraits:
+        try:
+            return module_traits(import_module(self._entry.module))
         except Exception as error:  # the boundary to a model that may be anybody's
             raise self._unavailable(error) from error
 
@@ -133,10 +169,13 @@ class ModelHandle:
     def code(self) -> str:
         """Hash of the code that turns a question into a result: `RESULT_CODE`, the model, what they import.
 
+        A model whose module says which modules decide (``RESULT_CODE``) has the hash of those alone.
+
         Raises:
             LookupError: The model's module cannot be found.
         """
-        return import_closure_hash(*RESULT_CODE, self._entry.module)
+        own = self._module().result_code
+        return import_closure_hash(*(own or (*RESULT_CODE, self._entry.module)))
 
     @cached_property
     def is_exact(self) -> bool:
@@ -184,6 +223,13 @@ class ModelHandle:
         self._model = None
         if held:
             gc.collect()
+        self.release()
+
+    def release(self) -> None:
+        """Let go of what the model's module keeps: connections, and servers that it started."""
+        for kept in self._request.session.values():
+            if hasattr(kept, "close"):
+                kept.close()
 
     def _check_available(self) -> None:
         if self._failure is not None:
@@ -191,8 +237,11 @@ class ModelHandle:
 
     def _unavailable(self, error: BaseException) -> ModelUnavailable:
         """Return the reason, remembered as text: the error itself would hold what was half loaded."""
-        self._failure = f"model {self.choice.text}: {type(error).__name__}: {error}"
+        self._failure = self._reason(error)
         return ModelUnavailable(self._failure)
+
+    def _reason(self, error: BaseException) -> str:
+        return f"model {self.choice.text}: {type(error).__name__}: {error}"
 
 
 def _loaded(load: Callable[[ModelRequest], Denoiser | None], request: ModelRequest) -> Denoiser:

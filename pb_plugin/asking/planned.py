@@ -10,6 +10,7 @@ from decoders.fingerprint import import_closure_hash
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.samples import Question, TaskData
 from pb_plugin.planning.cell import Cell
+from pb_plugin.planning.native import params_of
 from pb_plugin.records.record import Parts, cell_digest, sample_key
 
 
@@ -34,7 +35,7 @@ def plan_samples(cell: Cell, data: TaskData, handle: ModelHandle) -> tuple[Plann
         **cell.asked.parts(),
         "data_checksum": data.checksum,
         "spec_version": data.spec.version,
-        "model_fingerprint": handle.fingerprint,
+        "model_fingerprint": handle.fingerprint_of(params_of(cell.method)),
         "prompt_style": handle.prompt_style,
         "dtype": handle.dtype,
         "method_code": import_closure_hash(type(cell.method).__module__),

@@ -9,7 +9,7 @@ from decoders.traits import model_traits
 from pb_plugin.asking.planned import Planned
 from pb_plugin.asking.samples import NotApplicable, Question
 from pb_plugin.planning.cell import Cell
-from pb_plugin.records.record import Record, token_counts
+from pb_plugin.records.record import Record, TokenCounts, token_counts
 from task_specs.sample import Enumerated, Permutations
 from task_specs.spec import TaskSpec
 
@@ -65,6 +65,8 @@ def build_row(
     template = None
     if sample.example is not None and not model.tokenizer.is_fallback and context is None:
         _check_comes_back(model.tokenizer, sample.example, name)
+    if spec.infilling and model_traits(model).mask_id is None:
+        raise NotApplicable(f"not applicable: {model.name} has no mask and fills in no template")
     if spec.infilling:
         assert sample.template is not None, f"{name} is an infilling sample without a template"
         template = template_ids(
@@ -191,7 +193,9 @@ def record_of_row(planned: Planned, row: Decoded | Failed, spec: TaskSpec, model
         return Record.with_key(planned.decode_key, parts=planned.parts, error=error)
     infilled = spec.infilling and row.commit_step is not None
     masked = [step >= 0 for step in row.commit_step or ()] if infilled else None
-    counts = token_counts(row.ids, model.eos_ids, masked)
+    counts: Any = token_counts(row.ids, model.eos_ids, masked)
+    if row.served is not None:
+        counts = TokenCounts(row.served.tokens, row.served.tokens, row.served.content_tokens)  # type: ignore[arg-type]
     return Record.with_key(
         planned.decode_key,
         parts=planned.parts,
@@ -212,6 +216,7 @@ def record_of_row(planned: Planned, row: Decoded | Failed, spec: TaskSpec, model
         content_tokens=counts.content,
         finish_reason=row.finish_reason,
         trace=trace_json(row.history),
+        served=None if row.served is None else row.served.details,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from decoders.fingerprint import code_hash
 from pb_plugin.records.canonical import digest
 from pb_plugin.records.plain_files import plain_files
+from pb_plugin.records.score_key import ScoreKey
 from task_specs.choose import choose
 from task_specs.load import data_checksum, load_samples
 from task_specs.prompt import PromptStyle, messages
@@ -153,8 +154,8 @@ class TaskData:
         return self.questions if style == "natural" else self.compact_questions
 
     @cached_property
-    def score_key(self) -> str:
-        """Scorer, its version and the text rule: scores of different keys never mix.
+    def score_key(self) -> ScoreKey:
+        """Scorer, its version and the text rule; the tools are added where they are known.
 
         The version of a scorer outside this project is the hash of its module's source.
 
@@ -164,7 +165,7 @@ class TaskData:
         _ = self.scorer
         scorer = self.spec.scorer
         version = SCORER_VERSIONS.get(scorer) or code_hash(scorer.partition(":")[0])[:12]
-        return f"{scorer}@{version}/{self.spec.text_rule}"
+        return ScoreKey(scorer=scorer, version=str(version), text_rule=self.spec.text_rule)
 
     @cached_property
     def scorer(self) -> Scorer:

@@ -25,9 +25,9 @@ from pb_plugin.records.store import Store
 from pb_plugin.report.terminal import table
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.scoring import Unscored, scored_record
-from pb_plugin.running.tools import NO_CLIENT
 from task_specs.catalogue import BENCHMARK_IDS, list_op_ids, task_ids
 from task_specs.scoring.languagetool.backend import find_java, resolve
+from task_specs.scoring.languagetool.tool import NO_CLIENT
 from task_specs.vocabulary import vocabulary
 
 JAVA_SECONDS = 20

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
-from pb_plugin.export.curve import POINT_COLUMNS, check_suite, curve_of, point_rows, whole_curves
+from pb_plugin.cli.verb import Outcome, Verb, check_file, check_parent, shown, stored_run
+from pb_plugin.export.curve import POINT_COLUMNS, check_exact, check_suite, curve_of, point_rows, whole_curves
 from pb_plugin.export.latex import latex_table
 from pb_plugin.export.leaderboard import files_of
 from pb_plugin.export.rows import COLUMNS, check_parquet, csv_text, rows_of, write_parquet
@@ -65,18 +65,18 @@ def _lines(data: Mapping[str, Any]) -> list[str]:
 def _check_out(out: Path, option: str, *, is_folder: bool) -> None:
     if is_folder and out.exists() and not out.is_dir():
         raise ValueError(f"{option} must be a folder, got the file {str(out)!r}; name another")
-    if not is_folder and out.is_dir():
-        raise ValueError(f"{option} must be a file, got the folder {str(out)!r}; name a file in it")
-    if not out.parent.is_dir():
-        raise ValueError(
-            f"{option} must lie in a folder that exists, got {str(out)!r}; make {str(out.parent)!r} first"
-        )
+    if is_folder:
+        check_parent(out, option)
+    else:
+        check_file(out, option)
 
 
 def _written(summary: Summary, kind: str, out: Path, curve: str | None, suite: str) -> list[str]:
     """Write the files and return their names."""
     if kind == "leaderboard":
-        return _write_folders(files_of(whole_curves(summary, suite), suite), out)
+        curves = whole_curves(summary, suite)
+        check_exact(curves, suite, "--leaderboard")
+        return _write_folders(files_of(curves, suite), out)
     if kind == "parquet":
         write_parquet(rows_of(summary), out)
     elif kind == "latex":
@@ -85,7 +85,7 @@ def _written(summary: Summary, kind: str, out: Path, curve: str | None, suite: s
         out.write_text(csv_text(rows_of(summary), tuple(COLUMNS)), encoding="utf-8")
     else:
         chosen = curve_of(summary, curve)
-        _ = whole_curves(Summary(cells=(), curves=(chosen,)), suite)
+        check_exact(whole_curves(Summary(cells=(), curves=(chosen,)), suite), suite, "--curve")
         out.write_text(csv_text(point_rows(chosen, suite), POINT_COLUMNS), encoding="utf-8")
     return [str(out)]
 

@@ -11,6 +11,7 @@ from pb_plugin.asking.samples import Question, TaskData
 from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
 from pb_plugin.planning.plan import specs_of
 from pb_plugin.records.record import Record
+from pb_plugin.records.score_key import ScoreKey
 from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.rescored import Change, Mean, Rescored, RescoredTask
 from pb_plugin.results.aggregate import aggregate
@@ -18,7 +19,7 @@ from pb_plugin.results.cell_result import CellResult, PlannedCell
 from pb_plugin.results.run_file import ChosenTasks, Run, load, save
 from pb_plugin.results.summary import setting_label
 from pb_plugin.running.scoring import Scoring, Unscored, score_key
-from pb_plugin.running.tools import GRAMMAR, Tools
+from pb_plugin.running.tools import Tools, tools_of
 from task_specs.prompt import PromptStyle
 from task_specs.spec import TaskSpec
 
@@ -59,7 +60,7 @@ def rescore(
     index = Store(store).index()
     specs = _specs(run.chosen)
     directory = data or (None if run.chosen.data is None else Path(run.chosen.data))
-    tools = Tools(grammar=grammar, bertscore=bertscore, folder=store)
+    tools = tools_of(grammar=grammar, bertscore=bertscore, folder=store)
     done = []
     try:
         for task in dict.fromkeys(cell.asked.task for cell in run.cells):
@@ -116,8 +117,9 @@ def _rescore_task(
         _check_text_rule(data, cell)
     for record in found.values():
         _check_sample(data, record, question_of.get(_asked_as(record)))
-    if GRAMMAR in data.spec.needs and tools.unscored is not None:
-        return replace(same, left=tools.unscored)
+    unscored = tools.unscored(data.spec.needs)
+    if unscored is not None:
+        return replace(same, left=unscored)
     with Scoring(data, tools) as scoring:
         for record in found.values():
             scoring.add(Unscored(record=record, sample=question_of[_asked_as(record)].sample))
@@ -126,7 +128,7 @@ def _rescore_task(
     loss = _loss(data, compared)
     if loss is not None:
         return replace(same, left=loss)
-    after = score_key(data, tools)
+    after = str(score_key(data, tools))
     return replace(
         same,
         key_after=after,
@@ -145,7 +147,7 @@ def _results(cells: Sequence[PlannedCell], index: StoreIndex) -> dict[str, Recor
 
 
 def _check_text_rule(data: TaskData, cell: PlannedCell) -> None:
-    rule = cell.score_key.split("/")[1]
+    rule = ScoreKey.read(cell.score_key).text_rule
     if rule != data.spec.text_rule:
         raise ValueError(
             f"text_rule of task {data.spec.id} must be {rule!r}, by which the texts were stored, got "

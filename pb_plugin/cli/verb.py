@@ -43,3 +43,26 @@ def shown(arguments: argparse.Namespace, data: Mapping[str, Any], lines: Callabl
     if arguments.json:
         return json.dumps(data, sort_keys=True, indent=2, allow_nan=False)
     return "\n".join(lines(data))
+
+
+def check_file(out: Path, option: str) -> None:
+    """Refuse what cannot be a new file.
+
+    Raises:
+        ValueError: *out* is a folder, or lies in none.
+    """
+    if out.is_dir():
+        raise ValueError(f"{option} must be a file, got the folder {str(out)!r}; name a file in it")
+    check_parent(out, option)
+
+
+def check_parent(out: Path, option: str) -> None:
+    """Refuse what lies in no folder.
+
+    Raises:
+        ValueError: It does.
+    """
+    if not out.parent.is_dir():
+        raise ValueError(
+            f"{option} must lie in a folder that exists, got {str(out)!r}; make {str(out.parent)!r} first"
+        )

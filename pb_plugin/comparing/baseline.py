@@ -58,7 +58,8 @@ def save(side: Side, path: Path) -> list[str]:
     """Write *side* to *path*; return the tasks that are not in it, as nothing of them was decoded.
 
     Raises:
-        ValueError: A sample is missing, failed, unscored or of unknown nfe: a gap would not be seen later.
+        ValueError: A sample is missing, failed, unscored or of an nfe that is not known: a gap would not be
+            seen later.
         OSError: The file cannot be written.
     """
     decoded = [cell for cell in side.cells if cell.records or cell.planned.unscored is None]
@@ -87,7 +88,10 @@ def _gap(cell: CellResult) -> str | None:
         if record.scores.get(cell.planned.score) is None:
             return f"sample {record.parts['sample_id']} without {cell.planned.score}"
         if record.nfe is None:
-            return f"sample {record.parts['sample_id']} with an unknown nfe"
+            return (
+                f"sample {record.parts['sample_id']} with an nfe that is not known (nfe_kind "
+                f"{record.nfe_kind}; a baseline needs counted or commanded forwards)"
+            )
     return None
 
 

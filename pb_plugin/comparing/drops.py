@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pb_plugin.results.cell_numbers import NFE_BOUNDED
 from pb_plugin.results.summary import SuiteCurve, SuitePoint, setting_label
 from pb_plugin.statistics.curve_draws import AT_LEAST, PBxDraws
 from pb_plugin.statistics.intervals import Interval
@@ -92,8 +93,8 @@ def drops_of(before: SuiteCurve, after: SuiteCurve, *, x: float, count: str, mar
         ValueError: A side has no PBx, or they have no common setting.
     """
     for curve in (before, after):
-        if curve.reason is not None:
-            raise ValueError(curve.reason)
+        if curve.reason is not None or curve.is_bounded:
+            raise ValueError(curve.reason or NFE_BOUNDED)
     columns = [_columns(curve) for curve in (before, after)]
     common = [label for label in columns[0] if label in columns[1]]
     if not common:

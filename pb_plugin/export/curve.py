@@ -53,6 +53,20 @@ def whole_curves(summary: Summary, suite: str) -> list[Curve]:
     return found
 
 
+def check_exact(curves: Sequence[Curve], suite: str, option: str) -> None:
+    """Refuse curves whose forwards are known as bounds, where the layout has one number.
+
+    Raises:
+        ValueError: There is one.
+    """
+    for curve in curves:
+        if curve.suites[suite].is_bounded:
+            raise ValueError(
+                f"{option} must have counted or commanded forwards, as its layout has one number where "
+                f"bounds need two, got {curve.identity.label}; write --latex or --csv without --curve"
+            )
+
+
 def slowest_first(curve: Curve, suite: str) -> list[SuitePoint]:
     """Return the whole points of the curve by their tokens per step."""
     return sorted(
@@ -63,11 +77,7 @@ def slowest_first(curve: Curve, suite: str) -> list[SuitePoint]:
 def cells_at(curve: Curve, point: SuitePoint, tasks: Sequence[str]) -> dict[str, CellSummary]:
     """Return the cells of *tasks* at the setting of *point*, by task in the order of *tasks*."""
     setting = setting_label(point.setting)
-    found = {
-        cell.task: cell
-        for cell in curve.cells
-        if not cell.is_variant and setting_label(cell.setting) == setting
-    }
+    found = {cell.task: cell for cell in curve.cells if setting_label(cell.setting) == setting}
     return {task: found[task] for task in tasks}
 
 

@@ -26,7 +26,8 @@ def escaped(text: str) -> str:
 def latex_table(curves: Sequence[Curve], suite: str, count: str = "canvas") -> str:
     r"""Return a ``tabular`` with a row for every curve and a column for every x.
 
-    A value is ``8.00 [4.00, $\geq$8.00]``; ``$\geq$``: the fastest setting still reaches x; ``never``: none.
+    A value is ``8.00 [4.00, $\geq$8.00]``; ``$\geq$``: the fastest setting still reaches x; ``never``: none;
+    ``2.00--4.00``: between these two, as the forwards are known as bounds.
     """
     header = " & ".join(["", *(f"PB{x}" for x in XS)])
     rows = [
@@ -59,6 +60,8 @@ def _range(interval: PBxInterval | None) -> str:
 
 
 def _value(found: PBx) -> str:
+    if found.between is not None:
+        return "--".join(map(_value, found.between))
     if found.value is None:
         return "--"
     if found.censored == "never":

@@ -19,13 +19,15 @@ COLUMNS: Mapping[str, type] = {
         for name in ("tps", "tps_to_eos", "tps_content", "tps_per_canvas", "accuracy", "low", "high")
     },
     **{name: int for name in ("n", "n_failed", "n_planned")},
-    **{name: str for name in ("score", "reason")},
+    **{name: str for name in ("score", "reason", "nfe_kind")},
+    **{name: float for name in ("tps_low", "tps_high", "content_tokens")},
 }
 """Column -> type; any of them but the names may be empty.
 
 ``tps`` is by canvas positions, as published; ``tps_per_canvas`` divides them by the canvases evaluated;
 ``accuracy``, ``low`` and ``high`` (95 %) are in percent, ``score`` names the
-score, ``reason`` says why a row is no full result.
+score, ``reason`` says why a row is no full result. ``nfe_kind`` says how the forwards are known; where as
+bounds, ``tps`` is empty and between ``tps_low`` and ``tps_high``. ``content_tokens`` is a mean over samples.
 """
 
 
@@ -56,6 +58,10 @@ def _row(cell: CellSummary) -> dict[str, Any]:
         "n_planned": cell.n_planned,
         "score": cell.score,
         "reason": cell.reason,
+        "nfe_kind": "+".join(cell.nfe_kinds) or None,
+        "tps_low": None if cell.tps_bounds is None else cell.tps_bounds["canvas"][0],
+        "tps_high": None if cell.tps_bounds is None else cell.tps_bounds["canvas"][1],
+        "content_tokens": cell.content_tokens,
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pb_plugin.records.record import Record
-from pb_plugin.results.cell_numbers import rates_of
+from pb_plugin.results.cell_numbers import NFE_UNKNOWN, rates_of
 from pb_plugin.results.cell_result import PlannedCell
 
 Ends = tuple[float, float]
@@ -27,7 +27,9 @@ class CellState:
         known: Samples decoded without an error.
         scores: By name the scores of the known samples; a name that one of them lacks is left out.
         unscored: By name why there is no such score.
-        rates: Tokens per step of the known samples by token count; None where an nfe is not known.
+        rates: Tokens per step of the known samples by token count; the least possible where forwards are
+            known as bounds, None where an nfe is unknown.
+        most_rates: The largest possible; the same where all forwards were counted or commanded.
         expected: The canvas tokens per step that every sample of the cell will take, None where it decides.
         problem: Why the cell will not be complete, or None.
     """
@@ -37,6 +39,7 @@ class CellState:
     scores: Mapping[str, tuple[float, ...]]
     unscored: Mapping[str, str]
     rates: Mapping[str, tuple[float, ...]] | None
+    most_rates: Mapping[str, tuple[float, ...]] | None
     expected: float | None
     problem: str | None
 
@@ -59,7 +62,7 @@ class CellState:
         if self.known and score not in self.scores:
             return f"{self.planned.asked.task} has no {score}; its scores are {', '.join(self.scores)}"
         if needs_rates and self.rates is None:
-            return f"{self.planned.asked.task}: nfe unknown (it never enters PBx)"
+            return f"{self.planned.asked.task}: {NFE_UNKNOWN}"
         return None
 
     def sums(self, score: str) -> Ends:
@@ -76,17 +79,26 @@ class CellState:
 
     def tps(self, count: str) -> Ends:
         """Return the bounds of the tokens per step; a forward commits at most a canvas."""
-        n, known = self.planned.n_planned, () if self.rates is None else self.rates[count]
+        n, known = self.planned.n_planned, self._known_rates(count)
         most = float(self.planned.asked.canvas) if self.expected is None else self.expected
         least = self.expected if self.expected is not None and count == "canvas" else 0.0
-        return tuple(math.fsum([*known, *[rate] * self.n_missing]) / n for rate in (least, most))  # type: ignore[return-value]
+        low, high = (
+            math.fsum([*rates, *[rate] * self.n_missing]) / n
+            for rates, rate in zip(known, (least, most), strict=True)
+        )
+        return low, high
+
+    def _known_rates(self, count: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        if self.rates is None or self.most_rates is None:
+            return (), ()
+        return self.rates[count], self.most_rates[count]
 
     def seen(self, count: str) -> float | None:
         """Return the mean tokens per step of the known samples, or what is expected; None without either."""
         if self.expected is not None and count == "canvas":
             return self.expected
-        known = () if self.rates is None else self.rates[count]
-        return math.fsum(known) / len(known) if known else None
+        least, most = self._known_rates(count)
+        return math.fsum((*least, *most)) / (2 * len(least)) if least else None
 
 
 def state_of(
@@ -121,13 +133,14 @@ def state_of(
             scores[name] = tuple(value for value in values if value is not None)
     if planned.unscored is not None and not records:
         unscored[planned.score] = planned.unscored
-    is_counted = all(record.nfe is not None for record in decoded)
+    is_known = all(record.nfe_kind != "unknown" for record in decoded)
     return CellState(
         planned=planned,
         known=len(decoded),
         scores=scores,
         unscored=unscored,
-        rates=rates_of(decoded) if is_counted else None,
+        rates=rates_of(decoded) if is_known else None,
+        most_rates=rates_of(decoded, 1) if is_known else None,
         expected=expected,
         problem=problem,
     )

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from pb_plugin.gates.cell_state import CellState, Ends, mean_percent, mean_tps
 from pb_plugin.gates.claims import Claim
 from pb_plugin.gates.grammar import OPERATORS, PBX_SCORE, RATE
-from pb_plugin.gates.judge import Verdict, not_judged, verdict_of
+from pb_plugin.gates.judge import Verdict, between_text, not_judged, or_more, verdict_between, verdict_of
+from pb_plugin.results.cell_numbers import NFE_BOUNDED
 from pb_plugin.statistics.pbx_bounds import Box, fastest_reaches, highest, holds, lowest, that_matter
 
 ROUNDING = 1e-6
@@ -65,16 +66,14 @@ def verdict(claim: Claim, found: Standing, states: Sequence[CellState]) -> Verdi
         return not_judged(gate, subject, found.reason)
     if found.passed is None or found.ends is None:
         missing = sum(states[cell].n_missing for setting in found.wanted for cell in setting)
+        if not missing:
+            return not_judged(gate, subject, between_text(found.ends))
         reason = f"{missing} samples that it depends on are missing; run the same command again"
         return not_judged(gate, subject, reason)
     low, high = found.ends
     if low == high:
         return verdict_of(gate, subject, low, found.note)
-    asks_for_high = OPERATORS[gate.operator] in (ge, gt)
-    side = f"at least {low:.6g}" if found.passed is asks_for_high else f"at most {high:.6g}"
-    unit = " %" if gate.what == "score" else ""
-    message = f"{gate.quantity} is {side}{unit}, the gate asks for {gate.operator} {gate.bound:g}"
-    return Verdict(gate=gate.text, subject=subject, passed=found.passed, value=None, message=message)
+    return verdict_between(gate, subject, (low, high), found.passed)
 
 
 def _score(claim: Claim, states: Sequence[CellState]) -> Standing:
@@ -114,9 +113,9 @@ def _pbx(claim: Claim, states: Sequence[CellState]) -> Standing:
     passed = holds([boxes[at] for at in kept], gate.x, compare, gate.bound, static=static)
     ends = (lowest(boxes, gate.x, static=static), highest(boxes, gate.x, static=static))
     reaches = fastest_reaches(boxes, gate.x)
-    if passed is False and reaches and compare not in (ge, gt) and ends[0] == ends[1]:
-        reason = f"it is {ends[0]:g} or more: the fastest measured setting still reaches {gate.x:g} %"
-        return Standing(passed=False, reason=reason)
+    is_end_only = ends[0] == ends[1] or compare(ends[0], gate.bound)
+    if passed is False and reaches and compare not in (ge, gt) and is_end_only:
+        return Standing(passed=False, reason=or_more(ends[0], gate))
     note = " (never reached)" if ends[1] == 0.0 else " or more" if reaches else ""
     wanted = _open((claim.settings[at] for at in kept), states, passed)
     return Standing(passed=passed, ends=ends, note=note, wanted=_by_promise(claim, wanted, states))
@@ -166,7 +165,8 @@ def _rate(claim: Claim, states: Sequence[CellState]) -> Standing:
     rate, compare = float(claim.gate.setting[RATE]), OPERATORS[claim.gate.operator]
     boxes = [_box(setting, states, "canvas") for setting in claim.settings]
     if any(box.tps[0] != box.tps[1] for box in boxes):
-        return Standing(passed=None, wanted=_open(claim.settings, states, None))
+        wanted = _open(claim.settings, states, None)
+        return Standing(passed=None, wanted=wanted) if wanted else Standing(passed=False, reason=NFE_BOUNDED)
     slowest, fastest = min(box.tps[0] for box in boxes), max(box.tps[0] for box in boxes)
     if not slowest <= rate <= fastest:
         return Standing(passed=False, reason=f"measured from {slowest:g} to {fastest:g} tokens per step only")

@@ -101,6 +101,5 @@ def _whole_settings(curve: Curve, suite: Sequence[str]) -> list[list[CellSummary
     """Return the settings that are planned for every task of the suite, the cells in its order."""
     by_setting: dict[str, dict[str, CellSummary]] = {}
     for cell in curve.cells:
-        if not cell.is_variant:
-            by_setting.setdefault(canonical_json(cell.setting), {})[cell.task] = cell
+        by_setting.setdefault(canonical_json(cell.setting), {})[cell.task] = cell
     return [[cells[task] for task in suite] for cells in by_setting.values() if cells.keys() >= set(suite)]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pb_plugin.gates.grammar import OPERATORS, PBX_SCORE, RATE, Gate
+from pb_plugin.results.cell_numbers import NFE_BOUNDED
 from pb_plugin.results.derived import score_at
-from pb_plugin.results.summary import Curve, Summary, setting_label
+from pb_plugin.results.summary import Curve, SuiteCurve, Summary, setting_label
+from pb_plugin.statistics.pbx import PBx
 
 NOT_DRAWN = "no interval was drawn"
 _NOTES = {"none": "", "never": " (never reached)", "at_least": " or more"}
@@ -128,7 +130,9 @@ def _judge_pbx(gate: Gate, curve: Curve, names: Mapping[str, str]) -> Iterator[V
         return
     assert gate.x is not None
     found = curve.suites[suite].pbx(gate.x, gate.count)
-    if found.value is None:
+    if found.between is not None:
+        yield _judge_between(gate, subject, found.between, curve.suites[suite])
+    elif found.value is None:
         way_out = "" if "suite" in names else f"; for the exact-answer tasks alone write core:{gate.text}"
         yield not_judged(gate, subject, f"suite {suite}: {found.reason}{way_out}")
     elif gate.is_lower:
@@ -138,10 +142,44 @@ def _judge_pbx(gate: Gate, curve: Curve, names: Mapping[str, str]) -> Iterator[V
         else:
             yield verdict_of(gate, subject, interval.low.value or 0.0, _NOTES[interval.low.censored])
     elif found.censored == "at_least" and gate.operator in ("<=", "<"):
-        reason = f"it is {found.value:g} or more: the fastest measured setting still reaches {gate.x:g} %"
-        yield not_judged(gate, subject, reason)
+        yield not_judged(gate, subject, or_more(found.value, gate))
     else:
         yield verdict_of(gate, subject, found.value, _NOTES[found.censored])
+
+
+def _judge_between(gate: Gate, subject: str, between: tuple[PBx, PBx], curve: SuiteCurve) -> Verdict:
+    """Return the verdict on a PBx that lies between two ends: it holds or fails where both ends say so.
+
+    A gate on the lower end of the interval takes the one of all that PBx can be.
+    """
+    assert gate.x is not None
+    if gate.is_lower:
+        interval = curve.pbx_interval(gate.x, gate.count)
+        if interval is None:
+            return not_judged(gate, subject, NOT_DRAWN)
+        return verdict_of(gate, subject, interval.low.value or 0.0, _NOTES[interval.low.censored])
+    low, high = (end.value or 0.0 for end in between)
+    compare, is_for_high = OPERATORS[gate.operator], gate.operator in (">=", ">")
+    passed = (compare(low, gate.bound), compare(high, gate.bound))
+    if passed[0] and not is_for_high and between[0].censored == "at_least":
+        return not_judged(gate, subject, or_more(low, gate))
+    is_open_end = between[1].censored == "at_least" and not is_for_high
+    if passed[0] != passed[1] or (passed[0] and is_open_end):
+        return not_judged(gate, subject, between_text((low, high)))
+    if low == high:
+        return verdict_of(gate, subject, low, "")
+    return verdict_between(gate, subject, (low, high), passed[0])
+
+
+def or_more(value: float, gate: Gate) -> str:
+    """Return why a gate for a low PBx is not judged: it is *value* or more."""
+    return f"it is {value:g} or more: the fastest measured setting still reaches {gate.x:g} %"
+
+
+def between_text(ends: tuple[float, float] | None) -> str:
+    """Return why a number between *ends* is not judged: the bound of the gate lies between them."""
+    where = "" if ends is None else f"it is between {ends[0]:.6g} and {ends[1]:.6g}: "
+    return where + NFE_BOUNDED
 
 
 def _judge_score(gate: Gate, curve: Curve, names: Mapping[str, str]) -> Iterator[Verdict]:
@@ -235,6 +273,15 @@ def verdict_of(gate: Gate, subject: str, value: float, note: str) -> Verdict:
     passed = OPERATORS[gate.operator](value, gate.bound)
     message = f"{gate.quantity} is {value:.6g}{note}, the gate asks for {gate.operator} {gate.bound:g}"
     return Verdict(gate=gate.text, subject=subject, passed=passed, value=value, message=message)
+
+
+def verdict_between(gate: Gate, subject: str, ends: tuple[float, float], passed: bool) -> Verdict:
+    """Return the verdict on a number that lies between *ends*, told by the end that decides it."""
+    is_for_high = gate.operator in (">=", ">")
+    side = f"at least {ends[0]:.6g}" if passed is is_for_high else f"at most {ends[1]:.6g}"
+    unit = " %" if gate.what == "score" else ""
+    message = f"{gate.quantity} is {side}{unit}, the gate asks for {gate.operator} {gate.bound:g}"
+    return Verdict(gate=gate.text, subject=subject, passed=passed, value=None, message=message)
 
 
 def not_judged(gate: Gate, subject: str, reason: str) -> Verdict:

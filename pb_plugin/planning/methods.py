@@ -22,10 +22,14 @@ FAMILIES = ("static", "adaptive")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MethodVariant:
-    """A method object and the parameters that were given or swept, in the order of its signature."""
+    """A method object and the parameters that were given or swept, in the order of its signature.
+
+    ``knobs`` are the parameters that vary along its curve; None: those of the method's default sweep.
+    """
 
     method: UnmaskingMethod
     params: tuple[tuple[str, Any], ...]
+    knobs: tuple[str, ...] | None = None
 
 
 def variants_of(choice: MethodChoice, points: registry.Points) -> tuple[MethodVariant, ...]:

@@ -41,14 +41,48 @@ class Native:
         raise AssertionError("a model that owns its loop is not stepped")
 
 
-def native_variants(choices: Sequence[MethodChoice]) -> list[MethodVariant]:
-    """Return the variants that ``--unmasking native[:key=v1,v2;...]`` asks for, or one without parameters."""
+def native_variants(
+    choices: Sequence[MethodChoice], served: Sequence[Mapping[str, Any]] = ({},)
+) -> list[MethodVariant]:
+    """Return the variants that ``--unmasking native[:key=v1,v2;...]`` asks for, or one without parameters.
+
+    A parameter with several values that are all numbers varies along one curve; others make curves.
+
+    Args:
+        choices: What was asked for.
+        served: The settings of each server of a table, over which the sweep walks.
+
+    Raises:
+        ValueError: A parameter is given, and the table has it as well.
+    """
     grids = [choice.grid for choice in choices if choice.reference == NAME] or [()]
+    varied = {
+        name: [settings[name] for settings in served if type(settings.get(name)) in (int, float)]
+        for name in served[0]
+    }
+    of_servers = [
+        name for name, values in varied.items() if len(set(values)) > 1 and len(values) == len(served)
+    ]
     variants = []
-    for pairs in (pairs for grid in grids for pairs in expand(grid)):
-        values = tuple((name, _number(text)) for name, text in pairs)
-        variants.append(MethodVariant(method=Native(values=values), params=values))
+    for grid in grids:
+        twice = next((name for name, _ in grid if name in served[0]), None)
+        if twice is not None:
+            raise ValueError(
+                f"--unmasking native must leave {twice} to the table of servers, got it in both; remove one"
+            )
+        own = [name for name, texts in grid if len(texts) > 1 and all(map(_is_number, texts))]
+        for pairs in expand(grid):
+            asked = tuple((name, _number(text)) for name, text in pairs)
+            for settings in served:
+                values = (*settings.items(), *asked)
+                knobs = (*of_servers, *own)
+                variants.append(MethodVariant(method=Native(values=values), params=values, knobs=knobs))
     return variants
+
+
+def _is_number(text: str) -> bool:
+    value = _number(text)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def params_of(method: Any) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-RESERVED_SCHEMES = ("openai", "anthropic")
-"""Prefixes of ``--model`` kept for API models."""
+from decoders.served.address import Address, is_served, parse_address
 
 Grid = tuple[tuple[str, tuple[str, ...]], ...]
 """Parameters as written: pairs of a name and its values."""
@@ -41,17 +41,31 @@ class TaskChoice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelChoice:
-    """One ``--model`` item: a known name or reference, with the folder or hub id and revision to load."""
+    """One ``--model`` item: a known name or reference, with the folder or hub id and revision to load.
+
+    *alias* is what a served model is called instead of its scheme.
+    """
 
     text: str
     reference: str
     source: str | None = None
     revision: str | None = None
+    alias: str | None = None
 
     @property
     def name(self) -> str:
         """The name in ids and records."""
-        return self.reference
+        return self.alias or self.reference
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a server answers; then *reference* is the scheme, and *source* the address with it."""
+        return self.address is not None
+
+    @property
+    def address(self) -> Address | None:
+        """Where the server is, None for a model that runs here."""
+        return parse_address(self.source) if self.source is not None and is_served(self.source) else None
 
 
 def is_reference(text: str) -> bool:
@@ -120,20 +134,19 @@ def parse_task(text: str, *, name: str = "--task") -> TaskChoice:
 
 
 def parse_model(text: str, *, name: str = "--model") -> ModelChoice:
-    """Return the choice: ``NAME``, ``NAME=DIR_OR_HUB_ID[@REVISION]`` or ``package.module:attribute``.
+    """Return the choice: ``NAME``, ``NAME=DIR_OR_HUB_ID[@REVISION]``, ``package.module:attribute``, a server.
 
-    A source that starts with ``/``, ``./``, ``../`` or ``~`` is a folder and has no revision.
+    A source that starts with ``/``, ``./``, ``../`` or ``~`` is a folder and has no revision. A server is
+    written ``[NAME=]SCHEME:URL[#MODEL]`` and so on (`decoders.served.address`).
 
     Raises:
-        ValueError: *text* is none of these, or uses a reserved scheme.
+        ValueError: *text* is none of these.
     """
-    scheme, colon, _ = text.partition(":")
-    if colon and scheme in RESERVED_SCHEMES:
-        raise ValueError(
-            f"{name} must be a model that runs here, got {text!r}; "
-            "API models are not there yet (openai: and anthropic: are reserved for them)"
-        )
+    if is_served(text):
+        return _served(text, text, text.replace("http://", "").replace("https://", ""), name=name)
     reference, equals, source = text.partition("=")
+    if equals and is_served(source) and _NAME.fullmatch(reference):
+        return _served(text, source, reference, name=name)
     if not _is_name_or_reference(reference) or (equals and is_reference(reference)):
         raise ValueError(
             f"{name} must be NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute, got {text!r}; "
@@ -150,6 +163,12 @@ def parse_model(text: str, *, name: str = "--model") -> ModelChoice:
             f"write {reference} alone for its preset"
         )
     return ModelChoice(text=text, reference=reference, source=source, revision=revision)
+
+
+def _served(text: str, source: str, alias: str, *, name: str) -> ModelChoice:
+    """Return the choice of a server; its address is checked here, before anything is asked."""
+    address = parse_address(source, name=name)
+    return ModelChoice(text=text, reference=address.scheme, source=source, alias=alias)
 
 
 def expand(grid: Grid) -> list[tuple[tuple[str, str], ...]]:
@@ -209,6 +228,28 @@ def parse_pbx(text: str, *, name: str) -> tuple[float, str]:
             f"brackets, got {text!r}; write PB80 or PB80(content)"
         )
     return x, count
+
+
+class Shard(NamedTuple):
+    """Part *number* (from 1) of *total*."""
+
+    number: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.total}"
+
+
+def parse_shard(text: str, *, name: str = "--pb-shard") -> Shard:
+    """Return the shard written as ``2/8``.
+
+    Raises:
+        ValueError: *text* is not written so, or there is no such part.
+    """
+    number, slash, count = (part.strip() for part in text.partition("/"))
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"{name} must be i/n with 1 <= i <= n, got {text!r}; the first of eight is 1/8")
+    return Shard(int(number), int(count))
 
 
 def parse_floor(text: str, *, name: str = "--pb-floor") -> tuple[str, float]:

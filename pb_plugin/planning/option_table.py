@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Literal
 
 from decoders.loading.allowed_code import allowed_text
+from decoders.served.options import parse_spend_limits
 from pb_plugin.planning.limits import parse_limits
-from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx
+from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx, parse_shard
 
 Kind = Literal["items", "lines", "int", "path", "flag", "text"]
 """items: repeatable and comma-separated; lines: repeatable, each use one value; flag: given or not."""
@@ -65,8 +66,9 @@ TABLE: tuple[OptionRow, ...] = (
         is_selector=True,
         kind="items",
         metavar="MODEL",
-        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION] or package.module:attribute; repeatable, names and "
-        "hub ids may be separated by commas. Default: ideal, the exact reference that needs no weights; "
+        help="Model: NAME, NAME=DIR_OR_HUB_ID[@REVISION], package.module:attribute, or a server "
+        "([NAME=]openai:URL[#MODEL], anthropic:MODEL); repeatable, names and hub ids may be "
+        "separated by commas. Default: ideal, the exact reference that needs no weights; "
         "ideal=DIR takes the tokenizer in DIR.",
     ),
     OptionRow(
@@ -75,7 +77,7 @@ TABLE: tuple[OptionRow, ...] = (
         kind="items",
         metavar="TASK",
         help="Task: NAME[:PARAMS] (shuffle:n=15), a .yaml file or package.module:attribute. Default: the "
-        "tasks of the benchmark; list_ops run only when named here.",
+        "tasks of the benchmark; list_ops run only when named here; waiting_line_n15 names ten variants.",
     ),
     OptionRow(
         field="unmasking",
@@ -280,5 +282,48 @@ TABLE: tuple[OptionRow, ...] = (
         parse=allowed_text,
         help="Run a checkpoint's own code for --model remote=REPO: OWNER/NAME@COMMIT, or FOLDER@HASH with the"
         " sha256 of its code; repeatable. Read the code first: it can do whatever you can.",
+    ),
+    OptionRow(
+        field="concurrency",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="Requests at once to a served model. Default: 8, and 1 where its steps are read from counters.",
+    ),
+    OptionRow(
+        field="budget",
+        kind="text",
+        metavar="LIMITS",
+        parse=parse_spend_limits,
+        help="What a run may ask of served models at the most: requests=1000,usd=5 or one of them; dollars "
+        "need --pb-prices. Default: no limit.",
+    ),
+    OptionRow(
+        field="prices",
+        kind="path",
+        metavar="FILE",
+        help="YAML file of prices: MODEL: {input: 0.25, output: 1.0}, dollars for a million tokens. "
+        "Default: none.",
+    ),
+    OptionRow(
+        field="tokenizer",
+        kind="path",
+        metavar="DIR",
+        help="Tokenizer that counts the tokens of answers whose server does not. Default: they are unknown.",
+    ),
+    OptionRow(
+        field="shard",
+        kind="text",
+        metavar="I/N",
+        parse=parse_shard,
+        help="Run part I of N of the items, for job arrays: pb merge joins the stores, and the same command "
+        "without it prints PBx and judges gates. Default: all items.",
+    ),
+    OptionRow(
+        field="workers_per_gpu",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="How many workers share a GPU (pytest-xdist, Ray). Default: 1.",
     ),
 )

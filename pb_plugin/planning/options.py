@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from decoders.text.json_file import shortened
 from pb_plugin.planning.limits import DEFAULT_LIMITS, Limits
-from pb_plugin.planning.option_grammar import split_values
+from pb_plugin.planning.option_grammar import Shard, split_values
 from pb_plugin.planning.option_table import TABLE, Kind, OptionRow, not_empty
 
 if TYPE_CHECKING:
     import pytest
+
+    from decoders.served.options import SpendLimits
 
 __all__ = [
     "DEFAULT_UNMASKING",
@@ -119,6 +121,12 @@ class Options:
     dtype: str | None = None
     device: str | None = None
     allow_remote_code: tuple[str, ...] = ()
+    concurrency: int | None = None
+    budget: SpendLimits | None = None
+    prices: Path | None = None
+    tokenizer: Path | None = None
+    shard: Shard | None = None
+    workers_per_gpu: int = 1
 
 
 def add_options(parser: pytest.Parser) -> None:

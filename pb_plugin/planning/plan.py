@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from decoders.served.table import table_settings
 from decoders.traits import method_traits
 from pb_plugin.planning import registry
 from pb_plugin.planning.cell import Cell
@@ -17,7 +18,7 @@ from pb_plugin.planning.option_grammar import ModelChoice, parse_method, parse_m
 from pb_plugin.planning.options import DEFAULT_UNMASKING
 from pb_plugin.records.asked import TAGS, Asked
 from pb_plugin.records.canonical import canonical
-from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, task_ids
+from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, TASK_SETS, task_ids
 from task_specs.spec import OWN_IDS, source_of
 
 if TYPE_CHECKING:
@@ -120,12 +121,15 @@ def plan(options: Options) -> Plan:
 def specs_of(tasks: Iterable[str]) -> tuple[TaskSpec, ...]:
     """Return the specs of *tasks*, each as ``--task`` takes it, in the order of the benchmark.
 
+    A name of `TASK_SETS` stands for all of its tasks.
+
     Raises:
         LookupError: A task, its file or a parameter is not known.
         ValueError: A file or a parameter breaks a rule.
     """
     points = registry.known(registry.TASKS)
-    specs = [spec for text in tasks for spec in registry.specs_of(parse_task(text), points)]
+    texts = [one for text in tasks for one in TASK_SETS.get(text, (text,))]
+    specs = [spec for text in texts for spec in registry.specs_of(parse_task(text), points)]
     order = {task: index for index, task in enumerate(OWN_IDS)}
     return tuple(sorted(specs, key=lambda spec: order.get(spec.base_id, len(order))))
 
@@ -162,8 +166,15 @@ def _variants(
             f"--unmasking must be native for {owners[0].name}, which owns its loop, got "
             f"{', '.join(options.unmasking)}; leave --unmasking out or add --unmasking native"
         )
-    native = tuple(native_variants(asked))
-    return {model: native if model in owners else stepped for model in models}
+    return {
+        model: tuple(native_variants(asked, _servers_of(model))) if model in owners else stepped
+        for model in models
+    }
+
+
+def _servers_of(model: ModelChoice) -> list[dict[str, Any]]:
+    """Return the settings of each server of a table, one without for any other model."""
+    return table_settings(model.address) if model.address is not None else [{}]
 
 
 def _check_samples(options: Options, specs: Sequence[TaskSpec]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from decoders.models import GENERATOR_LOADERS, LOADERS
+from decoders.served import SERVED_LOADERS
 from pb_plugin.pages import PAGES
 from pb_plugin.planning.option_grammar import TaskChoice, expand, is_reference
 from task_specs.catalogue import list_op_ids, task_ids
@@ -86,9 +89,12 @@ def known(group: str) -> dict[str, EntryPoint]:
     Raises:
         ValueError: A name is claimed twice.
     """
-    points = {name: EntryPoint(name, reference, group) for name, reference in BUILTIN[group].items()}
-    ours = set(builtin_names(group))
-    for point in sorted(entry_points(group=group)):
+    served = SERVED_LOADERS if group == GENERATORS else {}
+    points = {
+        name: EntryPoint(name, reference, group) for name, reference in {**BUILTIN[group], **served}.items()
+    }
+    ours = {*builtin_names(group), *served}
+    for point in _entry_points(group, tuple(sys.path)):
         if point.name in points and points[point.name].value == point.value:
             continue
         if point.name in points or point.name in ours:
@@ -99,6 +105,12 @@ def known(group: str) -> dict[str, EntryPoint]:
             )
         points[point.name] = point
     return points
+
+
+@lru_cache(maxsize=16)
+def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return what the packages on *path*, which is ``sys.path``, offer in *group*; each of them is read."""
+    return tuple(sorted(entry_points(group=group)))
 
 
 def find(group: str, name: str, points: Points) -> EntryPoint:

@@ -104,16 +104,20 @@ def sample_key(cell: str, sample_id: str, input_hash: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _written_digest(text: str) -> str:
-    """Return the hash of *text*, the JSON of a stored cell's parts; equal within a cell, hence the cache."""
+def _written_digest(shared: bytes) -> str:
+    """Return the hash of a stored cell's parts, given as JSON; equal within a cell, hence the cache."""
+    text = _SORTED.encode({"schema": SCHEMA, **dict(json.loads(shared))})
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _written_key(parts: Mapping[str, Any]) -> str:
     """Return the decode key of stored parts, which are canonical, hashed as they are."""
-    shared = {name: value for name, value in parts.items() if name not in SAMPLE_PARTS}
-    text = _SORTED.encode({"schema": SCHEMA, **shared})
-    return sample_key(_written_digest(text), parts["sample_id"], parts["input_hash"])
+    shared = _QUICK.encode([(name, value) for name, value in parts.items() if name not in SAMPLE_PARTS])
+    return sample_key(_written_digest(shared), parts["sample_id"], parts["input_hash"])
+
+
+_QUICK = msgspec.json.Encoder()
+"""Tells cells apart; what is hashed is always written by the encoder of the standard library."""
 
 
 _SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -146,6 +150,8 @@ class Record:
         score_key: Scorer, its version, text rule and tool versions.
         error: ``{"class": ..., "message": ...}`` of a failed sample.
         trace: What was seen on the way, for those who asked for it, or None; part of no key.
+        served: What the server of an answer told (`decoders.rows.Served`), or None for a model that ran here;
+            its ``ids`` are the bytes of the text, and its token counts may be None.
         schema: Always `SCHEMA`.
     """
 
@@ -171,6 +177,7 @@ class Record:
     score_key: str = ""
     error: Mapping[str, str] | None = None
     trace: Mapping[str, Any] | None = None
+    served: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -211,6 +218,8 @@ class Record:
     def to_json(self) -> str:
         """Return the record as one line of ASCII JSON without the newline; equal records give equal bytes."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
+        if self.served is None:
+            del values["served"]  # as in every record that was written before there were servers
         return canonical_json({**values, "decode_key": self.decode_key, "pair_key": self.pair_key})
 
     @classmethod
@@ -246,12 +255,12 @@ _FIELDS = tuple(item.name for item in fields(Record))
 
 
 def _line_type() -> Any:
-    """Return the type of a stored line: the fields of a record, each required, and the two keys."""
+    """Return the type of a stored line: the fields of a record, all but ``served`` required, and keys."""
     hints = get_type_hints(Record) | {"parts": dict[str, Any]}
+    required = [(name, hints[name]) for name in _FIELDS if name != "served"]
     keys = [("decode_key", str), ("pair_key", str)]
-    return msgspec.defstruct(
-        "Line", [*((name, hints[name]) for name in _FIELDS), *keys], forbid_unknown_fields=True, kw_only=True
-    )
+    optional = [("served", hints["served"], None)]
+    return msgspec.defstruct("Line", [*required, *keys, *optional], forbid_unknown_fields=True, kw_only=True)
 
 
 _LINE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_line_type())
@@ -288,7 +297,8 @@ def _check_error(error: Mapping[str, str], scores: Mapping[str, float | None]) -
 
 def _check_result(record: Record) -> None:
     counts = (record.content_tokens, record.to_eos_tokens, record.canvas_tokens)
-    if None in counts or not 0 <= counts[0] <= counts[1] <= counts[2]:  # type: ignore[operator]
+    nobody_counted = record.served is not None and record.nfe_kind == "unknown" and set(counts) == {None}
+    if not nobody_counted and (None in counts or not 0 <= counts[0] <= counts[1] <= counts[2]):  # type: ignore[operator]
         raise ValueError(
             f"token counts must satisfy 0 <= content <= to_eos <= canvas, got {counts!r}; "
             "take them from token_counts"

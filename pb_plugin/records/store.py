@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +52,7 @@ class _Reading:
     failed: dict[str, Record] = field(default_factory=dict)
     unscorable: dict[tuple[str, str], Record] = field(default_factory=dict)
     in_doubt: set[str] = field(default_factory=set)
+    answered_otherwise: dict[str, set[str]] = field(default_factory=dict)
     decided: frozenset[tuple[str, str, str]] = frozenset()
     n_lines: int = 0
     n_other_schema: int = 0
@@ -69,6 +72,9 @@ class _Reading:
             return
         entry = self.entries.setdefault(key, _Entry(first=line, latest=record))
         if entry.first.record.differences(record):
+            if record.served is not None:
+                self.answered_otherwise.setdefault(key, set()).add(result_digest(record))
+                return
             self.in_doubt.add(key)
             entry.others.setdefault(result_digest(record), line)
             return
@@ -93,6 +99,7 @@ class _Reading:
         return StoreIndex(
             failed={key: record for key, record in self.failed.items() if key not in self.entries},
             conflicts={key: tuple(found) for key, found in conflicts.items()},
+            disagreements={key: len(found) for key, found in self.answered_otherwise.items()},
             n_lines=self.n_lines,
             n_other_schema=self.n_other_schema,
             torn_files=tuple(sorted(self.torn)),
@@ -114,6 +121,8 @@ class StoreIndex:
         failed: The latest failure of every key that has no result.
         conflicts: What is not equal by key, and not resolved (`pb_plugin.records.conflict`); its cell must
             fail.
+        disagreements: How many other answers a server gave to a question, by key: a server need not repeat
+            itself, so the first one counts and nothing fails.
         n_lines: Records read.
         n_other_schema: Lines of other schemas, skipped.
         torn_files: Files whose last line was cut off by a kill, skipped.
@@ -121,6 +130,7 @@ class StoreIndex:
 
     failed: Mapping[str, Record]
     conflicts: Mapping[str, tuple[Conflict, ...]]
+    disagreements: Mapping[str, int]
     n_lines: int
     n_other_schema: int
     torn_files: tuple[Path, ...]
@@ -300,9 +310,10 @@ class Store:
             ValueError: See `read`; or a file of resolutions is damaged.
         """
         reading = _Reading(decided=read_resolutions(self.directory)) if known is None else known._reading
-        for file in plain_files(self.directory, "*.jsonl"):
-            if known is None or file != self._path:
-                self._read_on(file, reading)
+        with _no_collector():
+            for file in plain_files(self.directory, "*.jsonl"):
+                if known is None or file != self._path:
+                    self._read_on(file, reading)
         return reading.index()
 
     def _read_on(self, file: Path, reading: _Reading) -> None:
@@ -353,6 +364,18 @@ class Store:
             f"store must be a directory that can be written, got {str(self.directory)!r} ({why}); "
             "name another with --pb-store"
         )
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Leave out the search for cycles: records have none, and it would walk over all of them again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _is_other_schema(line: bytes) -> bool:

@@ -246,12 +246,15 @@ def _benchmark_order(report: StoredReport) -> list[str]:
     return sorted(planned, key=lambda task: ranks.get(task, len(ranks)))
 
 
+NO_RATE = "forwards neither counted nor commanded, so no tokens per step"
+
+
 def _of_cell(cell: CellSummary) -> Spot | str:
     """Return the point of *cell*, or why it has none: a part of its samples is no result."""
     if cell.reason is not None:
         return cell.reason
     if cell.tps is None:
-        return "nfe unknown, so no tokens per step"
+        return NO_RATE
     assert cell.percent is not None, "a cell without a reason has a score"
     return Spot(
         panel=cell.task,
@@ -266,7 +269,7 @@ def _of_cell(cell: CellSummary) -> Spot | str:
 def _of_suite(curve: Curve, suite: str, point: SuitePoint) -> Spot | str:
     """Return a point of *suite*, or why it has none: a mean over fewer tasks is no result."""
     if point.tps is None or point.score is None:
-        return point.reason or "nfe unknown, so no tokens per step"
+        return point.reason or NO_RATE
     label, ends = setting_label(point.setting), point.interval
     return Spot(
         panel=suite,
@@ -279,6 +282,6 @@ def _of_suite(curve: Curve, suite: str, point: SuitePoint) -> Spot | str:
         n=sum(
             cell.n
             for cell in curve.cells
-            if cell.task in SUITES[suite] and not cell.is_variant and setting_label(cell.setting) == label
+            if cell.task in SUITES[suite] and setting_label(cell.setting) == label
         ),
     )

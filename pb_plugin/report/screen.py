@@ -21,3 +21,9 @@ def screen_width() -> int:
 def fitted(line: str, width: int) -> str:
     """Return *line*, cut to *width* columns with dots at its end where it is longer."""
     return line if len(line) <= width else line[: max(width - len(CUT), 0)].rstrip() + CUT
+
+
+def disagreement_lines(n: int) -> list[str]:
+    """Return a line about *n* questions that a server answered in two ways; none where it did not."""
+    word = "questions have" if n > 1 else "question has"
+    return [f"served: {n} {word} more than one answer; the first counts"] if n else []

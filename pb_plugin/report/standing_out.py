@@ -68,7 +68,7 @@ def _is_measured(curve: Curve, suite: str) -> bool:
 def _turning_point(points: Sequence[SuitePoint]) -> SuitePoint | None:
     """Return the slowest whole point below 80 %, else the fastest; None without a whole point."""
     count = SHOWN_COUNTS[0]
-    whole = sorted((p for p in points if p.tps and p.score is not None), key=lambda p: (p.tps or {})[count])
+    whole = sorted((point for point in points if point.is_whole), key=lambda point: point.ends(count))
     below = [point for point in whole if point.score is not None and point.score < HEADLINE]
     return below[0] if below else whole[-1] if whole else None
 
@@ -76,9 +76,7 @@ def _turning_point(points: Sequence[SuitePoint]) -> SuitePoint | None:
 def _cells(curve: Curve, point: SuitePoint, suite: str) -> list[CellSummary]:
     wanted = setting_label(point.setting)
     return [
-        cell
-        for cell in curve.cells
-        if cell.task in SUITES[suite] and not cell.is_variant and setting_label(cell.setting) == wanted
+        cell for cell in curve.cells if cell.task in SUITES[suite] and setting_label(cell.setting) == wanted
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pb_plugin.pages import PAGES
 from pb_plugin.records.begun import begun_runs
 from pb_plugin.records.store import Store, StoreIndex
-from pb_plugin.report.screen import screen_width
+from pb_plugin.report.screen import disagreement_lines, screen_width
 from pb_plugin.report.sections import Shown, section_lines
 from pb_plugin.results.derived import derived_json
 from pb_plugin.results.differences import comparisons
@@ -54,6 +54,12 @@ class StoredReport:
         asked = {key for cell in self.run.cells for key in cell.keys}
         return [found[0].message for key, found in sorted(self.index.conflicts.items()) if key in asked]
 
+    @property
+    def disagreements(self) -> int:
+        """How many questions of this run a server answered again, and differently."""
+        asked = {key for cell in self.run.cells for key in cell.keys}
+        return len(asked & self.index.disagreements.keys())
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data; everything but ``run`` is equal for equal records, wherever they are stored."""
         return {
@@ -71,6 +77,7 @@ class StoredReport:
                 },
                 "unavailable": self.unavailable,
                 "conflicts": self.conflicts,
+                "disagreements": self.disagreements,
                 "unfinished": list(self.unfinished),
                 "batch_check": None if self.batch_check is None else asdict(self.batch_check),
                 "remote_code": [{"code": code, "model": model} for code, model in self.run.remote_code],
@@ -95,6 +102,7 @@ class StoredReport:
         lines += section_lines(Shown(run=self.run, summary=self.summary, width=screen_width()))[0]
         lines += [f"not run, {n} item{'s' * (n > 1)}: {reason}" for reason, n in self.unavailable.items()]
         lines += [f"conflict: {message}" for message in self.conflicts]
+        lines += disagreement_lines(self.disagreements)
         lines += self.run.remote_code_lines
         lines += [] if self.batch_check is None else [self.batch_check.line]
         lines += self.run.notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pb_plugin.report.screen import NARROW, WIDE, fitted
+from pb_plugin.report.screen import NARROW, WIDE, disagreement_lines, fitted
 from pb_plugin.results.differences import comparisons
 from pb_plugin.results.suites import SUITES
 from pb_plugin.results.summary import XS, CellSummary, Curve, SuiteCurve, Summary, setting_label
@@ -27,11 +27,21 @@ MAIN_SUITES = ("all", "core")
 HEADLINE = 80
 """The x whose PBx is shown with its interval and group."""
 
+COUNTED = "counted"
+BOUNDED = (
+    "2.00..4.00: the forwards are known as bounds, and PBx lies between these two; [95 %] holds all of that"
+)
+
 GROUPS = "group: methods of one model that share a letter are not shown to differ in PB80 canvas"
 
 
 def pbx_text(value: PBx) -> str:
-    """Return ``4.05``, ``>=8.00`` where the fastest setting still reaches x, ``never``, or ``-`` for None."""
+    """Return ``4.05``, ``>=8.00`` where the fastest setting still reaches x, ``never``, or ``-`` for None.
+
+    Where bounds of the forwards do not settle it, both ends: ``2.00..>=4.00``.
+    """
+    if value.between is not None:
+        return "..".join(map(pbx_text, value.between))
     if value.value is None:
         return "-"
     if value.censored == "never":
@@ -79,20 +89,26 @@ def pbx_lines(
             compared = comparisons(summary, suite)
             letters = {label: text for found in compared[::-1] for label, text in found.letters.items()}
             has_seeds = any(curve.suites[suite].by_seed for curve in measured)
+            has_kinds = any(curve.nfe_kinds != (COUNTED,) for curve in measured)
             columns = _columns(is_narrow, has_branches=any(map(_has_branches, measured)))
             header = _pbx_header(suite, has_intervals, has_seeds, bool(letters), columns)
+            header += ["nfe"] * has_kinds
             rows = [
-                _pbx_row(
-                    c,
-                    suite,
-                    has_intervals,
-                    has_seeds,
-                    letters.get(c.identity.label, "") if letters else None,
-                    columns,
-                )
+                [
+                    *_pbx_row(
+                        c,
+                        suite,
+                        has_intervals,
+                        has_seeds,
+                        letters.get(c.identity.label, "") if letters else None,
+                        columns,
+                    ),
+                    *[kinds_text(c)] * has_kinds,
+                ]
                 for c in measured
             ]
-            lines += [*table(header, rows), *([GROUPS] if letters else []), ""]
+            is_bounded = any(curve.suites[suite].is_bounded for curve in measured)
+            lines += [*table(header, rows), *[GROUPS] * bool(letters), *[BOUNDED] * is_bounded, ""]
         reasons: dict[str, list[str]] = {}
         for curve in shown:
             reason = curve.suites[suite].reason
@@ -105,6 +121,11 @@ def pbx_lines(
     return [*lines, ""] if lines else []
 
 
+def kinds_text(curve: Curve) -> str:
+    """Return how the forwards of *curve* are known: ``counted``; ``counted+bounds`` where settings differ."""
+    return "+".join(curve.nfe_kinds) or "-"
+
+
 def _shown_suites(summary: Summary, is_short: bool) -> list[str]:
     whole = {name for c in summary.curves for name, suite in c.suites.items() if suite.reason is None}
     others = [] if is_short and not whole.isdisjoint(MAIN_SUITES) else [*SUITES]
@@ -113,7 +134,7 @@ def _shown_suites(summary: Summary, is_short: bool) -> list[str]:
 
 def _has_branches(curve: Curve) -> bool:
     """Return whether more canvases than forwards were evaluated somewhere."""
-    rates = [cell.tps for cell in curve.cells if cell.tps is not None]
+    rates = [found for cell in curve.cells if (found := cell.tps or cell.tps_bounds) is not None]
     return any(of_cell["per_canvas"] != of_cell["canvas"] for of_cell in rates)
 
 
@@ -155,8 +176,12 @@ def _pbx_row(
 
 def _seeds_text(curve: SuiteCurve) -> str:
     """Return the lowest and the highest PB80 of single seeds: ``7.81..8.02 (3)``, or ``-`` for one seed."""
-    found = sorted((c.pbx(HEADLINE) for c in curve.by_seed.values()), key=lambda one: one.value or 0.0)
-    return f"{pbx_text(found[0])}..{pbx_text(found[-1])} ({len(found)})" if found else "-"
+    found = [c.pbx(HEADLINE).ends for c in curve.by_seed.values()]
+    if not found:
+        return "-"
+    low = min((low for low, _ in found), key=lambda one: one.value or 0.0)
+    high = max((high for _, high in found), key=lambda one: one.value or 0.0)
+    return f"{pbx_text(low)}..{pbx_text(high)} ({len(found)})"
 
 
 def score_lines(summary: Summary) -> list[str]:
@@ -214,12 +239,13 @@ def closing_lines(
     lines += [*session.ends.lines, *session.unfinished, *session.plan.notes]
     if session.plan.missing_tasks:
         lines.append(f"no spec in this version: {', '.join(session.plan.missing_tasks)}")
-    others = sorted({cell.model.name for cell in session.selected if cell.model.reference != "ideal"})
+    others = sorted({cell.asked.model for cell in found.run.cells if not cell.exact}) if found else []
     if others:
         lines.append(
             f"items of {', '.join(others)} assert completeness and floors only; the laws hold for ideal"
         )
     lines += found.run.remote_code_lines if found else []
+    lines += disagreement_lines(session.disagreements)
     if session.batch_outcome.checked:
         lines.append(session.batch_outcome.line)
     if session.work.counted:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from decoders.served.facts import MARK
 from pb_plugin.records.canonical import canonical, canonical_json
 from pb_plugin.results.cell_numbers import numbers_of, samples_of, score_means
 from pb_plugin.results.cell_result import CellResult
@@ -145,9 +146,13 @@ def _summarise(replicates: Sequence[CellResult], resample: Resample | None) -> C
         scores=scores,
         choices=cell.choices if len(replicates) == 1 else None,
         tps=numbers.tps,
+        tps_bounds=numbers.tps_bounds,
+        nfe_kinds=numbers.nfe_kinds,
+        content_tokens=numbers.content_tokens,
         order=mean_order(decoded),
         incomplete=incomplete,
         unscored=unscored,
+        exact=planned.exact,
         samples=None if incomplete or unscored else samples_of(decoded, planned.score),
         replicates=tuple(_replicate(replicate) for replicate in replicates),
     )
@@ -161,6 +166,7 @@ def _replicate(cell: CellResult) -> Replicate:
         asked=cell.asked,
         percent=None if not is_whole or numbers.score_sum is None else 100 * numbers.score_sum / numbers.n,
         tps=numbers.tps if is_whole else None,
+        tps_bounds=numbers.tps_bounds if is_whole else None,
     )
 
 
@@ -209,8 +215,10 @@ def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[
             for shared, names in _ONE_PER:
                 subject = ", ".join(f"{name} {parts[name]!r}" for name in shared) or "this run"
                 for name in names:
-                    one(subject, name, parts[name])
-            if asked.task in in_suites and not cell.planned.is_variant:
+                    is_server = name == "model_fingerprint" and str(parts[name]).startswith(MARK)
+                    own = f", {canonical_json(parts['method_params'])}" if is_server else ""
+                    one(subject + own, name, parts[name])
+            if asked.task in in_suites:
                 one("the tasks of the suites", "data_source", parts["data_source"])
             if not record.failed:
                 one(f"task {asked.task!r}", "score_key", record.score_key)

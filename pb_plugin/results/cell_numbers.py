@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pb_plugin.records.record import Record
+from pb_plugin.records.record import NFE_KINDS, Record
 from pb_plugin.statistics.intervals import Interval, wilson
 
 if TYPE_CHECKING:
@@ -20,6 +20,21 @@ COUNTS = ("canvas", "to_eos", "content", "per_canvas")
 Three divide by the forwards, as published; ``per_canvas`` divides all positions by the canvases that were
 evaluated, which are more where a method compares several in one forward.
 """
+
+NFE_UNKNOWN = (
+    "nfe unknown (nfe_kind unknown never enters PBx; take a model, engine or setting that tells its forwards "
+    "or bounds of them, or read the score alone)"
+)
+"""Why there are no tokens per step, with the way out."""
+
+NFE_BOUNDED = (
+    "the forwards are known as bounds only (nfe_kind bounds), and they do not settle it; take a model, "
+    "engine or setting that tells its forwards"
+)
+"""Why a number that needs exact tokens per step is not there, with the way out."""
+
+Ends = tuple[float, float]
+"""The least and the largest value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +110,11 @@ class CellNumbers:
         interval: Wilson 95 % interval of the mean for 0/1 scores, else None.
         unscored: Why there is no score, or None.
         tps: By token count the mean over samples of count / nfe, as published; None without samples or with
-            an nfe that is not known.
+            an nfe that was neither counted nor commanded.
+        tps_bounds: Both ends of the same, where an nfe is known as bounds and none is unknown; else None.
+        nfe_kinds: How the forwards of the samples are known, in the order of `NFE_KINDS`.
+        content_tokens: Mean over samples of the tokens before the first end of text; None without samples or
+            where one was not counted.
     """
 
     n: int
@@ -103,6 +122,9 @@ class CellNumbers:
     interval: Interval | None
     unscored: str | None
     tps: Mapping[str, float] | None
+    tps_bounds: Mapping[str, Ends] | None
+    nfe_kinds: tuple[str, ...]
+    content_tokens: float | None
 
     @property
     def score(self) -> float | None:
@@ -116,36 +138,49 @@ class CellSamples:
 
     Args:
         scores: The score that PBx uses, in [0, 1].
-        tps: Tokens per step by token count.
+        tps: Tokens per step by token count; the least possible where forwards are known as bounds, and empty
+            where one is unknown.
+        most_tps: The largest possible there; None where all forwards were counted or commanded.
     """
 
     scores: tuple[float, ...]
     tps: Mapping[str, tuple[float, ...]]
+    most_tps: Mapping[str, tuple[float, ...]] | None = None
 
 
 def samples_of(decoded: Sequence[Record], score: str) -> CellSamples | None:
-    """Return the samples of a cell; None where one has no score or an nfe that is not known.
+    """Return the samples of a cell; None where one has no score, or there is none.
 
     A sample that was decoded under several seeds has its means over them: it is one question, and what is not
     known of it does not shrink with the number of seeds.
     """
     ordered = _by_id(decoded)
-    if not ordered or any(r.scores.get(score) is None or r.nfe is None for r in ordered):
+    if not ordered or any(r.scores.get(score) is None for r in ordered):
         return None
-    rates = {count: tuple(_over_seeds(ordered, partial(_rate, count))) for count in COUNTS}
-    return CellSamples(scores=tuple(_over_seeds(ordered, lambda r: r.scores[score] or 0.0)), tps=rates)
+    scores = tuple(_over_seeds(ordered, lambda r: r.scores[score] or 0.0))
+    kinds = {record.nfe_kind for record in ordered}
+    if "unknown" in kinds:
+        return CellSamples(scores=scores, tps={})
+    least, most = (
+        {count: tuple(_over_seeds(ordered, partial(_rate, count, end))) for count in COUNTS} for end in (0, 1)
+    )
+    return CellSamples(scores=scores, tps=least, most_tps=most if "bounds" in kinds else None)
 
 
-def rates_of(decoded: Sequence[Record]) -> dict[str, tuple[float, ...]]:
-    """Return the tokens per step of every record, by token count; all must have an nfe."""
-    return {count: tuple(_rate(count, record) for record in decoded) for count in COUNTS}
+def rates_of(decoded: Sequence[Record], end: int = 0) -> dict[str, tuple[float, ...]]:
+    """Return the tokens per step of every record, by token count; none may have an unknown nfe.
+
+    Where an nfe is known as bounds it is the least possible (*end* 0) or the largest (*end* 1).
+    """
+    return {count: tuple(_rate(count, end, record) for record in decoded) for count in COUNTS}
 
 
-def _rate(count: str, record: Record) -> float:
-    assert record.nfe is not None
+def _rate(count: str, end: int, record: Record) -> float:
+    nfe = record.nfe if record.nfe is not None else (record.nfe_high, record.nfe_low)[end]
+    assert nfe is not None
     per_canvas = count == "per_canvas"
     tokens: int = getattr(record, "canvas_tokens" if per_canvas else f"{count}_tokens")
-    return tokens / (record.evaluated_canvases or record.nfe if per_canvas else record.nfe)
+    return tokens / (record.evaluated_canvases or nfe if per_canvas else nfe)
 
 
 def _over_seeds(ordered: Sequence[Record], value: Callable[[Record], float]) -> list[float]:
@@ -170,11 +205,31 @@ def numbers_of(decoded: Sequence[Record], score: str) -> CellNumbers:
         score_sum=math.fsum(scores) if scored else None,
         interval=wilson(int(sum(scores)), len(scores)) if binary else None,
         unscored=None if found is None else found.reason,
-        tps=_mean_tps(decoded),
+        **_mean_tps(decoded),
+        nfe_kinds=kinds_of(record.nfe_kind for record in decoded),
+        content_tokens=_mean_tokens(decoded),
     )
 
 
-def _mean_tps(decoded: Sequence[Record]) -> dict[str, float] | None:
-    if not decoded or any(record.nfe is None for record in decoded):
-        return None
-    return {count: math.fsum(rates) / len(decoded) for count, rates in rates_of(decoded).items()}
+def kinds_of(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return each of *kinds* once, in the order of `NFE_KINDS`."""
+    found = set(kinds)
+    return tuple(kind for kind in NFE_KINDS if kind in found)
+
+
+def _mean_tps(decoded: Sequence[Record]) -> dict[str, Any]:
+    kinds = {record.nfe_kind for record in decoded}
+    if not decoded or "unknown" in kinds:
+        return {"tps": None, "tps_bounds": None}
+    least, most = (
+        {count: math.fsum(rates) / len(decoded) for count, rates in rates_of(decoded, end).items()}
+        for end in (0, 1)
+    )
+    if "bounds" not in kinds:
+        return {"tps": least, "tps_bounds": None}
+    return {"tps": None, "tps_bounds": {count: (least[count], most[count]) for count in COUNTS}}
+
+
+def _mean_tokens(decoded: Sequence[Record]) -> float | None:
+    tokens = [record.content_tokens for record in decoded if record.content_tokens is not None]
+    return math.fsum(tokens) / len(tokens) if decoded and len(tokens) == len(decoded) else None

@@ -55,13 +55,14 @@ class PlannedCell:
         asked: The task and its setting.
         curve: How the settings of its method make curves.
         category: The task's category.
-        is_variant: Whether it is a variant; variants enter no suite.
+        is_variant: Whether it is a variant; it enters a suite only where that names it.
         score: Name of the score that PBx uses.
         n_planned: Samples asked for.
         keys: The decode key of each; empty where there is none, as for a model that cannot be read.
         score_key: What their scores depend on.
         unavailable: Why there are no keys (a model or data file that cannot be read), or None.
         unscored: Why the samples are not decoded (no tool for the score), or None.
+        exact: Whether its model is the exact reference.
 
     Raises:
         ValueError: There is no sample, or a knob is no parameter of the method.
@@ -77,6 +78,7 @@ class PlannedCell:
     score_key: str = ""
     unavailable: str | None = None
     unscored: str | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.n_planned < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pb_plugin.results.cell_numbers import NFE_BOUNDED
 from pb_plugin.results.summary import SuiteCurve, Summary
 from pb_plugin.statistics.intervals import Interval
 
@@ -32,8 +33,8 @@ def score_at(curve: SuiteCurve, rate: float, count: str = "canvas") -> Derived:
 
     from pb_plugin.statistics.derived import score_at as score_at_
 
-    if curve.reason is not None:
-        return Derived(value=None, reason=curve.reason)
+    if curve.reason is not None or curve.is_bounded:
+        return Derived(value=None, reason=curve.reason or NFE_BOUNDED)
     tps, scores = _points(curve, count)
     value = float(score_at_(np.array([tps]), np.array([scores]), rate)[0])
     if np.isnan(value):
@@ -52,8 +53,8 @@ def aup(curve: SuiteCurve, highest: float, count: str = "canvas") -> Derived:
 
     from pb_plugin.statistics.derived import aup as aup_
 
-    if curve.reason is not None:
-        return Derived(value=None, reason=curve.reason)
+    if curve.reason is not None or curve.is_bounded:
+        return Derived(value=None, reason=curve.reason or NFE_BOUNDED)
     if highest == 0.0:
         return Derived(value=0.0)
     tps, scores = _points(curve, count)

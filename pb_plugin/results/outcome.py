@@ -12,7 +12,6 @@ from pb_plugin.records.record import Record
 from pb_plugin.results.cell_numbers import numbers_of
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.laws import broken_law
-from pb_plugin.running.tools import GRAMMAR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +58,7 @@ def outcome_of(bench: Bench, cell: Cell, *, reused: bool, floor: float | None) -
     spec = resources.task(cell).spec
     score_name = spec.score
     decoded = all(record is not None and not record.failed for record in records)
-    unscored = resources.tools.unscored if GRAMMAR in spec.needs and decoded else None
+    unscored = resources.tools.unscored(spec.needs) if decoded else None
     problem = _incomplete(bench, planned, records, score_name, asks_tools=bool(spec.needs))
     done = [record for record in records if record is not None and not record.failed]
     numbers = numbers_of(done, score_name)

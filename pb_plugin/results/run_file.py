@@ -139,14 +139,17 @@ def _describe(resources: Resources, cell: Cell) -> PlannedCell:
         if unscored is not None:
             return known
         keys = tuple(planned.decode_key for planned in resources.planned(cell))
-        return replace(known, keys=keys, n_planned=len(keys))
+        return replace(known, keys=keys, n_planned=len(keys), exact=resources.model(cell).is_exact)
     except (ModelUnavailable, ValueError, LookupError, OSError) as error:
         return replace(described, unavailable=str(error))
 
 
 def _curve_kind(variant: MethodVariant) -> CurveKind:
     method = variant.method
-    swept = {name for params in method.sweep for name in params} & set(params_of(method))
+    names = variant.knobs
+    if names is None:
+        names = tuple(name for params in method.sweep for name in params)
+    swept = set(names) & set(params_of(method))
     fixed = [
         f"{name}={value_text(value)}"
         for name, value in variant.params

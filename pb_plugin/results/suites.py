@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pb_plugin.results.cell_numbers import COUNTS
+from pb_plugin.results.cell_numbers import COUNTS, NFE_UNKNOWN, CellSamples, Ends
 from pb_plugin.results.summary import CellSummary, Replicate, SuiteCurve, SuitePoint, setting_label
-from task_specs.catalogue import BENCHMARK_IDS
+from task_specs.catalogue import BENCHMARK_IDS, TASK_SETS, variant_id
 
 if TYPE_CHECKING:
     from pb_plugin.statistics.curve_draws import CurveDraws
@@ -22,9 +22,10 @@ SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "all": tuple(task for tasks in BENCHMARK_IDS.values() for task in tasks),
         "core": BENCHMARK_IDS["waiting_line"] + BENCHMARK_IDS["puzzles"],
         **BENCHMARK_IDS,
+        **{name: tuple(variant_id(task) for task in tasks) for name, tasks in TASK_SETS.items()},
     }
 )
-"""Suite name -> its tasks: the published 17, the 12 with exact answers, and each category."""
+"""Suite name -> its tasks: the published 17, the 12 with exact answers, each category, sets of variants."""
 
 
 def suite_curve(
@@ -44,7 +45,7 @@ def suite_curve(
     Args:
         name: Name of the suite.
         tasks: Its task ids.
-        settings: For every setting of the curve its cells by task id; variants are ignored.
+        settings: For every setting of the curve its cells by task id; others than the suite's are ignored.
         static: Whether the method unmasks a fixed number of positions per step.
         resample: What the intervals are drawn from; None leaves them out.
     """
@@ -53,7 +54,7 @@ def suite_curve(
     measured: set[str] = set()
     for cells in settings:
         setting = next(iter(cells.values())).setting
-        found = [cells[task] for task in tasks if task in cells and not cells[task].is_variant]
+        found = [cells[task] for task in tasks if task in cells]
         measured |= {cell.task for cell in found}
         absent = [task for task in tasks if task not in {cell.task for cell in found}]
         if absent:
@@ -115,12 +116,33 @@ def _point_of_seed(
 ) -> SuitePoint:
     of_seed = [one for task in tasks for one in task if one.asked.seed == seed]
     percents = [one.percent for one in of_seed if one.percent is not None]
-    rates = [one.tps for one in of_seed if one.tps is not None]
     return SuitePoint(
         setting=setting,
         score=math.fsum(percents) / len(percents),
-        tps={count: math.fsum(tps[count] for tps in rates) / len(rates) for count in COUNTS},
+        **_mean_rates([(one.tps, one.tps_bounds) for one in of_seed]),
     )
+
+
+def _mean_rates(
+    of_tasks: Sequence[tuple[Mapping[str, float] | None, Mapping[str, Ends] | None]],
+) -> dict[str, Any]:
+    """Return ``tps`` and ``tps_bounds`` of the mean over tasks; both None where one has neither.
+
+    One task whose forwards are known as bounds makes bounds of the mean.
+    """
+    if any(tps is None and bounds is None for tps, bounds in of_tasks):
+        return {"tps": None, "tps_bounds": None}
+    ends = [
+        {count: (tps[count], tps[count]) if tps is not None else (bounds or {})[count] for count in COUNTS}
+        for tps, bounds in of_tasks
+    ]
+    least, most = (
+        {count: math.fsum(of_task[count][end] for of_task in ends) / len(ends) for count in COUNTS}
+        for end in (0, 1)
+    )
+    if all(tps is not None for tps, _ in of_tasks):
+        return {"tps": least, "tps_bounds": None}
+    return {"tps": None, "tps_bounds": {count: (least[count], most[count]) for count in COUNTS}}
 
 
 def _draws(
@@ -131,14 +153,28 @@ def _draws(
 
     from pb_plugin.statistics.curve_draws import CurveDraws
 
-    samples = {task: [cells[task].samples for cells in settings] for task in tasks}
-    scores = {task: np.array([s.scores for s in found if s]).T for task, found in samples.items()}
-    tps = {}
-    for count in COUNTS:
-        rates = {task: np.array([s.tps[count] for s in found if s]).T for task, found in samples.items()}
-        means = [resample.means(task, values) for task, values in rates.items()]
-        tps[count] = np.sum(means, axis=0) / len(tasks)
-    return CurveDraws(scores=100.0 * resample.mean_scores(scores), tps=tps)
+    found = {task: [s for cells in settings if (s := cells[task].samples)] for task in tasks}
+    scores = {task: np.array([s.scores for s in of_task]).T for task, of_task in found.items()}
+
+    def mean_rates(end: Callable[[CellSamples], Mapping[str, tuple[float, ...]]]) -> dict[str, Any]:
+        return {
+            count: np.sum(
+                [
+                    resample.means(task, np.array([end(s)[count] for s in of_task]).T)
+                    for task, of_task in found.items()
+                ],
+                axis=0,
+            )
+            / len(tasks)
+            for count in COUNTS
+        }
+
+    is_bounded = any(s.most_tps is not None for of_task in found.values() for s in of_task)
+    return CurveDraws(
+        scores=100.0 * resample.mean_scores(scores),
+        tps=mean_rates(lambda s: s.tps),
+        most_tps=mean_rates(lambda s: s.most_tps or s.tps) if is_bounded else None,
+    )
 
 
 def _with_intervals(points: Sequence[SuitePoint], draws: CurveDraws) -> Iterator[SuitePoint]:
@@ -146,7 +182,7 @@ def _with_intervals(points: Sequence[SuitePoint], draws: CurveDraws) -> Iterator
     scores = iter(draws.score_intervals())
     rates = {count: iter(draws.tps_intervals(count)) for count in COUNTS}
     for point in points:
-        if point.score is None or point.tps is None:
+        if point.score is None or not point.is_whole:
             yield point
         else:
             of_tps = {count: next(rates[count]) for count in COUNTS}
@@ -158,14 +194,12 @@ def _point(cells: Sequence[CellSummary]) -> SuitePoint:
     setting = cells[0].setting
     reasons = [f"{cell.task}: {problem}" for cell in cells for problem, _ in _problems(cell)]
     sums = [Fraction(cell.score_sum) / cell.n for cell in cells if cell.score_sum is not None]
-    rates = [cell.tps for cell in cells if cell.tps is not None]
     whole = not any(cell.incomplete for cell in cells)
+    no_rates: dict[str, Any] = {"tps": None, "tps_bounds": None}
     return SuitePoint(
         setting=setting,
         score=float(100 * sum(sums) / len(cells)) if whole and len(sums) == len(cells) else None,
-        tps={count: math.fsum(tps[count] for tps in rates) / len(cells) for count in COUNTS}
-        if whole and len(rates) == len(cells)
-        else None,
+        **(_mean_rates([(cell.tps, cell.tps_bounds) for cell in cells]) if whole else no_rates),
         reason="; ".join(reasons) or None,
     )
 
@@ -180,8 +214,8 @@ def _problems(cell: CellSummary) -> Iterator[tuple[str, str]]:
         )
     if cell.unscored is not None:
         yield f"unscored (score with `pb rescore`, or read suite core; {cell.unscored})", cell.task
-    if cell.tps is None and cell.n:
-        yield "nfe unknown (it never enters PBx)", where
+    if cell.tps is None and cell.tps_bounds is None and cell.n:
+        yield NFE_UNKNOWN, where
 
 
 def _listed(names: Sequence[str], most: int = 17) -> str:

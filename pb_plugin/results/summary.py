@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pb_plugin.records.asked import Asked, tags, value_text
-from pb_plugin.results.cell_numbers import COUNTS, CellSamples, ScoreMean
+from pb_plugin.results.cell_numbers import COUNTS, CellSamples, Ends, ScoreMean, kinds_of
 from pb_plugin.results.order import Order
 from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import RULES, PBx, Point, Rule, pbx
+from pb_plugin.statistics.pbx_bounds import Box, pbx_between
 from task_specs.scoring.distribution import ChoiceDistribution
 
 if TYPE_CHECKING:
@@ -63,11 +64,15 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replicate:
-    """A task and setting under one seed: mean score in percent and tokens per step, None where not whole."""
+    """A task and setting under one seed: mean score in percent and tokens per step, None where not whole.
+
+    ``tps_bounds`` has both ends of the tokens per step instead where forwards are known as bounds.
+    """
 
     asked: Asked
     percent: float | None
     tps: Mapping[str, float] | None
+    tps_bounds: Mapping[str, Ends] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +82,7 @@ class CellSummary:
     Args:
         asked: The task and its setting, with the lowest seed.
         category: The task's category.
-        is_variant: Whether it is a variant (then it enters no suite).
+        is_variant: Whether it is a variant; it enters a suite only where that names it.
         score: Name of the score that PBx uses.
         identity: The curve it belongs to.
         setting: What varies along the curve (``{"k": 8}``).
@@ -89,10 +94,15 @@ class CellSummary:
         interval: 95 % interval of ``accuracy`` (`ScoreMean`), or None.
         scores: Mean of every score of the *n* samples, by name.
         choices: How the right answers of a random task spread over the choices; None for other tasks.
-        tps: By token count the mean over samples of count / nfe; None without samples or with an unknown nfe.
+        tps: By token count the mean over samples of count / nfe; None without samples or with an nfe that was
+            neither counted nor commanded.
+        tps_bounds: Both ends of the same, where forwards are known as bounds; else None.
+        nfe_kinds: How the forwards of the samples are known, in the order of `NFE_KINDS`.
+        content_tokens: Mean tokens before the first end of text; None where nobody counted them.
         order: In which order positions were committed; None without samples.
         incomplete: What is missing, or None.
         unscored: Why there is no score, or None.
+        exact: Whether its model is the exact reference.
         samples: What every sample carries, for the resample; None where the cell is no full result.
         replicates: The same for each seed, by rising seed.
     """
@@ -113,8 +123,12 @@ class CellSummary:
     choices: ChoiceDistribution | None
     tps: Mapping[str, float] | None
     order: Order | None
+    tps_bounds: Mapping[str, Ends] | None = None
+    nfe_kinds: tuple[str, ...] = ()
+    content_tokens: float | None = None
     incomplete: str | None
     unscored: str | None
+    exact: bool
     samples: CellSamples | None = field(default=None, repr=False)
     replicates: tuple[Replicate, ...] = field(default=(), repr=False)
 
@@ -162,6 +176,9 @@ class CellSummary:
             "scores": {name: score.to_json() for name, score in self.scores.items()},
             "choices": None if self.choices is None else asdict(self.choices),
             "tps": None if self.tps is None else dict(self.tps),
+            "tps_bounds": _bounds_json(self.tps_bounds),
+            "nfe_kinds": list(self.nfe_kinds),
+            "content_tokens": self.content_tokens,
             "order": None if self.order is None else self.order.to_json(),
             "reason": self.reason,
             **({"by_seed": self._by_seed()} if len(self.replicates) > 1 else {}),
@@ -186,9 +203,10 @@ class SuitePoint:
         setting: What varies along the curve.
         score: Mean over the tasks of their percent, or None.
         tps: By token count the mean over the tasks, or None.
+        tps_bounds: Both ends of it, where forwards are known as bounds; else None.
         reason: Why something is None, or None.
         interval: 95 % interval of the score by the joint resample, in percent; None where it was not drawn.
-        tps_intervals: The same of the tokens per step, by token count.
+        tps_intervals: The same of the tokens per step, by token count; with bounds of all they can be.
     """
 
     setting: Mapping[str, Any]
@@ -197,11 +215,19 @@ class SuitePoint:
     reason: str | None = None
     interval: Interval | None = None
     tps_intervals: Mapping[str, Interval] | None = None
+    tps_bounds: Mapping[str, Ends] | None = None
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has both a score and tokens per step."""
-        return self.score is not None and self.tps is not None
+        """Whether it has both a score and tokens per step, or bounds of them."""
+        return self.score is not None and (self.tps is not None or self.tps_bounds is not None)
+
+    def ends(self, count: str) -> Ends:
+        """Return both ends of the tokens per step of a whole point; equal ones where they are known."""
+        if self.tps_bounds is not None:
+            return self.tps_bounds[count]
+        assert self.tps is not None
+        return (self.tps[count], self.tps[count])
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -211,6 +237,7 @@ class SuitePoint:
             "score": self.score,
             "interval": None if self.interval is None else self.interval.to_json(),
             "tps": None if self.tps is None else dict(self.tps),
+            "tps_bounds": _bounds_json(self.tps_bounds),
             "tps_intervals": None if rates is None else {name: i.to_json() for name, i in rates.items()},
             "reason": self.reason,
         }
@@ -239,6 +266,8 @@ class SuiteCurve:
     def pbx(self, x: float, count: str = "canvas", rule: Rule = "published") -> PBx:
         """Return PBx over the settings that have a result for every task.
 
+        Where forwards are known as bounds it may be settled by them nevertheless, or lie between two ends.
+
         Raises:
             ValueError: *count* is no token count, or *rule* is unknown.
         """
@@ -246,6 +275,13 @@ class SuiteCurve:
             raise ValueError(f"count must be one of {', '.join(COUNTS)}, got {count!r}; choose one")
         if self.reason is not None:
             return PBx(value=None, reason=self.reason)
+        if self.is_bounded:
+            boxes = [
+                Box(point.ends(count), (point.score, point.score))
+                for point in self.points
+                if point.is_whole and point.score is not None
+            ]
+            return pbx_between(boxes, x, rule, self.static)
         points = [
             Point(point.tps[count], point.score)
             for point in self.points
@@ -253,9 +289,14 @@ class SuiteCurve:
         ]
         return pbx(points, x, rule, self.static)
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the tokens per step of some point are known as bounds only."""
+        return any(point.tps_bounds is not None for point in self.points)
+
     def pbx_draws(self, x: float, count: str = "canvas", rule: Rule = "published") -> PBxDraws | None:
         """Return PBx in every draw of the joint resample; None where there is none or nothing was drawn."""
-        if self.draws is None or self.pbx(x, count, rule).value is None:
+        if self.draws is None or self.reason is not None:
             return None
         return self.draws.pbx(x, count, rule, self.static)
 
@@ -296,10 +337,20 @@ class Curve:
     cells: tuple[CellSummary, ...] = field(repr=False)
     suites: Mapping[str, SuiteCurve]
 
+    @property
+    def nfe_kinds(self) -> tuple[str, ...]:
+        """How the forwards of its cells are known, in the order of `NFE_KINDS`; none without samples."""
+        return kinds_of(kind for cell in self.cells for kind in cell.nfe_kinds)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         suites = {name: suite.to_json() for name, suite in self.suites.items()}
-        return {**self.identity.to_json(), "family": self.family, "suites": suites}
+        kinds = list(self.nfe_kinds)
+        return {**self.identity.to_json(), "family": self.family, "nfe_kinds": kinds, "suites": suites}
+
+
+def _bounds_json(bounds: Mapping[str, Ends] | None) -> dict[str, list[float]] | None:
+    return None if bounds is None else {count: list(ends) for count, ends in bounds.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

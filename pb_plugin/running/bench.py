@@ -23,7 +23,7 @@ from pb_plugin.running.decode import decode_group, missing, sweep, unscored
 from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.resources import Resources
-from pb_plugin.running.tools import Tools
+from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Bench:
         ends: Ends | None = None,
         ends_process: bool = True,
     ) -> None:
-        tools = tools or Tools(grammar="none", bertscore=None, folder=store.directory)
+        tools = tools or tools_of(grammar="none", bertscore=None, folder=store.directory)
         self.options = options
         self.resources = Resources(options, tools)
         self.known = Known(store, fresh=options.fresh, keep_failures=options.keep_failures)
@@ -169,6 +169,7 @@ class Bench:
             if other is not handle:
                 self.check_batches(other)
                 other.close()
+        self.resources.release_others(handle)
         if handle.loaded or handle.is_exact:
             return handle.get()
         self.learn_ends()

@@ -21,6 +21,8 @@ class Known:
     def __init__(self, store: Store, *, fresh: bool, keep_failures: bool = False) -> None:
         self.store = store
         self.lost: list[str] = []
+        self.answered_otherwise: dict[str, int] = {}
+        """Questions that a server answered differently here than before, and how often."""
         self.on_kept: Callable[[Record], None] | None = None
         """Told of every record that was stored."""
         self._fresh = fresh
@@ -80,9 +82,19 @@ class Known:
             except StoreLost as error:
                 self._write_again(error)
                 self.store.append(record)
-        self._records[record.decode_key] = record
+        self._records[record.decode_key] = self._first_answer(record)
         if self.on_kept is not None:
             self.on_kept(record)
+
+    def _first_answer(self, record: Record) -> Record:
+        """Return what counts of a result: of a server's answers that differ the one that was stored first."""
+        if record.served is None or record.failed:
+            return record
+        first = self._records.get(record.decode_key) or self.index.get(record.decode_key)
+        if first is None or first.failed or not first.differences(record):
+            return record
+        self.answered_otherwise[record.decode_key] = self.answered_otherwise.get(record.decode_key, 0) + 1
+        return self.index.get(record.decode_key, record.score_key) or first
 
     def forget_failures(self, decode_keys: Iterable[str]) -> None:
         """Let those of *decode_keys* that failed in this process be decoded once more."""

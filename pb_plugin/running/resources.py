@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from decoders.served.client.budget import Spending
+from decoders.served.options import ServedOptions, SpendLimits, read_prices
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned, plan_samples
 from pb_plugin.asking.rows import answer_context
@@ -12,7 +15,7 @@ from pb_plugin.asking.samples import TaskData, vocabulary_of
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
 from pb_plugin.running.scoring import score_key
-from pb_plugin.running.tools import GRAMMAR, Tools
+from pb_plugin.running.tools import Tools
 
 if TYPE_CHECKING:
     from decoders.protocols import Denoiser
@@ -48,6 +51,8 @@ class Resources:
                 vocabulary=vocabulary_of(options.data),
                 max_rows=options.batch,
                 allow_code=options.allow_remote_code,
+                served=self._served if cell.model.is_served else None,
+                session={"spending": self._spending} if cell.model.is_served else None,
             )
             self._models[cell.model.text] = handle
         return handle
@@ -55,6 +60,32 @@ class Resources:
     def loaded_models(self) -> Iterator[ModelHandle]:
         """Yield the models that are in memory."""
         yield from [handle for handle in self._models.values() if handle.loaded]
+
+    def release_others(self, handle: ModelHandle) -> None:
+        """Let go of the servers that other models than that of *handle* have started."""
+        for other in self._models.values():
+            if other is not handle:
+                other.release()
+
+    @cached_property
+    def _served(self) -> ServedOptions:
+        """What goes for every model behind a server.
+
+        Raises:
+            ValueError: The prices cannot be read.
+        """
+        options = self.options
+        return ServedOptions(
+            concurrency=options.concurrency,
+            limits=options.budget or SpendLimits(),
+            prices={} if options.prices is None else read_prices(options.prices),
+            tokenizer=options.tokenizer,
+        )
+
+    @cached_property
+    def _spending(self) -> Spending:
+        """What all models of the run spend together."""
+        return Spending(self._served.limits)
 
     def task(self, cell: Cell) -> TaskData:
         """Return the task of the cell; its samples are read at their first use."""
@@ -85,14 +116,12 @@ class Resources:
             ValueError: A scoring tool that was named does not start.
         """
         if cell.task not in self._score_keys:
-            self._score_keys[cell.task] = score_key(self.task(cell), self.tools)
+            self._score_keys[cell.task] = str(score_key(self.task(cell), self.tools))
         return self._score_keys[cell.task]
 
     def unscorable(self, cell: Cell) -> str | None:
-        """Return why this run has no grammar for a task that needs it; such a task is not decoded."""
-        if GRAMMAR not in self.task(cell).spec.needs or self.tools.is_later:
-            return None
-        return self.tools.unscored
+        """Return why this run cannot score the task for want of a tool; such a task is not decoded."""
+        return self.tools.not_decoded(self.task(cell).spec.needs)
 
     def context(self, cell: Cell, planned: Planned, model: Denoiser) -> Any:
         """Return what the model needs beside the prompt: for an exact model the tokenised answer set.

@@ -14,6 +14,7 @@ from decoders.rows import TimedOut
 from pb_plugin.asking.samples import ScorerFailed, TaskData
 from pb_plugin.faults.background import Background
 from pb_plugin.records.record import Record
+from pb_plugin.records.score_key import ScoreKey
 from pb_plugin.running.tools import Tools
 from task_specs.sample import Sample
 
@@ -74,7 +75,7 @@ class Scoring:
         self._data = data
         self._tools = tools
         self._needs = data.spec.needs
-        self._score_key = score_key(data, tools)
+        self._score_key = str(score_key(data, tools))
         self._buffer: list[Unscored] = []
         self._asked: list[tuple[Sequence[Unscored], Future[list[dict[str, Any]]]]] = []
         self._watched = watched
@@ -147,11 +148,11 @@ class Scoring:
         return [{need: {"reason": f"{need}: {self._silent}"} for need in self._needs}] * number
 
 
-def score_key(data: TaskData, tools: Tools) -> str:
+def score_key(data: TaskData, tools: Tools) -> ScoreKey:
     """Return what a score of the task depends on: scorer, version, text rule and the tools it needs.
 
     Raises:
         LookupError: The scorer's module cannot be found.
         ValueError: A tool that was named does not start.
     """
-    return data.score_key + tools.key(data.spec.needs)
+    return replace(data.score_key, tools=tools.key(data.spec.needs))

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 from pb_plugin.asking.models import ModelUnavailable
-from pb_plugin.asking.samples import TaskData
 from pb_plugin.comparing import baseline
 from pb_plugin.comparing.side import Side, side_of
 from pb_plugin.faults.at_work import AtWork
@@ -20,9 +19,9 @@ from pb_plugin.faults.signals import Signals
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.gates.judge import judge
 from pb_plugin.planning.cell import Cell
-from pb_plugin.planning.groups import cell_id_of, label_items
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import Plan, plan
+from pb_plugin.portions.groups import cell_id_of, label_items
 from pb_plugin.records.begun import Mark
 from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.store import Store
@@ -32,13 +31,14 @@ from pb_plugin.running.bench import Bench
 from pb_plugin.running.decode import missing
 from pb_plugin.running.known import Known
 from pb_plugin.running.progress import Watch
-from pb_plugin.running.tools import GRAMMAR, Tools
+from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 from pb_plugin.session.baselines import held_against, written
+from pb_plugin.session.checked_data import check_data
 from pb_plugin.session.conclusion import Conclusion
 from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
-from task_specs.scoring.languagetool.backend import Backend
+from pb_plugin.session.served import check_served
 from task_specs.spec import TaskSpec
 
 
@@ -49,7 +49,7 @@ class BenchSession:
         options: What the user asked for.
         worker: ``main``, or the worker's id under pytest-xdist.
         n_workers: How many processes share the items.
-        grammar: The fields of the grammar backend that the controlling process has started for its workers.
+        tools: What the controlling process hands on of the scoring tools that it has started for its workers.
         run: What sets this run apart from all others, the same in all of its processes; None: this process.
         ends_process: Whether a hang in C code ends the process (not where pytest watches for hangs itself).
     """
@@ -60,7 +60,7 @@ class BenchSession:
         *,
         worker: str = "main",
         n_workers: int = 1,
-        grammar: Mapping[str, Any] | None = None,
+        tools: Mapping[str, Mapping[str, Any]] | None = None,
         run: str | None = None,
         ends_process: bool = True,
     ) -> None:
@@ -74,7 +74,7 @@ class BenchSession:
         self._ends_process = ends_process
         self._worker = worker
         self._n_workers = n_workers
-        self._grammar = None if grammar is None else Backend(**grammar)
+        self._shared_tools = tools
         self._groups: dict[str, list[Cell]] = {}
         self._label: dict[str, str] = {}
         self._begun: set[str] = set()
@@ -93,13 +93,14 @@ class BenchSession:
                 can be read, or a scoring tool that was named cannot be used.
         """
         _ = self.plan, self.store
+        check_served(self.plan.models, self.options, self._n_workers)
         self.check_tools(self.plan.specs)
         data = self.options.data
         if data is not None and not data.is_dir():
             raise ValueError(
                 f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
             )
-        self.check_data()
+        check_data(self.plan.specs, data)
         _ = self.baseline
 
     @cached_property
@@ -110,23 +111,6 @@ class BenchSession:
             ValueError: It cannot be read.
         """
         return None if self.options.baseline is None else baseline.load(self.options.baseline)
-
-    def check_data(self) -> None:
-        """Read the tasks up to the first that can be asked; where none can, no item could say more.
-
-        Raises:
-            ValueError: No task can be asked; says what is wrong with the first.
-        """
-        problems: list[Exception] = []
-        for spec in self.plan.specs:
-            data = TaskData(planned=spec, directory=self.options.data, n_samples=None)
-            try:
-                if data.source == "own" or data.samples:
-                    return
-            except (ValueError, LookupError, OSError) as error:
-                problems.append(error)
-        if problems:
-            raise ValueError(str(problems[0])) from problems[0]
 
     def check_tools(self, specs: Iterable[TaskSpec]) -> None:
         """Look at what was named for the scores of *specs*.
@@ -158,13 +142,18 @@ class BenchSession:
     @cached_property
     def tools(self) -> Tools:
         """The scoring tools of this process, or those that the controlling process has started."""
-        grammar = self._grammar or self.options.grammar
-        return Tools(grammar=grammar, bertscore=self.options.bertscore, folder=self.options.store)
+        options = self.options
+        return tools_of(
+            grammar=options.grammar,
+            bertscore=options.bertscore,
+            folder=options.store,
+            shared=self._shared_tools,
+        )
 
     @property
-    def needs_grammar(self) -> bool:
-        """Whether a planned task has a grammar score."""
-        return any(GRAMMAR in spec.needs for spec in self.plan.specs)
+    def needs(self) -> frozenset[str]:
+        """The tools that the scores of the planned tasks need."""
+        return frozenset(tool for spec in self.plan.specs for tool in spec.needs)
 
     @cached_property
     def bench(self) -> Bench:
@@ -380,6 +369,11 @@ class BenchSession:
             verdicts=tuple(verdicts),
             comparison=comparison,
         )
+
+    @property
+    def disagreements(self) -> int:
+        """How many questions of this process a server answered differently than before."""
+        return len(self.bench.known.answered_otherwise) if "bench" in self.__dict__ else 0
 
     def close(self) -> None:
         """End the scoring tools of this process, and let go of the run's mark and of signals."""

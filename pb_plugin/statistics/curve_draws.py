@@ -6,7 +6,7 @@ Legend: D = draws, S = settings of the curve.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import Censored, PBx, Rule
+from pb_plugin.statistics.pbx_ends import PBxEnds
 from pb_plugin.statistics.resample import Floats, percentile_interval, places
 
 LEVEL = 0.95
@@ -55,29 +56,44 @@ class PBxDraws:
     """PBx in every draw.
 
     ``values`` [D] are tokens per step, 0 where x is never reached; ``kinds`` [D] are -1 for that, 1 where the
-    fastest setting still reaches x, so that the value is that or more, and 0 otherwise.
+    fastest setting still reaches x, so that the value is that or more, and 0 otherwise. Where the forwards
+    are known as bounds only these are the least possible PBx, and ``most`` is the largest; else it is None.
     """
 
     values: Floats
     kinds: NDArray[np.int8]
+    most: PBxDraws | None = None
 
     def interval(self, level: float = LEVEL) -> PBxInterval:
-        """Return the interval; "v or more" comes directly behind v."""
-        order = np.lexsort((self.kinds, self.values))
-        low, high = (self._draw(order[place]) for place in places(len(order), level))
+        """Return the interval; "v or more" comes directly behind v.
+
+        With bounds it runs from the lower end of the least PBx to the upper end of the largest, so that it
+        holds all that PBx can be in at least the share *level* of runs.
+
+        Source: Horowitz and Manski, J. Am. Stat. Assoc. 95 (2000), section 2 (intervals of a whole set).
+        """
+        low, _ = self._ends(level)
+        _, high = (self.most or self)._ends(level)
         reached = float((self.kinds != NEVER).mean())
         return PBxInterval(low=low, high=high, p_reached=reached, level=level)
+
+    def _ends(self, level: float) -> tuple[PBx, PBx]:
+        order = np.lexsort((self.kinds, self.values))
+        low, high = (self._draw(order[place]) for place in places(len(order), level))
+        return low, high
 
     def signs(self, other: PBxDraws) -> NDArray[np.int8]:
         """Return in every draw whether this one is higher (1), lower (-1) or neither is known (0), [D].
 
-        A value "v or more" is higher than all below v and undecided against the rest.
+        A value "v or more" is higher than all below v and undecided against the rest; so is one between
+        bounds against what lies between them.
         """
-        difference = np.sign(self.values - other.values)
-        unknown = ((self.kinds == AT_LEAST) & (difference <= 0)) | (
-            (other.kinds == AT_LEAST) & (difference >= 0)
-        )
-        return np.where(unknown, 0, difference).astype(np.int8)
+        return self._is_above(other).astype(np.int8) - other._is_above(self).astype(np.int8)
+
+    def _is_above(self, other: PBxDraws) -> NDArray[np.bool_]:
+        most = other.most or other
+        above: NDArray[np.bool_] = (self.values > most.values) & (most.kinds != AT_LEAST)
+        return above
 
     def _draw(self, index: int) -> PBx:
         return PBx(value=float(self.values[index]), censored=KINDS[int(self.kinds[index]) + 1])
@@ -85,23 +101,39 @@ class PBxDraws:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CurveDraws:
-    """The points of a curve over a suite in every draw: ``scores`` [D, S] in percent, ``tps`` by count."""
+    """The points of a curve over a suite in every draw: ``scores`` [D, S] in percent, ``tps`` by count.
+
+    Where the forwards of a setting are known as bounds only, ``tps`` has the least tokens per step and
+    ``most_tps`` the largest, of every setting; else that is None.
+    """
 
     scores: Floats
     tps: Mapping[str, Floats]
+    most_tps: Mapping[str, Floats] | None = None
 
     def score_intervals(self, level: float = LEVEL) -> list[Interval]:
         """Return the interval of the score at every setting, in percent."""
         return _intervals(self.scores, level)
 
     def tps_intervals(self, count: str, level: float = LEVEL) -> list[Interval]:
-        """Return the interval of the tokens per step at every setting."""
-        return _intervals(self.tps[count], level)
+        """Return the interval of the tokens per step at every setting; of all they can be, with bounds."""
+        found = _intervals(self.tps[count], level)
+        if self.most_tps is None:
+            return found
+        most = _intervals(self.most_tps[count], level)
+        return [
+            Interval(low=low.low, high=high.high, level=level) for low, high in zip(found, most, strict=True)
+        ]
 
     def pbx(self, x: float, count: str, rule: Rule, static: bool) -> PBxDraws:
-        """Return PBx in every draw, by the same rule as `pb_plugin.statistics.pbx.pbx`."""
+        """Return PBx in every draw, by the same rule as `pb_plugin.statistics.pbx.pbx`.
+
+        With bounds it is that of `pb_plugin.statistics.pbx_bounds.pbx_between`.
+        """
         tps, scores = self.tps[count], self.scores
         reached = scores >= x - ROUNDING
+        if self.most_tps is not None:
+            return _between(tps, self.most_tps[count], scores, reached, x, rule == "published" and static)
         best = np.where(reached, tps, 0.0).max(axis=1)
         kinds = np.where(reached.any(axis=1), EXACT, NEVER)
         kinds = np.where(reached.any(axis=1) & (best == tps.max(axis=1)), AT_LEAST, kinds).astype(np.int8)
@@ -109,6 +141,22 @@ class CurveDraws:
             return PBxDraws(values=best, kinds=kinds)
         crossing = _last_crossings(tps, scores, reached, x)
         return PBxDraws(values=np.where(kinds == EXACT, crossing, best), kinds=kinds)
+
+
+def _between(
+    low: Floats, high: Floats, scores: Floats, reached: NDArray[np.bool_], x: float, static: bool
+) -> PBxDraws:
+    """Return the least PBx in every draw, with the largest as its `most`."""
+    ends = PBxEnds(low=low, high=high, scores=scores, reached=reached, x=x, static=static)
+    surely, may = ends.fastest_reaches()
+    values = (ends.lowest(), ends.highest())
+    none = ~reached.any(axis=1)
+    kinds = [np.where(none, NEVER, np.where(is_end, AT_LEAST, EXACT)) for is_end in (surely, may)]
+    least, most = (
+        PBxDraws(values=np.where(none, 0.0, value), kinds=kind.astype(np.int8))
+        for value, kind in zip(values, kinds, strict=True)
+    )
+    return replace(least, most=most)
 
 
 def _last_crossings(tps: Floats, scores: Floats, reached: NDArray[np.bool_], x: float) -> Floats:

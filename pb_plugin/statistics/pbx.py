@@ -30,15 +30,28 @@ class PBx:
         censored: ``never``: no setting reaches x. ``at_least``: the fastest measured setting still reaches x,
             so the true value is *value* or more. ``none``: neither.
         reason: Why *value* is None; None otherwise.
+        between: Its least and its largest possible value, where the number of forwards is known as bounds
+            only and these do not settle it; *value* is then None without a reason.
     """
 
     value: float | None
     censored: Censored = "none"
     reason: str | None = None
+    between: tuple[PBx, PBx] | None = None
+
+    @property
+    def ends(self) -> tuple[PBx, PBx]:
+        """Return its least and its largest possible value; both are itself where it is settled."""
+        return (self, self) if self.between is None else self.between
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON; ``censored`` is null, "never" or "at_least"."""
-        plain = {"value": self.value, "censored": None if self.censored == "none" else self.censored}
+        plain: dict[str, Any] = {
+            "value": self.value,
+            "censored": None if self.censored == "none" else self.censored,
+        }
+        if self.between is not None:
+            plain["between"] = [end.to_json() for end in self.between]
         return plain if self.reason is None else {**plain, "reason": self.reason}
 
 

@@ -1,7 +1,8 @@
-"""What PBx can still become while samples are missing: bounds by counting, without any statistics.
+"""What PBx can be while samples are missing or forwards are bounded: by counting, without any statistics.
 
 Every setting of a curve is a box: its tokens per step and its score lie somewhere between two ends, which
-differ as long as samples are missing. Nothing is estimated, so what follows from the ends is certain.
+differ as long as samples are missing, and its tokens per step also where nobody counted the forwards and
+only bounds of them are known. Nothing is estimated, so what follows from the ends is certain.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from operator import ge, gt
 from typing import NamedTuple
+
+from pb_plugin.statistics.pbx import PBx, Rule
 
 Compare = Callable[[float, float], bool]
 
@@ -98,13 +101,38 @@ def _crossing(tps: float, score: float, next_tps: float, next_score: float, x: f
 
 def fastest_reaches(boxes: Sequence[Box], x: float) -> bool | None:
     """Return whether the fastest setting reaches x, so that PBx is "that or more"; None while it is open."""
-    fastest = max((box.tps[1] for box in boxes), default=0.0)
-    if any(box.score[0] >= x and box.tps[0] >= fastest for box in boxes):
+    surely = max((box.tps[0] for box in boxes if box.score[0] >= x), default=None)
+    others = max((box.tps[1] for box in boxes if box.score[0] < x), default=0.0)
+    if surely is not None and surely >= others:
         return True
     may = [box.tps[1] for box in boxes if box.score[1] >= x]
     if not may or max(may) < max(box.tps[0] for box in boxes):
         return False
     return None
+
+
+def pbx_between(boxes: Sequence[Box], x: float, rule: Rule, static: bool) -> PBx:
+    """Return PBx of settings whose scores are known and whose tokens per step lie between two ends.
+
+    A value where every curve through *boxes* has the same one, as where x is never reached; else its ends
+    over all these curves. The tokens per step of one setting may lie anywhere between their ends, whatever
+    those of the others are. The largest one is "that or more" where the fastest setting may reach x.
+
+    Source: bounds of what data do not identify, Manski, Partial Identification of Probability Distributions
+    (2003), chapter 1.
+    """
+    if all(box.score[0] < x for box in boxes):
+        return PBx(value=0.0, censored="never")
+    counts_settings = rule == "published" and static
+    is_end = fastest_reaches(boxes, x)
+    low = PBx(
+        value=lowest(boxes, x, static=counts_settings), censored="at_least" if is_end is True else "none"
+    )
+    high = PBx(
+        value=highest(boxes, x, static=counts_settings),
+        censored="none" if is_end is False else "at_least",
+    )
+    return low if low == high else PBx(value=None, between=(low, high))
 
 
 def holds(boxes: Sequence[Box], x: float, compare: Compare, bound: float, *, static: bool) -> bool | None:

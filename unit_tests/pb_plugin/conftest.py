@@ -1,7 +1,6 @@
 """Builders of records and cells, and runs of the plugin over a test file in an empty folder."""
 
-import importlib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -61,8 +60,18 @@ def build_failure(*, parts=None, kind="oom", message="out of memory"):
     return Record(parts={**PARTS, **(parts or {})}, error={"class": kind, "message": message})
 
 
+def forwards(nfe):
+    """Return the fields of a record that was decoded in *nfe* forwards: a number, bounds, or None."""
+    if isinstance(nfe, tuple):
+        return {"nfe": None, "nfe_kind": "bounds", "nfe_low": nfe[0], "nfe_high": nfe[1]}
+    return {"nfe": nfe, "nfe_kind": "unknown" if nfe is None else "counted"}
+
+
 def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_parts=None, **values):
-    """Return a cell with one record for each of *scores*, all decoded in *nfe* forwards."""
+    """Return a cell with one record for each of *scores*, all decoded in *nfe* forwards.
+
+    *nfe* is a number, a pair of bounds, or None where it is unknown.
+    """
     asked = Asked(
         **{
             **{name: PARTS[name] for name in ASKED_PARTS},
@@ -74,8 +83,7 @@ def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_par
         records = [
             build_record(
                 score=score,
-                nfe=nfe,
-                nfe_kind="unknown" if nfe is None else "counted",
+                **forwards(nfe),
                 parts={**asked.parts(), "sample_id": f"s{number:03d}", **(record_parts or {})},
             )
             for number, score in enumerate(scores)
@@ -89,10 +97,28 @@ def build_cell(task="shuffle", *, scores=(1.0,), nfe=4, records=None, record_par
             "category": CATEGORY_OF.get(task, "list_ops"),
             "score": "accuracy",
             "n_planned": len(records),
+            "exact": asked.model == "ideal",
             **other,
         }
     )
     return CellResult(planned=planned, records=records, choices=values.get("choices"))
+
+
+def write_run(folder, cells):
+    """Store the records of *cells*, and a run that asks for them, in *folder*; return it."""
+    from pb_plugin.records.store import Store
+    from pb_plugin.results.run_file import ChosenTasks, Run, save
+
+    with Store(folder) as store:
+        for record in (record for cell in cells for record in cell.records):
+            store.append(record)
+    planned = tuple(
+        replace(cell.planned, keys=tuple(record.decode_key for record in cell.records), score_key="lists-1")
+        for cell in cells
+    )
+    chosen = ChosenTasks(task=tuple({cell.asked.task: None for cell in cells}), data=None, samples=None)
+    save(Run(chosen=chosen, cells=planned, missing_tasks=(), notes=()), folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -112,24 +138,6 @@ def make_cell():
     """See `build_cell`."""
     return build_cell
 
-
-USED_IN_RUNS = (
-    "decoders.loop.batching",
-    "decoders.theory.exact_law",
-    "decoders.models.ideal",
-    "decoders.testing",
-    "decoders.unmasking.factor",
-    "decoders.unmasking.threshold",
-    "decoders.unmasking.top_k",
-    "numpy",  # cannot be loaded twice
-    "pb_plugin.controller",
-    "pb_plugin.results.outcome",
-    "pb_plugin.running.progress",
-    "pb_plugin.session.failed_frames",
-    "pb_plugin.report.terminal",
-    "pb_plugin.session.session",
-    "pb_plugin.running.timing",
-)
 
 MY_TEST = """
 def test_cell(pb_cell, pb_record):
@@ -176,16 +184,6 @@ class Suite:
         folder = store or self.store
         run, _ = runfile.load(folder)
         return canonical_json(runfile.summarise(run, Store(folder).index().find).to_json())
-
-
-@pytest.fixture(scope="session")
-def loaded_modules():
-    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once."""
-    import torch
-
-    torch.set_num_threads(1)
-    for module in USED_IN_RUNS:
-        importlib.import_module(module)
 
 
 @pytest.fixture

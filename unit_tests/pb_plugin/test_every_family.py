@@ -28,6 +28,8 @@ OWNERS = {
     "llada2.1": ("llada2", "native:threshold=0.5,0.9"),
 }
 
+pytestmark = pytest.mark.usefixtures("loaded_libraries")
+
 needs_checkpoints = pytest.mark.skipif(
     not CHECKPOINTS.is_dir(), reason="the golden checkpoints are development data not present here"
 )
@@ -56,7 +58,7 @@ def test_no_family_is_left_out():
 @pytest.mark.slow
 @pytest.mark.parametrize("model", DENOISERS)
 def test_a_family_of_denoisers_runs_to_the_end(suite, model):
-    result = suite.run_apart(*selected(model, DENOISERS[model]), "--k", "8,32")
+    result = suite.run(*selected(model, DENOISERS[model]), "--k", "8,32")
     result.assert_outcomes(passed=24, deselected=180)
     result.stdout.fnmatch_lines(["batch check: 0 of 8 rows differ when decoded alone"])
     records = suite.records()
@@ -74,7 +76,7 @@ def test_a_family_of_denoisers_runs_to_the_end(suite, model):
 def test_a_family_that_owns_its_loop_runs_to_the_end(suite, model):
     folder, native = OWNERS[model]
     n_settings = native.count(",") + 1
-    result = suite.run_apart(*selected(model, folder), "--unmasking", native)
+    result = suite.run(*selected(model, folder), "--unmasking", native)
     result.assert_outcomes(passed=2 * n_settings, deselected=15 * n_settings)
     result.stdout.no_fnmatch_line("batch check: *")
     records = suite.records()

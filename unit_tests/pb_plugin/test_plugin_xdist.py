@@ -147,5 +147,5 @@ def test_a_model_that_cannot_be_loaded_is_one_reason_over_all_workers(suite):
 
 
 def test_a_session_without_xdist_never_imports_its_scheduler(suite):
-    assert importlib.util.find_spec("pb_plugin.session.scheduler")
+    assert importlib.util.find_spec("pb_plugin.workers.scheduler")
     suite.run("-p", "no:xdist", *SMALL).assert_outcomes(passed=8)

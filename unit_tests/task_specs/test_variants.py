@@ -2,7 +2,8 @@
 
 import pytest
 
-from task_specs import VARIANT_PARAMS
+from task_specs import BENCHMARK_IDS, VARIANT_PARAMS
+from task_specs.catalogue import TASK_SETS, variant_id
 from task_specs.load import data_checksum, load_samples
 from task_specs.spec import builtin_spec
 
@@ -17,6 +18,8 @@ from task_specs.spec import builtin_spec
         ("copy", {"n": 20}, "copy_n20", 128, 128),
         ("reverse", {"cot": "true"}, "reverse_cot", 256, 256),
         ("reverse", {"cot": True, "n": 4, "canvas": 128}, "reverse_n4_cot_canvas128", 128, 128),
+        ("shuffle", {"n": 15, "cot": True}, "shuffle_n15_cot", 1024, 1024),
+        ("insert_index", {"n": 7, "cot": True}, "insert_index_n7_cot", 512, 512),
         ("sudoku", {"blanks": 4}, "sudoku_blanks4", 64, 64),
         ("latin_square", {"samples": 7}, "latin_square_samples7", 64, 64),
         ("copy", {"canvas": "64"}, "copy_canvas64", 64, 64),
@@ -121,6 +124,23 @@ def test_a_chain_of_thought_asks_the_same_questions():
     assert [f"The final list is: {sample.example}" for sample in plain] == [
         sample.example for sample in aloud
     ]
+
+
+@pytest.mark.parametrize("task_id", BENCHMARK_IDS["waiting_line"])
+def test_a_chain_of_thought_has_eight_times_the_canvas(task_id):
+    """As in the paper, appendix F.2, whatever the number of people."""
+    for n in ({}, {"n": 15}, {"n": 20}):
+        plain, aloud = builtin_spec(task_id, n), builtin_spec(task_id, {**n, "cot": True})
+        assert aloud.canvas == 8 * plain.canvas
+        assert aloud.answer_marker == "The final list is:"
+
+
+@pytest.mark.parametrize(("name", "texts"), TASK_SETS.items())
+def test_a_set_of_tasks_names_variants_by_their_ids(name, texts):
+    for text in texts:
+        task, _, n = text.partition(":n=")
+        assert builtin_spec(task, {"n": n}).id == variant_id(text)
+    assert len(texts) == 10
 
 
 def test_more_samples_than_there_are_inputs_is_an_error():

@@ -11,7 +11,7 @@ from pb_plugin.analyses.oracle import oracle
 from pb_plugin.analyses.order import order_benefit, parallelizability
 from pb_plugin.analyses.reference import against_ideal
 from pb_plugin.report.stored import StoredReport
-from pb_plugin.results.cell_numbers import COUNTS
+from pb_plugin.results.cell_numbers import COUNTS, Ends
 from pb_plugin.results.differences import comparisons
 from pb_plugin.results.suites import SUITES
 from pb_plugin.results.summary import XS, CellSummary, Curve, SuiteCurve, SuitePoint, Summary, setting_label
@@ -22,15 +22,14 @@ from task_specs.catalogue import BENCHMARK_IDS
 DIGITS = 6
 """Significant digits of a number in the page; more are never shown."""
 
-EXACT = "ideal"
-"""The model that is drawn as the reference."""
-
 
 def numbers_of(report: StoredReport) -> dict[str, Any]:
     """Return what the plots and tables of a page show, a few letters per name to keep it small.
 
     A point has ``s`` (setting), ``y`` (percent), ``i`` (its interval), ``t`` (by token count the tokens per
-    step with both ends of their interval, None where there is none) and ``r`` (why something is missing).
+    step with both ends of their interval, None where there is none), ``b`` (by token count both ends of the
+    tokens per step where forwards are known as bounds) and ``r`` (why something is missing). A PBx has ``v``
+    (value), ``c`` (how it is censored) and, where bounds do not settle it, ``b`` (both ends).
     """
     summary = report.summary
     planned = list(dict.fromkeys(cell.asked.task for cell in report.run.cells))
@@ -79,7 +78,8 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "model": identity.model,
         "method": identity.label.removeprefix(f"{identity.model}-"),
         "family": curve.family,
-        "reference": identity.model == EXACT,
+        "reference": any(cell.exact for cell in curve.cells),
+        "nfe": list(curve.nfe_kinds),
         "suites": {name: _suite(suite) for name, suite in curve.suites.items()},
         "cells": [_cell(cell) for cell in curve.cells],
     }
@@ -97,7 +97,8 @@ def _pbx(suite: SuiteCurve, x: float, count: str) -> dict[str, Any]:
 
 
 def _end(found: PBx) -> dict[str, Any]:
-    return {"v": _short(found.value), "c": None if found.censored == "none" else found.censored}
+    end = {"v": _short(found.value), "c": None if found.censored == "none" else found.censored}
+    return end if found.between is None else {**end, "b": [_end(one) for one in found.between]}
 
 
 def _point(point: SuitePoint) -> dict[str, Any]:
@@ -106,6 +107,7 @@ def _point(point: SuitePoint) -> dict[str, Any]:
         "y": _short(point.score),
         "i": _ends(point.interval),
         "t": _rates(point.tps, point.tps_intervals or {}),
+        "b": _bounds(point.tps_bounds),
         "r": point.reason,
     }
 
@@ -117,6 +119,7 @@ def _cell(cell: CellSummary) -> dict[str, Any]:
         "y": _short(cell.percent),
         "i": _ends(cell.interval, scale=100.0),
         "t": _rates(cell.tps, {}),
+        "b": _bounds(cell.tps_bounds),
         "r": cell.reason,
         "n": cell.n,
         "failed": cell.n_failed,
@@ -128,6 +131,10 @@ def _rates(tps: Mapping[str, float] | None, intervals: Mapping[str, Interval]) -
     if tps is None:
         return None
     return [[_short(tps[count]), *(_ends(intervals.get(count)) or ())] for count in COUNTS]
+
+
+def _bounds(bounds: Mapping[str, Ends] | None) -> list[list[float | None]] | None:
+    return None if bounds is None else [[_short(end) for end in bounds[count]] for count in COUNTS]
 
 
 def _ends(interval: Interval | None, scale: float = 1.0) -> list[float | None] | None:

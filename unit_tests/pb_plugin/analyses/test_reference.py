@@ -47,6 +47,12 @@ def test_a_difference_is_taken_at_the_same_setting_only(make_cell):
     )
 
 
+def test_the_reference_is_known_by_what_it_is_and_not_by_its_name(make_cell):
+    cells = [make_cell("copy", model="ideal", exact=False), make_cell("copy", model="mine", exact=True)]
+    (row,) = against_ideal(aggregate(cells)).rows
+    assert row["curve"] == "ideal-confidence"
+
+
 @pytest.mark.parametrize("model", ["ideal", "llada"])
 def test_one_model_alone_has_no_row(make_cell, model):
     found = against_ideal(aggregate([make_cell("copy", model=model)]))

@@ -61,7 +61,8 @@ def test_released_data_have_no_compact_prompts(tmp_path):
 def planned_of(style):
     """Return what a run plans for a model that reads prompts of *style*."""
     (cell,) = plan(Options(model=("tiny",), task=("reverse",), unmasking=("confidence",), k=(2,))).cells
-    handle = SimpleNamespace(name="tiny", fingerprint="f", prompt_style=style, dtype="default", code="c")
+    handle = SimpleNamespace(name="tiny", prompt_style=style, dtype="default", code="c")
+    handle.fingerprint_of = lambda params: "f"
     return plan_samples(cell, data_of("reverse"), handle)
 
 

@@ -11,7 +11,7 @@ from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import describe, save
 from pb_plugin.running.bench import Bench
-from pb_plugin.running.tools import CACHE_FOLDER, Tools
+from pb_plugin.running.tools import CACHE_FOLDER, tools_of
 from task_specs.scoring.languagetool.checker import GrammarCache
 from unit_tests.languagetool_stand_in import StandIn, reply
 from unit_tests.pb_plugin.text_task import write_text_task
@@ -106,7 +106,7 @@ def test_wrong_grammar_is_named_by_the_rules_that_it_broke(tmp_path, monkeypatch
     store = tmp_path / "store"
     options = Options(task=(write_text_task(tmp_path),), unmasking=("left_to_right",), k=(1,), store=store)
     server = StandIn(lambda text: reply(*["DOUBLE_X", "DOUBLE_X", "NO_VERB"] if "xx" in text else []))
-    bench = Bench(options, Store(store), Tools(grammar=server.url, bertscore=None, folder=store))
+    bench = Bench(options, Store(store), tools_of(grammar=server.url, bertscore=None, folder=store))
     cells = plan(options).cells
     bench.decode(cells)
     save(describe(bench.resources, cells, missing_tasks=(), notes=()), store)

@@ -22,6 +22,7 @@ COMMANDS = (
         "export",
         "failures",
         "frequencies",
+        "merge",
         "plot",
         "points",
         "report",

@@ -390,4 +390,4 @@ def test_an_unknown_nfe_is_no_point(store):
     summary = replace(report.summary, cells=(*unknown, *kept), curves=curves)
     found = curves_of(replace(report, summary=summary))
     assert found.panels == ("shuffle",)
-    assert found.left_out == {"nfe unknown, so no tokens per step": 4}
+    assert found.left_out == {"forwards neither counted nor commanded, so no tokens per step": 4}

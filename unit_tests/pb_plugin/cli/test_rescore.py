@@ -14,7 +14,7 @@ from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
 from pb_plugin.results.run_file import describe, load, save, summarise
 from pb_plugin.running.bench import Bench
-from pb_plugin.running.scoring import Tools
+from pb_plugin.running.tools import tools_of
 from task_specs.scoring import SCORER_VERSIONS, Scored, resolve_scorer
 from task_specs.scoring.languagetool import checker as languagetool
 from task_specs.scoring.languagetool.backend import ENV_NAME
@@ -61,7 +61,7 @@ def decoded(folder):
         store = folder / "store"
         asked = Options(task=tasks, unmasking=("left_to_right",), k=k, store=store, **options)
         made = plan(asked)
-        tools = Tools(grammar=grammar, bertscore=None, folder=store, env={})
+        tools = tools_of(grammar=grammar, bertscore=None, folder=store, env={})
         bench = Bench(asked, Store(store), tools)
         for task in dict.fromkeys(cell.task for cell in made.cells):
             bench.decode([cell for cell in made.cells if cell.task == task])

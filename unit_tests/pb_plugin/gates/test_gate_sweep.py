@@ -10,7 +10,7 @@ from pb_plugin.gates.judge import judge
 from pb_plugin.results.aggregate import aggregate
 from pb_plugin.results.cell_result import CellResult
 from pb_plugin.results.suites import SUITES
-from unit_tests.pb_plugin.conftest import build_cell, build_failure, build_record
+from unit_tests.pb_plugin.conftest import build_cell, build_failure, build_record, forwards
 
 TASKS = SUITES["puzzles"]
 GATES = (
@@ -33,11 +33,11 @@ GATES = (
 
 
 def sampled(cell, nfes, scores):
-    """Return a cell whose samples have the forwards *nfes* and the *scores*."""
+    """Return a cell whose samples have the forwards *nfes* (numbers or bounds) and the *scores*."""
     records = [
         build_record(
             score=score,
-            nfe=nfe,
+            **forwards(nfe),
             scores={"accuracy": score, "w": 1.0 - score},
             content_tokens=1 + at % 4,
             parts={**cell.asked.parts(), "sample_id": f"s{at:03d}"},
@@ -70,7 +70,8 @@ def matrices(draw):
                 knobs=("gamma",),
                 **shape,
             )
-            nfes = draw(st.lists(st.integers(1, 8), min_size=n, max_size=n))
+            bounds = st.tuples(st.integers(1, 4), st.integers(4, 8))
+            nfes = draw(st.lists(st.one_of(st.integers(1, 8), bounds), min_size=n, max_size=n))
             cells.append(sampled(cell, nfes, draw(st.lists(values, min_size=n, max_size=n))))
     return cells
 

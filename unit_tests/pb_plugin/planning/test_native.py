@@ -20,6 +20,19 @@ def test_parameters_are_a_grid_of_numbers_truth_values_and_texts():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "knobs"),
+    [
+        ("native:steps=8,16;rate=0.5", ("steps",)),
+        ("native:steps=8,16;rate=0.5,0.7", ("steps", "rate")),
+        ("native:steps=8;predictor=euler,analytic", ()),
+        ("native:fast=true,false", ()),
+    ],
+)
+def test_numbers_that_vary_make_one_curve_and_other_values_make_several(text, knobs):
+    assert {variant.knobs for variant in native_variants([parse_method(text)])} == {knobs}
+
+
 def test_it_is_never_stepped():
     with pytest.raises(AssertionError, match="a model that owns its loop is not stepped"):
         Native().step(None, None)

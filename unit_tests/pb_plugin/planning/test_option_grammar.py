@@ -145,12 +145,31 @@ def test_models(text, reference, source, revision):
     assert choice.name == reference
 
 
-@pytest.mark.parametrize("text", ["openai:gpt", "anthropic:x=1"])
-def test_api_models_are_refused_for_now(text):
-    with pytest.raises(
-        ValueError, match=r"--model must be a model that runs here, got .*; API models are not there yet"
-    ):
+@pytest.mark.parametrize(
+    ("text", "reference", "name", "source"),
+    [
+        ("openai:http://h:1/v1#m", "openai", "openai:h:1/v1#m", "openai:http://h:1/v1#m"),
+        ("mine=vllm:https://h", "vllm", "mine", "vllm:https://h"),
+        ("anthropic:claude", "anthropic", "anthropic:claude", "anthropic:claude"),
+        ("a.b=sglang:served.yaml", "sglang", "a.b", "sglang:served.yaml"),
+    ],
+)
+def test_a_server_is_called_by_its_address_or_by_a_name_of_its_own(text, reference, name, source):
+    choice = grammar.parse_model(text)
+    assert (choice.text, choice.reference, choice.name, choice.source) == (text, reference, name, source)
+    assert choice.is_served
+    assert choice.address.scheme == reference
+
+
+@pytest.mark.parametrize("text", ["openai:gpt", "openai", "mine=openai:gpt", "anthropic:", "vllm:h:1"])
+def test_what_is_no_server_says_how_one_is_written(text):
+    with pytest.raises(ValueError, match=r"--model must be \w+:URL\[#MODEL\] or \w+:TABLE.yaml"):
         grammar.parse_model(text)
+
+
+def test_what_runs_here_is_no_server():
+    for text in ("llada", "llada=openai-community/gpt2", "pkg.mod:load", "llada=./openai:x"):
+        assert not grammar.parse_model(text).is_served
 
 
 @pytest.mark.parametrize("text", ["a:b:c", "=x", "a b", "pkg.mod:attr=DIR", "llada:8b"])

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from decoders.rows import CACHES
+from decoders.served.options import SpendLimits
 from pb_plugin.planning.limits import Limits
+from pb_plugin.planning.option_grammar import Shard
 from pb_plugin.planning.options import TABLE, Options, add_options, read_options, read_value
 
 pytest_plugins = ["pytester"]
@@ -91,7 +93,18 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
         *["--pb-timeout", "60,600", "--pb-keep-failures"],
         *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *[
+            "--pb-concurrency",
+            "4",
+            "--pb-budget",
+            "requests=9,usd=0.5",
+            "--pb-prices",
+            "p",
+            "--pb-tokenizer",
+            "t",
+        ],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
+        *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),
@@ -124,6 +137,12 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         dtype="bfloat16",
         device="cuda:1",
         allow_remote_code=(CODE, CODE),
+        concurrency=4,
+        budget=SpendLimits(requests=9, usd=0.5),
+        prices=pytester.path / "p",
+        tokenizer=pytester.path / "t",
+        shard=Shard(2, 8),
+        workers_per_gpu=2,
     )
 
 
@@ -161,6 +180,12 @@ pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
 pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
+pb_concurrency = 4
+pb_budget = "usd=2"
+pb_prices = "prices.yaml"
+pb_tokenizer = "folder"
+pb_shard = "1/1"
+pb_workers_per_gpu = 3
 """
     options = read("--k", "8", "--samples", "20", toml=toml)
     assert options == Options(
@@ -196,6 +221,12 @@ pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
         dtype="float32",
         device="cpu",
         allow_remote_code=(CODE,),
+        concurrency=4,
+        budget=SpendLimits(usd=2.0),
+        prices=pytester.path / "prices.yaml",
+        tokenizer=pytester.path / "folder",
+        shard=Shard(1, 1),
+        workers_per_gpu=3,
     )
     assert len(toml.split("\n")) - 2 == len(TABLE)
 
@@ -245,6 +276,16 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (
             ["--pb-allow-remote-code", "owner/name@main"],
             r"--pb-allow-remote-code must end in a full commit .*, got 'owner/name@main'; the code behind",
+        ),
+        (
+            ["--pb-shard", "0/4"],
+            r"--pb-shard must be i/n with 1 <= i <= n, got '0/4'; the first",
+        ),
+        (["--pb-shard", "5/4"], r"--pb-shard must be i/n with 1 <= i <= n, got '5/4'"),
+        (["--pb-shard", "2"], r"--pb-shard must be i/n with 1 <= i <= n, got '2'"),
+        (
+            ["--pb-workers-per-gpu", "0"],
+            r"--pb-workers-per-gpu must be a whole number of at least 1, got",
         ),
         (["--model", "a,a"], r"--model must be a list without repetitions, got 'a' twice"),
     ],

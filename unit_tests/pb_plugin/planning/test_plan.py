@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import pytest
 
-from pb_plugin.planning.groups import label_items
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
+from pb_plugin.portions.groups import label_items
+from pb_plugin.results.suites import SUITES
 from task_specs.catalogue import BENCHMARK_IDS, task_ids
 from task_specs.spec import OWN_IDS
 
@@ -69,6 +70,12 @@ def test_missing_tasks_of_the_benchmark_are_listed_in_a_default_run_only():
 def test_list_operations_run_only_when_named():
     assert not any(cell.category == "list_ops" for cell in plan(Options()).cells)
     assert {cell.category for cell in plan(Options(task=("list_copy",))).cells} == {"list_ops"}
+
+
+def test_a_set_of_tasks_stands_for_its_variants_in_benchmark_order():
+    made = plan(Options(task=("shuffle", "waiting_line_n15"), unmasking=("random",), k=(2,)))
+    assert {spec.id for spec in made.specs} == {"shuffle", *SUITES["waiting_line_n15"]}
+    assert [spec.id for spec in made.specs if spec.is_variant] == list(SUITES["waiting_line_n15"])
 
 
 def test_ids_of_a_small_plan():
@@ -202,7 +209,7 @@ def test_categories(yaml_task):
             r"unique, got 'copy-llada-random-k1' for \(.*model llada=\./a.* and for \(.*model llada=\./b",
         ),
         ({"model": ("lada",)}, LookupError, r"--model must be .*, got 'lada'; did you mean 'llada'\?"),
-        ({"model": ("openai:x",)}, ValueError, r"API models are not there yet"),
+        ({"model": ("openai:x",)}, ValueError, r"--model must be openai:URL"),
         ({"task": ("shufle",)}, LookupError, r"--task must be .*, got 'shufle'; did you mean 'shuffle'\?"),
         (
             {"unmasking": ("margn",)},
@@ -252,7 +259,7 @@ def test_two_methods_of_one_name_are_told_apart_in_the_error(monkeypatch):
 def test_every_process_makes_the_same_plan():
     code = (
         "import sys\nfrom pb_plugin.planning.options import Options\n"
-        "from pb_plugin.planning.groups import groups\n"
+        "from pb_plugin.portions.groups import groups\n"
         "from pb_plugin.planning.plan import plan\n"
         "made = plan(Options()); print(*groups(made.cells, 8).items())\n"
         "assert not {'torch', 'pytest', 'transformers', 'xdist'} & set(sys.modules), 'not light'"

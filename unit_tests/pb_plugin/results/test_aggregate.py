@@ -24,13 +24,14 @@ def only(items):
     return item
 
 
-def test_the_suites_are_the_published_17_the_12_exact_ones_and_the_categories():
+def test_the_suites_are_the_published_17_the_12_exact_ones_the_categories_and_longer_lines():
     assert {name: len(tasks) for name, tasks in SUITES.items()} == {
         "all": 17,
         "core": 12,
         "waiting_line": 10,
         "text_writing": 5,
         "puzzles": 2,
+        "waiting_line_n15": 10,
     }
     assert set(SUITES["core"]) == set(SUITES["all"]) - set(SUITES["text_writing"])
 
@@ -139,7 +140,10 @@ def test_a_cell_without_any_result_has_no_mean(make_cell, make_failure):
 def test_an_unknown_nfe_never_enters_pbx_but_keeps_its_score(make_cell):
     cells = [make_cell("copy"), make_cell("sort", nfe=None)]
     suite = only(aggregate(cells, PAIR).curves).suites["pair"]
-    assert suite.reason == "nfe unknown (it never enters PBx): sort[k=2]"
+    assert suite.reason == (
+        "nfe unknown (nfe_kind unknown never enters PBx; take a model, engine or setting that tells its "
+        "forwards or bounds of them, or read the score alone): sort[k=2]"
+    )
     assert (only(suite.points).score, only(suite.points).tps) == (100.0, None)
 
 
@@ -164,7 +168,7 @@ def test_settings_that_never_meet_give_no_pbx(make_cell):
 def test_variants_and_list_ops_enter_no_suite(make_cell):
     cells = [
         make_cell("copy"),
-        make_cell("sort", is_variant=True),
+        make_cell("sort_n15", is_variant=True),
         make_cell("list_shuffle", record_parts={"data_source": "user"}),
     ]
     summary = aggregate(cells, PAIR)

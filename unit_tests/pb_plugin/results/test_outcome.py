@@ -10,7 +10,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.results.outcome import outcome_of
 from pb_plugin.results.run_file import describe, summarise
 from pb_plugin.running.bench import Bench
-from pb_plugin.running.tools import Tools
+from pb_plugin.running.tools import tools_of
 from pb_plugin.statistics.intervals import wilson
 
 
@@ -21,7 +21,7 @@ def decoded(tmp_path, loaded_modules):
     def decode(**options):
         asked = Options(store=tmp_path / "store", **{"task": ("copy",), "unmasking": ("random",), **options})
         (cell,) = plan(asked).cells
-        tools = Tools(grammar="none", bertscore=None, folder=asked.store)
+        tools = tools_of(grammar="none", bertscore=None, folder=asked.store)
         bench = Bench(asked, Store(asked.store), tools)
         bench.decode([cell])
         return bench, cell

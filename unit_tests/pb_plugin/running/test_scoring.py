@@ -9,6 +9,7 @@ import pytest
 
 from pb_plugin.asking.samples import ScorerFailed
 from pb_plugin.faults.alarm import Alarm
+from pb_plugin.records.score_key import ScoreKey
 from pb_plugin.running import scoring as module
 from pb_plugin.running.scoring import Scoring, Unscored
 from task_specs.scoring import Scored
@@ -19,7 +20,7 @@ PATIENCE_S = 30.0
 class Data:
     """A task whose score is 1 where the tool says so; a text of ``bad`` breaks its scorer."""
 
-    score_key = "scorer@1/first_eos"
+    score_key = ScoreKey(scorer="scorer", version="1", text_rule="first_eos")
 
     def __init__(self, needs=("grammar",)):
         self.spec = SimpleNamespace(needs=needs)

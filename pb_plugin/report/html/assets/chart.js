@@ -16,7 +16,35 @@ const pbx = (points, x, rule, isStatic) => {
   const [tps, score] = ordered[last], [nextTps, nextScore] = ordered[last + 1];
   return { v: tps + (score - x) / (score - nextScore) * (nextTps - tps), c: null };
 };
+// The same where forwards are known as bounds: points are { e: [least, most] tokens per step, y: percent }.
+// See pb_plugin/statistics/pbx_bounds.py.
+const pbxBetween = (points, x, rule, isStatic) => {
+  const reached = points.filter((point) => point.y >= x), below = points.filter((point) => point.y < x);
+  if (!reached.length) return { v: 0, c: "never" };
+  const most = (some, end) => Math.max(...some.map((point) => point.e[end]));
+  const crossing = (tps, y, next, nextTps) => tps + (y - x) / (y - next.y) * (nextTps - tps);
+  const last = most(reached, 0), holdsLast = (point) => point.e[0] <= last && last <= point.e[1];
+  let low = last, high = most(reached, 1);
+  if (!(rule === "published" && isStatic)) {
+    const right = below.some(holdsLast) ? [] : below.filter((point) => point.e[0] > last);
+    const next = right.filter((point) => right.every((other) => other === point || other.e[1] > point.e[0]
+      || (other.e[1] === point.e[0] && other.y <= point.y)));
+    const y = Math.min(...reached.filter(holdsLast).map((point) => point.y));
+    if (next.length) low = Math.min(...next.map((point) => crossing(last, y, point, point.e[0])));
+    high = Math.max(...reached.filter((point) => point.e[1] >= last).map((point) => {
+      const from = point.e[1], least = Math.min(point.y, ...reached.filter((other) => other.e[0] === from).map((other) => other.y));
+      return Math.max(from, ...below.map((other) => {
+        const to = Math.min(other.e[1], ...below.filter((third) => third !== other && third.e[0] >= from).map((third) => third.e[1]));
+        return to >= Math.max(other.e[0], from) ? crossing(from, least, other, to) : from;
+      }));
+    }));
+  }
+  const ends = [{ v: low, c: !below.length || last >= most(below, 1) ? "at_least" : null },
+    { v: high, c: most(reached, 1) >= most(points, 0) ? "at_least" : null }];
+  return low === high && ends[0].c === ends[1].c ? ends[0] : { v: null, c: null, b: ends };
+};
 const pbxText = (found) => {
+  if (found && found.b) return found.b.map(pbxText).join("–");
   if (!found || found.v === null) return "–";
   if (found.c === "never") return "never";
   return `${found.c === "at_least" ? "≥" : ""}${found.v.toFixed(2)}`;
@@ -43,8 +71,9 @@ const mark = (shape, x, y, colour, title) => {
 // What is drawn of one curve: points with a place, in the order of tokens per step.
 const placed = (curve, where, count) => {
   const points = where.suite ? curve.suites[where.suite].points : curve.cells.filter((cell) => cell.task === where.task);
-  return points.filter((point) => point.y !== null && point.t !== null && !(where.task && point.r))
-    .map((point) => ({ ...point, x: point.t[count][0], ends: point.t[count].slice(1) }))
+  return points.filter((point) => point.y !== null && (point.t !== null || point.b !== null) && !(where.task && point.r))
+    .map((point) => (point.b === null ? { ...point, x: point.t[count][0], e: [point.t[count][0], point.t[count][0]], ends: point.t[count].slice(1), rate: round(point.t[count][0], 2) }
+      : { ...point, x: Math.sqrt(point.b[count][0] * point.b[count][1]), e: point.b[count], ends: point.b[count], rate: point.b[count].map((end) => round(end, 2)).join(" to ") }))
     .sort((a, b) => a.x - b.x);
 };
 
@@ -75,7 +104,7 @@ const plot = (lines, oracles, x, width, label) => {
     for (const point of points) {
       if (point.i) svg.append(draw("line", { class: "whisker", stroke: style.colour, x1: across(point.x), x2: across(point.x), y1: up(point.i[0]), y2: up(point.i[1]) }));
       if (point.ends.length) svg.append(draw("line", { class: "whisker", stroke: style.colour, x1: across(point.ends[0]), x2: across(point.ends[1]), y1: up(point.y), y2: up(point.y) }));
-      svg.append(mark(style.shape, across(point.x), up(point.y), style.colour, `${name} ${point.s}: ${round(point.y, 1)} %${span(point.i, 1)}, ${round(point.x, 2)} tokens per step`));
+      svg.append(mark(style.shape, across(point.x), up(point.y), style.colour, `${name} ${point.s}: ${round(point.y, 1)} %${span(point.i, 1)}, ${point.rate} tokens per step${point.b ? " (bounds)" : ""}`));
     }
   }
   for (const found of oracles) {
@@ -93,7 +122,7 @@ const span = (ends, digits) => (ends ? ` [${round(ends[0], digits)}, ${round(end
 
 const tradeoff = (numbers) => {
   const style = styleOf(numbers);
-  const hasSuite = (suite) => numbers.curves.some((curve) => curve.suites[suite].points.some((point) => point.y !== null && point.t));
+  const hasSuite = (suite) => numbers.curves.some((curve) => curve.suites[suite].points.some((point) => point.y !== null && (point.t || point.b)));
   const places = () => [...numbers.suites.filter(hasSuite).map((suite) => [`suite ${suite}`, `suite ${suite}`]),
     ...numbers.tasks.map((task) => [`task ${task}`, `task ${task}`])];
   const state = { place: places()[0][0], count: 0, x: 80, rule: "published", hidden: new Set() };
@@ -124,10 +153,11 @@ const tradeoff = (numbers) => {
       make("th", { scope: "row" }, draw("svg", { class: "swatch", viewBox: "0 0 44 14", "aria-hidden": "true" },
         draw("line", { x1: 0, x2: 44, y1: 7, y2: 7, stroke: look.colour, "stroke-width": 2, "stroke-dasharray": look.dash || null }), mark(look.shape, 22, 7, look.colour)),
       " ", make("bdi", { text: curve.label }), curve.reference ? " (reference)" : ""),
-      pbxText(pbx(points.map((point) => [point.x, point.y]), state.x, state.rule, curve.family === "static")),
-      String(points.length)]);
-    const table_ = table(`PB${state.x} over ${state.place}, tokens by ${numbers.counts[state.count]}`, ["curve", `PB${state.x}`, "points"], rows);
-    const points = lines.flatMap((line) => line.points.map((p) => [line.label, p.s, round(p.y, 1) + span(p.i, 1), round(p.x, 2) + span(p.ends.length ? p.ends : null, 2)]));
+      pbxText(points.some((point) => point.b) ? pbxBetween(points, state.x, state.rule, curve.family === "static")
+        : pbx(points.map((point) => [point.x, point.y]), state.x, state.rule, curve.family === "static")),
+      String(points.length), curve.nfe.join("+") || "–"]);
+    const table_ = table(`PB${state.x} over ${state.place}, tokens by ${numbers.counts[state.count]}`, ["curve", `PB${state.x}`, "points", "forwards"], rows);
+    const points = lines.flatMap((line) => line.points.map((p) => [line.label, p.s, round(p.y, 1) + span(p.i, 1), p.rate + (p.b ? " (bounds)" : span(p.ends.length ? p.ends : null, 2))]));
     const open = at("tradeoff-legend").querySelector("details")?.open ?? false;
     at("tradeoff-legend").replaceChildren(table_, make("details", { open }, make("summary", { text: "The points as a table" }),
       table("points", ["curve", "setting", "percent", "tokens per step"], points)));

@@ -16,11 +16,11 @@ const pbxTable = (numbers) => {
       return [curve.label, ...numbers.xs.map((x) => {
         const ends = found[x].ends;
         return pbxText(found[x]) + (ends ? ` [${pbxText(ends[0])}, ${pbxText(ends[1])}]` : "");
-      }), letters[curve.label] ?? ""];
+      }), letters[curve.label] ?? "", curve.nfe.join("+") || "–"];
     });
     const reasons = unique(numbers.curves.map((curve) => curve.suites[state.suite].reason).filter((reason) => reason !== null));
     at("pbx-table").replaceChildren(
-      ...(rows.length ? [table(`suite ${state.suite}, tokens by ${state.count}`, ["curve", ...numbers.xs.map((x) => `PB${x}`), "group"], rows)] : []),
+      ...(rows.length ? [table(`suite ${state.suite}, tokens by ${state.count}`, ["curve", ...numbers.xs.map((x) => `PB${x}`), "group", "forwards"], rows)] : []),
       ...reasons.map((text) => make("p", { class: "quiet" }, `No PBx for ${numbers.curves.length - has.length} of ${numbers.curves.length} curves: `, make("bdi", { text }))));
   };
   show();

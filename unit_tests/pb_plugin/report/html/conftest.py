@@ -15,6 +15,7 @@ from pb_plugin.report.stored import read_report
 from pb_plugin.results.run_file import ChosenTasks, Run, describe, save
 from pb_plugin.results.suites import SUITES
 from pb_plugin.running.bench import Bench
+from unit_tests.pb_plugin.conftest import write_run
 
 torch.set_num_threads(1)
 
@@ -93,6 +94,28 @@ def analysed(tmp_path_factory):
         samples=1,
     )
     return decoded(tmp_path_factory.mktemp("analysed") / "store", options)
+
+
+@pytest.fixture(scope="package")
+def bounded(tmp_path_factory, make_cell):
+    """The report of an adaptive method whose forwards are known as bounds, over the suite puzzles."""
+    folder = tmp_path_factory.mktemp("bounded") / "store"
+    settings = [(0.9, (4, 6), 10), (0.7, (2, 4), 9), (0.5, (1, 3), 7), (0.3, 1, 5)]
+    made = [
+        make_cell(
+            task,
+            method="threshold",
+            family="adaptive",
+            k=None,
+            method_params={"gamma": gamma},
+            knobs=("gamma",),
+            nfe=nfe,
+            scores=[1.0] * right + [0.0] * (10 - right),
+        )
+        for gamma, nfe, right in settings
+        for task in ("latin_square", "sudoku")
+    ]
+    return read_report(write_run(folder, made), None)
 
 
 @pytest.fixture(scope="package")

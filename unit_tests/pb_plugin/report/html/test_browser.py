@@ -35,6 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
+DASH = "\N{EN DASH}"
 SECTIONS = ("verdict", "tradeoff", "pbx", "heat", "analyses", "samples", "trace", "environment")
 
 
@@ -147,6 +148,28 @@ def test_pbx_is_read_off_at_the_line_as_python_computes_it(shown, exact):
                     points = [(c.tps["canvas"], c.percent) for c in curve.cells if c.task == task]
                     expected.append(pbx_text(pbx(points, x, rule, curve.family == "static")))
                 assert [row.replace("≥", ">=") for row in rows] == expected
+
+
+def test_pbx_between_bounds_is_read_off_as_python_computes_it(browser, bounded, tmp_path):
+    """The page's own computation at a movable line against ours, and the table of PBx with the kind."""
+    out = tmp_path / "page.html"
+    write_html(bounded, out)
+    page = Page(browser)
+    page.open(out)
+    (curve,) = bounded.summary.curves
+    page.set("place", "suite puzzles")
+    for rule in RULES:
+        page.set("rule", rule)
+        for x in (50, 70, 80, 95, 100):
+            page.set("x", x)
+            row = page.texts("#tradeoff-legend table:first-of-type tbody tr td:nth-child(2)")[0]
+            expected = pbx_text(curve.suites["puzzles"].pbx(x, "canvas", rule))
+            assert row.replace("≥", ">=").replace(DASH, "..") == expected, (rule, x)
+    page.set("suite", "puzzles")
+    cells = page.texts("#pbx-table tbody tr td")
+    assert cells[-1] == "counted+bounds"
+    assert DASH in cells[1]
+    assert "2.00 to 4.00 tokens per step (bounds)" in " ".join(page.texts("#tradeoff-chart .mark title"))
 
 
 def test_curves_are_switched_off_and_counts_switched(shown):

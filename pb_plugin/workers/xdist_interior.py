@@ -18,6 +18,8 @@ from xdist.dsession import get_default_max_worker_restart
 from xdist.report import report_collection_diff
 from xdist.workermanage import parse_tx_spec_config
 
+from pb_plugin.workers.cell_files import asks_for_cells
+
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController as WorkerController
 
@@ -52,7 +54,7 @@ def allow_deaths(config: pytest.Config) -> None:
 
     By its own default pytest-xdist ends the run after four, and a row to blame costs two.
     """
-    if config.option.maxworkerrestart is None and config.option.numprocesses:
+    if config.option.maxworkerrestart is None and asks_for_cells(config.args):
         config.option.maxworkerrestart = str(DEATHS * int(config.option.numprocesses))
 
 

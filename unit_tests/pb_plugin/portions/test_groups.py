@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.planning.groups import cell_id_of, groups, label_items, model_of
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
+from pb_plugin.portions.groups import (
+    PARTS_PER_WORKER,
+    cell_id_of,
+    groups,
+    label_items,
+    model_of,
+    total,
+)
 
 
 def cells_of(**options):
@@ -14,19 +21,27 @@ def cells_of(**options):
 
 
 def test_groups_are_model_and_task_while_there_are_enough():
-    cells = cells_of(task=("copy", "sort"), model=("ideal", "llada"))
+    cells = cells_of(task=("copy", "sort", "reverse", "shuffle"), model=("ideal", "llada"))
     labels = groups(cells, 2)
-    assert set(labels.values()) == {"ideal|copy", "ideal|sort", "llada|copy", "llada|sort"}
+    assert len(set(labels.values())) == 8
     assert all(labels[cell.id] == "|".join(cell.group) for cell in cells)
 
 
-def test_with_fewer_than_two_groups_per_worker_groups_split_by_method_then_by_setting():
-    cells = cells_of(task=("copy", "sort"))
-    assert len(set(groups(cells, 1).values())) == 2
-    assert set(groups(cells, 2).values()) == {
-        f"ideal|{task}|{method}" for task in ("copy", "sort") for method in ("random", "threshold")
-    }
-    assert len(set(groups(cells, 3).values())) == len(cells)
+def test_an_expensive_group_is_cut_into_parts_of_whole_methods_and_these_into_settings():
+    cells = cells_of(task=("copy",), unmasking=("random", "confidence"), k=(1, 2, 4, 8))
+    assert set(groups(cells, 1).values()) == {"ideal|copy"}
+    parts = {}
+    for cell_id, label in groups(cells, 2).items():
+        parts.setdefault(label, []).append(cell_id.removeprefix("copy-ideal-"))
+    one = [["{}-k1"], ["{}-k2"], ["{}-k4", "{}-k8"]]  # with k tokens per forward a cell costs 1/k
+    assert list(parts.values()) == [
+        [name.format(method) for name in names] for method in ("random", "confidence") for names in one
+    ]
+    methods = ("random", "confidence", "margin", "entropy")
+    two = groups(cells_of(task=("copy", "sort"), unmasking=methods, k=(4, 8)), 2)
+    assert sorted(two.values()) == sorted(
+        2 * [f"ideal|{task}|{task}-ideal-{method}-k4" for task in ("copy", "sort") for method in methods]
+    )
 
 
 def test_a_run_for_gates_has_groups_of_all_tasks_of_a_setting():
@@ -45,8 +60,12 @@ def test_labels_depend_on_the_set_of_cells_alone_and_keep_model_and_task(n_worke
     for cell in cells:
         assert model_of(labels[cell.id]) == cell.model.name
     assert len({(labels[cell.id], cell.group) for cell in cells}) == len(set(labels.values()))
-    one_group_each = len(set(labels.values())) == len(cells)
-    assert n_workers == 1 or one_group_each or len(set(labels.values())) >= 2 * n_workers
+    if n_workers > 1:
+        parts = {}
+        for cell in cells:
+            parts.setdefault(labels[cell.id], []).append(cell)
+        most = total(cells) / (n_workers * PARTS_PER_WORKER)
+        assert all(len(part) == 1 or total(part) <= most for part in parts.values())
 
 
 CELLS = cells_of(task=("copy", "sort", "sudoku"), model=("ideal", "llada"))

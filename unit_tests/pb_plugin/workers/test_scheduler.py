@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("xdist", reason="the scheduler is for pytest-xdist, which is not installed")
 
-from pb_plugin.session.scheduler import PbScheduling
+from pb_plugin.workers.scheduler import PbScheduling
 
 
 @dataclass(eq=False)
@@ -44,13 +44,14 @@ class FakeNode:
 class Session:
     """What xdist's controller does around a scheduler."""
 
-    def __init__(self, items, n_nodes, collections=None, **more):
+    def __init__(self, items, n_nodes, collections=None, cost=lambda nodeid: 1, **more):
         self.items = items
         self.failures = []
         self.crashed = []
         self.sched = PbScheduling(
             n_nodes,
             label=lambda nodeids: {nodeid: nodeid.partition("::")[0] for nodeid in nodeids},
+            cost=cost,
             report_failure=lambda node, message: self.failures.append((node, message)),
             log=lambda *_: None,
             **more,
@@ -180,11 +181,11 @@ def test_a_node_keeps_its_model_and_a_free_node_takes_the_model_with_the_fewest_
 
 
 def test_a_node_finishes_its_model_before_it_takes_up_what_a_crashed_node_left():
-    session = Session(items_of(x_1=3, y_1=2, y_2=2), 2)
+    session = Session(items_of(x_1=5, y_1=2, y_2=2), 2)
     first, second = session.nodes
     assert session.sched.remove_node(first) == "x|1::t[0]"
     session.finish_one(second)
-    assert second.queue == [4, 5, 6]
+    assert second.queue == [6, 7, 8]
 
 
 def test_each_node_gets_a_group_before_any_gets_a_second_one():
@@ -203,6 +204,22 @@ def test_a_node_is_fed_when_it_has_one_item_left():
     assert node.queue == [2, 3, 4, 5]
 
 
+def test_the_longest_group_comes_first_and_the_model_with_the_most_left():
+    session = Session(items_of(x_1=2, y_1=2, y_2=4, x_2=1), 1)
+    assert session.nodes[0].queue == [4, 5, 6, 7]
+    assert session.run() == [[f"{label}::t[{i}]" for label, n in ORDERED for i in range(n)]]
+
+
+ORDERED = (("y|2", 4), ("y|1", 2), ("x|1", 2), ("x|2", 1))
+
+
+def test_a_node_that_the_others_will_not_need_again_leaves_and_keeps_no_group_from_them():
+    """Each group is one item: with a look-ahead for both nodes the last group would wait for the first."""
+    session = Session(["x|1::t", "x|2::t", "x|3::t"], 2, cost={"x|1::t": 9, "x|2::t": 2, "x|3::t": 1}.get)
+    assert [node.queue for node in session.nodes] == [[0], [1, 2]]
+    assert session.nodes[0].shutting_down
+
+
 def test_more_nodes_than_groups_sends_the_others_home():
     session = Session(items_of(x_1=3), 3)
     assert [node.queue for node in session.nodes] == [[0, 1, 2], [], []]
@@ -210,26 +227,28 @@ def test_more_nodes_than_groups_sends_the_others_home():
 
 
 def test_the_rest_of_a_crashed_node_comes_next_with_its_groups_apart():
-    session = Session(items_of(x_1=2, x_2=3, y_1=2, x_3=2), 1)
+    session = Session(items_of(x_1=3, x_2=3, y_1=2, x_3=2), 1)
     node = session.nodes[0]
     session.finish_one(node)
-    assert node.queue == [1, 2, 3, 4]
+    session.finish_one(node)
+    assert node.queue == [2, 3, 4, 5]
     session.finish_one(node)
     fresh = session.crash(node)
     assert session.crashed == ["x|2::t[0]"]
-    assert fresh.queue == [3, 4]
+    assert fresh.queue == [4, 5]
     session.finish_one(fresh)
-    assert fresh.queue == [4, 7, 8]  # it has x now, so x|3 comes before y|1
+    assert fresh.queue == [5, 8, 9]  # it has x now, so x|3 comes before y|1
 
 
 def test_a_crash_between_two_groups_loses_one_item_and_keeps_the_models_apart():
-    session = Session(items_of(x_1=2, y_1=2, z_1=3), 1)
+    session = Session(items_of(x_1=3, y_1=2, z_1=1), 1)
     node = session.nodes[0]
     session.finish_one(node)
-    assert node.queue == [1, 2, 3]
+    session.finish_one(node)
+    assert node.queue == [2, 3, 4]
     fresh = session.crash(node)
-    assert session.crashed == ["x|1::t[1]"]
-    assert fresh.queue == [2, 3]
+    assert session.crashed == ["x|1::t[2]"]
+    assert fresh.queue == [3, 4]
 
 
 def test_a_living_node_with_work_left_takes_over_from_a_crashed_one():
@@ -280,7 +299,11 @@ def test_a_node_gets_nothing_before_it_has_collected():
 
 def test_nothing_starts_before_all_first_nodes_have_collected():
     sched = PbScheduling(
-        2, label=lambda ids: dict.fromkeys(ids, "x"), report_failure=lambda *_: None, log=lambda *_: None
+        2,
+        label=lambda ids: dict.fromkeys(ids, "x"),
+        cost=lambda nodeid: 1,
+        report_failure=lambda *_: None,
+        log=lambda *_: None,
     )
     first, second = FakeNode("gw0"), FakeNode("gw1")
     sched.add_node(first)

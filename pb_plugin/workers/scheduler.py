@@ -1,4 +1,4 @@
-"""Our pytest-xdist scheduler: whole groups to workers, and each model on as few workers as possible.
+"""Our pytest-xdist scheduler: whole groups to workers, longest first, each model on as few as possible.
 
 It replaces ``--dist load`` and ``--dist loadgroup``: the latter relies on an item's private node id, which
 pytest 9.2 no longer reads (pytest-dev/pytest-xdist#1386). Nothing here depends on the version of pytest.
@@ -10,33 +10,29 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pb_plugin.planning.groups import model_of
-from pb_plugin.session.xdist_interior import LOOK_AHEAD, difference, most_deaths, n_nodes
+from pb_plugin.portions.groups import cost_of_item, model_of
+from pb_plugin.portions.turns import next_turn
+from pb_plugin.workers.cell_files import asks_for_cells
+from pb_plugin.workers.xdist_interior import LOOK_AHEAD, difference, most_deaths, n_nodes
 
 if TYPE_CHECKING:
     from pb_plugin.session.session import BenchSession
-    from pb_plugin.session.xdist_interior import WorkerController
-
-
-def asks_for_cells(arguments: Iterable[str]) -> bool:
-    """Return whether a test file in the arguments names ``pb_cell``; the controller collects nothing."""
-    paths = [Path(argument.partition("::")[0]) for argument in arguments]
-    files = [
-        file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.is_file()
-    ]
-    return any(b"pb_cell" in file.read_bytes() for file in files)
+    from pb_plugin.workers.xdist_interior import WorkerController
 
 
 @dataclass(kw_only=True, slots=True)
 class Worker:
-    """What the scheduler knows of a node: items sent and not finished, in order, and the model it has."""
+    """What the scheduler knows of a node: items sent and not finished, in order, and the model it has.
+
+    ``costs`` has what a group costs by its first item, which decodes it, until that is finished.
+    """
 
     pending: deque[int] = field(default_factory=deque)
+    costs: dict[int, int] = field(default_factory=dict)
     model: str | None = None
     is_ready: bool = False
 
@@ -47,6 +43,7 @@ class PbScheduling:
     Args:
         n_nodes: How many nodes the run starts with.
         label: Gives every node id of a collection the label of its group; called once.
+        cost: Gives what a node id costs, for the order of groups.
         report_failure: Publishes a failed collection report: node name, message.
         log: Receives debug messages.
         goes_on: Says of a node that has died whether the item it was at is run again: the rows that it was
@@ -59,6 +56,7 @@ class PbScheduling:
         n_nodes: int,
         *,
         label: Callable[[Sequence[str]], Mapping[str, str]],
+        cost: Callable[[str], int],
         report_failure: Callable[[str, str], None],
         log: Callable[..., None],
         goes_on: Callable[[WorkerController], bool] = lambda node: False,
@@ -68,12 +66,14 @@ class PbScheduling:
         self._deaths_left = most_deaths
         self._n_nodes = n_nodes
         self._label = label
+        self._cost = cost
         self._report_failure = report_failure
         self._log = log
         self._workers: dict[WorkerController, Worker] = {}
         self._collections: dict[str, Sequence[str]] = {}
         self._items: Sequence[str] | None = None
         self._labels: Mapping[str, str] = {}
+        self._costs: Sequence[int] = ()
         self._queue: dict[str, deque[deque[int]]] = {}
 
     @property
@@ -130,7 +130,8 @@ class PbScheduling:
                 return
             self._items = first[1]
             self._labels = self._label(self._items)
-            for indices in self._grouped(range(len(self._items))):
+            self._costs = [self._cost(nodeid) for nodeid in self._items]
+            for indices in sorted(self._grouped(range(len(self._items))), key=self._cost_of, reverse=True):
                 self._queue.setdefault(self._model(indices), deque()).append(indices)
         self._feed()
 
@@ -138,6 +139,7 @@ class PbScheduling:
         """Note that a node has finished an item, and send it more where it runs short."""
         worker = self._workers[node]
         worker.pending.remove(item_index)
+        worker.costs.pop(item_index, None)
         if len(worker.pending) < LOOK_AHEAD:
             self._feed()
 
@@ -186,6 +188,9 @@ class PbScheduling:
             groups.setdefault(self._labels[self._items[index]], deque()).append(index)
         return list(groups.values())
 
+    def _cost_of(self, indices: Iterable[int]) -> int:
+        return sum(self._costs[index] for index in indices)
+
     def _model(self, indices: Sequence[int]) -> str:
         assert self._items is not None
         return model_of(self._labels[self._items[indices[0]]])
@@ -204,23 +209,38 @@ class PbScheduling:
         able = [node for node in self._workers if self._can_work(node)]
         for enough in range(1, LOOK_AHEAD + 1):
             for node in able:
-                while self._queue and len(self._workers[node].pending) < enough:
-                    self._send_group(node)
+                while self._queue and len(self._workers[node].pending) < enough and self._can_work(node):
+                    self._send_next(node)
+        able = [node for node in able if self._can_work(node)]
         if not self._queue and self._items is not None:
             for node in able:
                 if len(self._workers[node].pending) < LOOK_AHEAD:
                     node.shutdown()
 
-    def _send_group(self, node: WorkerController) -> None:
-        worker = self._workers[node]
-        model = worker.model
-        if model is None or model not in self._queue:
-            busy = [other.model for other in self._workers.values() if other is not worker]
-            model = min(self._queue, key=busy.count)
-        group = self._queue[model].popleft()
-        if not self._queue[model]:
-            del self._queue[model]
-        worker.model = model
+    def _send_next(self, node: WorkerController) -> None:
+        """Send the group that is the node's next one when all go on at once.
+
+        A node that still runs an item and will find nothing left gets its leave: a group that it took only
+        to know its next item would wait for it while others are idle.
+        """
+        left = {model: [self._cost_of(group) for group in groups] for model, groups in self._queue.items()}
+        able = [other for other in self._workers if self._can_work(other)]
+        turn = next_turn(
+            node,
+            left,
+            {other: sum(self._workers[other].costs.values()) for other in able},
+            {other: self._workers[other].model for other in able},
+        )
+        if turn is None:
+            node.shutdown()
+            return
+        worker, groups = self._workers[node], self._queue[turn.model]
+        group = groups[turn.place]
+        del groups[turn.place]
+        if not groups:
+            del self._queue[turn.model]
+        worker.model = turn.model
+        worker.costs[group[0]] = self._cost_of(group)
         worker.pending.extend(group)
         node.send_runtest_some(list(group))
 
@@ -242,6 +262,7 @@ def scheduler_of(
     return PbScheduling(
         n_nodes(config),
         label=session.labels,
+        cost=lambda nodeid: cost_of_item(nodeid, session.cells),
         report_failure=report_failure,
         log=log,
         goes_on=lambda node: node.gateway.id in session.ends.at_work,

@@ -1,0 +1,1 @@
+"""Asking over HTTP: one attempt by each SDK, what its failure means, repeats, budget, keys."""

@@ -1,0 +1,97 @@
+"""The servers of one ``--model``: one, or those of a table, of which a started one runs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from decoders.served.address import Address
+from decoders.served.client.budget import Spending
+from decoders.served.facts import ServerError
+from decoders.served.options import ServedOptions
+from decoders.served.server import Server
+from decoders.served.starting import StartedServer
+from decoders.served.table import ServerEntry, ServerTable, read_table
+
+
+class Fleet:
+    """What stands behind one served model.
+
+    Args:
+        address: Where it is.
+        options: What goes for every server of the run.
+        spending: What the run has spent.
+        alias: What the run calls the model.
+
+    Raises:
+        ValueError: The table cannot be read.
+    """
+
+    def __init__(self, address: Address, options: ServedOptions, spending: Spending, alias: str) -> None:
+        self._options = options
+        self._spending = spending
+        self._alias = alias
+        self._lock = Lock()
+        self._servers: dict[ServerEntry, Server] = {}
+        self._running: tuple[ServerEntry, StartedServer] | None = None
+        if address.table is not None:
+            self._table = read_table(Path(address.table))
+        else:
+            self._table = ServerTable(
+                engine=address.scheme,
+                model=address.model,
+                servers=(ServerEntry(settings=(), url=address.url),),
+            )
+        self._scheme = self._table.engine or address.scheme
+
+    def server(self, params: Mapping[str, Any]) -> Server:
+        """Return the server for *params* of `native`; a command is started, after the one before has ended.
+
+        Raises:
+            ServerError: No entry of the table has these settings, or its server does not start.
+        """
+        entry = self._entry(params)
+        with self._lock:
+            if not entry.start:
+                return self._server(entry, str(entry.url))
+            if self._running is not None and (self._running[0] != entry or self._running[1].ended()):
+                self._stop()
+            if self._running is None:
+                self._running = (entry, StartedServer(entry))
+            return self._server(entry, self._running[1].url)
+
+    def close(self) -> None:
+        """Let go of all connections and stop what was started."""
+        with self._lock:
+            for server in self._servers.values():
+                server.close()
+            self._stop()
+
+    def _entry(self, params: Mapping[str, Any]) -> ServerEntry:
+        for entry in self._table.servers:
+            if all(params.get(name) == value for name, value in entry.settings):
+                return entry
+        wanted = ", ".join(f"{name}={value!r}" for name, value in params.items())
+        raise ServerError(f"a table of servers must have one with {wanted}, got none; add it to its servers")
+
+    def _server(self, entry: ServerEntry, url: str) -> Server:
+        found = self._servers.get(entry)
+        if found is None or found.url != url:
+            found = Server(
+                url=url,
+                scheme=self._scheme,
+                model=self._table.model,
+                options=self._options,
+                spending=self._spending,
+                where=" ".join(entry.start) or url,
+                alias=self._alias,
+            )
+            self._servers[entry] = found
+        return found
+
+    def _stop(self) -> None:
+        if self._running is not None:
+            self._running[1].stop()
+            self._running = None

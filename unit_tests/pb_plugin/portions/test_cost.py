@@ -1,0 +1,23 @@
+"""What a cell costs: a closed form of what is asked."""
+
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+from pb_plugin.portions.cost import cost_of
+
+
+def cost(**options):
+    (cell,) = plan(Options(task=("copy",), **options)).cells
+    return cost_of(cell), cell.asked.canvas, cell.spec.n_samples
+
+
+def test_it_is_samples_times_forwards_times_positions():
+    found, canvas, n_samples = cost(unmasking=("random",), k=(3,))
+    assert found == n_samples * -(-canvas // 3) * canvas
+    assert cost(unmasking=("random",), k=(3,), samples=2)[0] == 2 * -(-canvas // 3) * canvas
+    assert cost(unmasking=("random",), k=(3,), samples=n_samples)[0] == found
+
+
+def test_each_block_rounds_its_forwards_up_and_a_method_without_k_is_taken_to_commit_two():
+    found, canvas, n_samples = cost(unmasking=("random",), k=(3,), block_length=(4,))
+    assert found == n_samples * canvas // 4 * 2 * canvas
+    assert cost(unmasking=("threshold:gamma=0.9",))[0] == n_samples * canvas // 2 * canvas
