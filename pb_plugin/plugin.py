@@ -12,6 +12,7 @@ import pytest
 
 from pb_plugin.planning.options import add_options, project_folder, read_options
 from pb_plugin.printable import printable
+from pb_plugin.session.keys import SESSION
 
 if TYPE_CHECKING:
     from pb_plugin.asking.models import ModelHandle
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pb_plugin.results.outcome import Outcome
     from pb_plugin.session.session import BenchSession
 
-SESSION: pytest.StashKey[BenchSession] = pytest.StashKey()
 OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
 
 
@@ -54,11 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
     config.addinivalue_line("markers", "pb_category(name): collect only the cells of one category")
+    from pb_plugin.cluster.sharing import check_sharing, register_sharing
     from pb_plugin.faults.alarm import watches_hangs
     from pb_plugin.planning.options import Options
     from pb_plugin.session.session import BenchSession
-    from pb_plugin.workers.places import register_sharing
-    from pb_plugin.workers.shard_run import check_shard
 
     worker = getattr(config, "workerinput", None)
     if worker is not None:
@@ -77,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
             run=None if worker is None else worker["pb_run"],
             ends_process=not watches_hangs(config),
         )
-        check_shard(options)
+        check_sharing(config, options)
         if options.timing:
             from pb_plugin.running.timing import check_timing
 

@@ -326,4 +326,26 @@ TABLE: tuple[OptionRow, ...] = (
         parse=partial(parse_int, minimum=1),
         help="How many workers share a GPU (pytest-xdist, Ray). Default: 1.",
     ),
+    OptionRow(
+        field="engine",
+        kind="text",
+        metavar="ENGINE",
+        choices=("local", "ray"),
+        help="Where items run: local, here; ray, on the machines of a Ray cluster. Default: local.",
+    ),
+    OptionRow(
+        field="ray_address",
+        kind="text",
+        metavar="ADDRESS",
+        help="The cluster of --pb-engine ray: auto, the one that this machine belongs to, HOST:PORT, or "
+        "local, a new one here. Default: what RAY_ADDRESS says or runs here, else local.",
+    ),
+    OptionRow(
+        field="ray_workers",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="How many workers --pb-engine ray starts. Default: one for each GPU of the cluster, or for each "
+        "CPU where no model needs a GPU.",
+    ),
 )
