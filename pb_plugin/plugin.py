@@ -12,6 +12,7 @@ import pytest
 
 from pb_plugin.planning.options import add_options, project_folder, read_options
 from pb_plugin.printable import printable
+from pb_plugin.session.keys import SESSION
 
 if TYPE_CHECKING:
     from pb_plugin.asking.models import ModelHandle
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pb_plugin.results.outcome import Outcome
     from pb_plugin.session.session import BenchSession
 
-SESSION: pytest.StashKey[BenchSession] = pytest.StashKey()
 OUTCOME: pytest.StashKey[Outcome] = pytest.StashKey()
 
 
@@ -29,35 +29,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks that this plugin calls in others."""
+    """Declare the hooks that this plugin calls in others, and pin workers: that comes before all else."""
     from pb_plugin import hookspec
+    from pb_plugin.workers import pins
 
     pluginmanager.add_hookspecs(hookspec)
-
-
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Give every worker of pytest-xdist its GPU and CPU threads, after it has counted them."""
-    from pb_plugin.workers.pins import pin_workers
-
-    pin_workers(config)
-
-
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Take one worker for each GPU that is visible, where there are some."""
-    from pb_plugin.workers.pins import n_auto
-
-    return n_auto(config)
+    pluginmanager.register(pins, "pb-pins")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, read the options, and make the plan at once where the user selected something."""
     config.addinivalue_line("markers", "pb: a cell of the plan; select with -m \"pb(task='shuffle', k=8)\"")
     config.addinivalue_line("markers", "pb_category(name): collect only the cells of one category")
+    from pb_plugin.cluster.sharing import check_sharing, register_sharing
+    from pb_plugin.faults.alarm import watches_hangs
     from pb_plugin.planning.options import Options
     from pb_plugin.session.session import BenchSession
-    from pb_plugin.workers.places import register_sharing
-    from pb_plugin.workers.shard_run import check_shard
 
     worker = getattr(config, "workerinput", None)
     if worker is not None:
@@ -74,9 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
             else int(config.getoption("numprocesses", 0) or 1),
             tools=None if worker is None else worker.get("pb_tools"),
             run=None if worker is None else worker["pb_run"],
-            ends_process=not _watches_hangs(config),
+            ends_process=not watches_hangs(config),
         )
-        check_shard(options)
+        check_sharing(config, options)
         if options.timing:
             from pb_plugin.running.timing import check_timing
 
@@ -87,18 +74,15 @@ def pytest_configure(config: pytest.Config) -> None:
             check_html(options.html, "--pb-html")
         if options != Options(store=project_folder(config) / ".pb"):
             session.check()
+        if worker is None and config.getoption("numprocesses", 0):
+            from pb_plugin.workers.xdist_interior import allow_deaths
+
+            allow_deaths(config)
     except (ValueError, LookupError, OSError) as error:
         raise pytest.UsageError(printable(str(error))) from error
     config.stash[SESSION] = session
     config.pluginmanager.register(session.clock, "pb-clock")
     register_sharing(config, session)
-
-
-def _watches_hangs(config: pytest.Config) -> bool:
-    """Return whether pytest's own watch is set: there is one for a process."""
-    return config.pluginmanager.hasplugin("faulthandler") and bool(
-        float(config.getini("faulthandler_timeout") or 0)
-    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -381,7 +365,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None]) -> Any:
     """Give whole groups to workers, where the run has cells of ours; leave every other session alone."""
-    from pb_plugin.session.scheduler import scheduler_of
+    from pb_plugin.workers.scheduler import scheduler_of
 
     return scheduler_of(config, config.stash[SESSION], log)
 
@@ -389,7 +373,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None])
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell the worker which run it belongs to; start the tools that workers share, where it needs one."""
-    from pb_plugin.session.cell_files import asks_for_cells
+    from pb_plugin.workers.cell_files import asks_for_cells
 
     session = node.config.stash[SESSION]
     node.workerinput["pb_run"] = session.ends.run

@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = {
-    "pb_plugin": "plugin hookspec controller cli export viewing report analyses workers session gates "
-    "comparing results statistics running faults asking planning records pages printable",
+    "pb_plugin": "plugin hookspec controller cli export viewing report analyses cluster workers session "
+    "gates comparing results statistics running faults asking portions planning records pages printable",
     "decoders": "training testing served models unmasking network loading loop theory text protocols rows "
     "state traits devices fingerprint checkpoints",
     "task_specs": "questions audit released load choose vocabulary prompt generate spec scoring spec_schema "
@@ -113,6 +113,13 @@ def test_the_rules_see_what_they_forbid(tmp_path):
 @every_module
 def test_imports_point_downwards(path):
     assert not roots(everywhere(path)) & MAY_NOT_IMPORT[path.relative_to(ROOT).parts[0]]
+
+
+@every_module
+def test_only_the_room_of_servers_knows_their_sdks(path):
+    if not path.is_relative_to(ROOT / "decoders" / "served"):
+        assert not roots(everywhere(path)) & {"openai", "anthropic", "httpx", "httpx2"}
+    assert not roots(on_import(path)) & {"openai", "anthropic", "httpx", "httpx2"}, "imported late"
 
 
 def test_everything_on_a_first_floor_has_its_place():

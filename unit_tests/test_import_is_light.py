@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "transformers", "numpy", "safetensors", "tokenizers", "scipy")
+HEAVY = (
+    *("torch", "transformers", "numpy", "safetensors", "tokenizers", "scipy"),
+    *("openai", "anthropic", "httpx2"),
+)
 
 
 def run(*arguments, cwd=ROOT):
@@ -31,16 +34,19 @@ def test_importing_it_loads_nothing_heavy(module):
     assert (result.returncode, result.stdout.split(), result.stderr) == (0, [], "")
 
 
-def test_importing_the_plugin_loads_nothing_of_ours_but_the_options():
+def test_importing_the_plugin_loads_nothing_of_ours_but_the_options_and_a_key():
     code = "import sys, pb_plugin.plugin; print(*sorted(m for m in sys.modules if m.startswith('pb_plugin')))"
     assert run("-c", code).stdout.split() == [
         "pb_plugin",
         "pb_plugin.planning",
+        "pb_plugin.planning.limits",
         "pb_plugin.planning.option_grammar",
         "pb_plugin.planning.option_table",
         "pb_plugin.planning.options",
         "pb_plugin.plugin",
         "pb_plugin.printable",
+        "pb_plugin.session",
+        "pb_plugin.session.keys",
     ]
 
 

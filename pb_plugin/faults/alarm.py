@@ -19,9 +19,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from decoders.rows import TimedOut
+
+if TYPE_CHECKING:
+    import pytest
 
 SIGNAL = signal.SIGVTALRM
 RENEW = 0.1
@@ -120,3 +123,10 @@ class Alarm:
         while not self._closed.wait(look):
             if time.monotonic() >= self._deadline:
                 signal.pthread_kill(main, SIGNAL)
+
+
+def watches_hangs(config: pytest.Config) -> bool:
+    """Return whether pytest's own watch is set: there is one for a process."""
+    return config.pluginmanager.hasplugin("faulthandler") and bool(
+        float(config.getini("faulthandler_timeout") or 0)
+    )

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from decoders.loading.allowed_code import allowed_text
+from decoders.served.options import parse_spend_limits
 from pb_plugin.planning.limits import parse_limits
 from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx, parse_shard
 
@@ -293,7 +294,7 @@ TABLE: tuple[OptionRow, ...] = (
         field="budget",
         kind="text",
         metavar="LIMITS",
-        parse=parse_limits,
+        parse=parse_spend_limits,
         help="What a run may ask of served models at the most: requests=1000,usd=5 or one of them; dollars "
         "need --pb-prices. Default: no limit.",
     ),
@@ -324,5 +325,27 @@ TABLE: tuple[OptionRow, ...] = (
         metavar="N",
         parse=partial(parse_int, minimum=1),
         help="How many workers share a GPU (pytest-xdist, Ray). Default: 1.",
+    ),
+    OptionRow(
+        field="engine",
+        kind="text",
+        metavar="ENGINE",
+        choices=("local", "ray"),
+        help="Where items run: local, here; ray, on the machines of a Ray cluster. Default: local.",
+    ),
+    OptionRow(
+        field="ray_address",
+        kind="text",
+        metavar="ADDRESS",
+        help="The cluster of --pb-engine ray: auto, the one that this machine belongs to, HOST:PORT, or "
+        "local, a new one here. Default: what RAY_ADDRESS says or runs here, else local.",
+    ),
+    OptionRow(
+        field="ray_workers",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="How many workers --pb-engine ray starts. Default: one for each GPU of the cluster, or for each "
+        "CPU where no model needs a GPU.",
     ),
 )

@@ -127,6 +127,9 @@ class Options:
     tokenizer: Path | None = None
     shard: Shard | None = None
     workers_per_gpu: int = 1
+    engine: str = "local"
+    ray_address: str | None = None
+    ray_workers: int | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""How far the workers of pytest-xdist are, in a log: the controlling process decodes nothing itself."""
+"""How far workers are, in a log: the controlling process decodes nothing itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ EVERY_S = 1.0
 @contextmanager
 def heartbeat(config: pytest.Config, session: BenchSession) -> Generator[None]:
     """Print every now and then how many records the workers have added to the store, until this ends."""
-    line = line_of(config) if config.getoption("numprocesses", None) else None
+    elsewhere = config.getoption("numprocesses", None) or session.options.engine != "local"
+    line = line_of(config) if elsewhere else None
     try:
         watched = line is not None and not line.live and not config.option.collectonly and session.bench
     except ValueError:

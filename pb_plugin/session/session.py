@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 from pb_plugin.asking.models import ModelUnavailable
-from pb_plugin.asking.samples import TaskData
 from pb_plugin.comparing import baseline
 from pb_plugin.comparing.side import Side, side_of
 from pb_plugin.faults.at_work import AtWork
@@ -20,9 +19,9 @@ from pb_plugin.faults.signals import Signals
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.gates.judge import judge
 from pb_plugin.planning.cell import Cell
-from pb_plugin.planning.groups import cell_id_of, label_items
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import Plan, plan
+from pb_plugin.portions.groups import cell_id_of, label_items
 from pb_plugin.records.begun import Mark
 from pb_plugin.records.canonical import canonical_json
 from pb_plugin.records.store import Store
@@ -35,6 +34,7 @@ from pb_plugin.running.progress import Watch
 from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 from pb_plugin.session.baselines import held_against, written
+from pb_plugin.session.checked_data import check_data
 from pb_plugin.session.conclusion import Conclusion
 from pb_plugin.session.gate_run import GateRun, check_gate_sweep
 from pb_plugin.session.item_clock import ItemClock
@@ -100,7 +100,7 @@ class BenchSession:
             raise ValueError(
                 f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
             )
-        self.check_data()
+        check_data(self.plan.specs, data)
         _ = self.baseline
 
     @cached_property
@@ -111,23 +111,6 @@ class BenchSession:
             ValueError: It cannot be read.
         """
         return None if self.options.baseline is None else baseline.load(self.options.baseline)
-
-    def check_data(self) -> None:
-        """Read the tasks up to the first that can be asked; where none can, no item could say more.
-
-        Raises:
-            ValueError: No task can be asked; says what is wrong with the first.
-        """
-        problems: list[Exception] = []
-        for spec in self.plan.specs:
-            data = TaskData(planned=spec, directory=self.options.data, n_samples=None)
-            try:
-                if data.source == "own" or data.samples:
-                    return
-            except (ValueError, LookupError, OSError) as error:
-                problems.append(error)
-        if problems:
-            raise ValueError(str(problems[0])) from problems[0]
 
     def check_tools(self, specs: Iterable[TaskSpec]) -> None:
         """Look at what was named for the scores of *specs*.

@@ -1,26 +1,16 @@
-"""Where each worker ran, for the summary; and the hooks of a session that shares its run with others."""
+"""Where each worker ran, for the summary."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from pb_plugin.workers.gpus import VISIBLE
 from pb_plugin.workers.pins import THREADS
-from pb_plugin.workers.shard_run import ShardRun
-
-if TYPE_CHECKING:
-    from pb_plugin.session.session import BenchSession
-
-
-def register_sharing(config: pytest.Config, session: BenchSession) -> None:
-    """Register what a session needs that is part of a run, or shares it with workers."""
-    config.pluginmanager.register(Places(), "pb-places")
-    if session.options.shard is not None:
-        config.pluginmanager.register(ShardRun(session, session.options.shard), "pb-shard")
 
 
 class Places:
@@ -44,11 +34,17 @@ class Places:
         environ = node.gateway.spec.env or {}
         self.note(node.gateway.id, getattr(node, "workeroutput", {}), environ.get(VISIBLE))
 
-    def note(self, worker: str, output: dict[str, Any], gpu: str | None) -> None:
+    def note(self, worker: str, output: Mapping[str, Any], gpu: str | None, *, host: str = "") -> None:
         """Remember where *worker* ran, by what it said itself or else by the *gpu* that it was given."""
-        self._places[worker] = output.get("pb_place") or (
+        place = output.get("pb_place") or (
             f"GPU {gpu} (ended before it could name it)" if gpu else "a process that ended early"
         )
+        self._places[worker] = f"{host}: {place}" if host else place
+
+    def note_missing(self, worker: str, gpu: str | None, *, host: str) -> None:
+        """Remember where *worker* ran if it has not said so."""
+        if worker not in self._places:
+            self.note(worker, {}, gpu, host=host)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Name the place of every worker, those of one place together."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pb_plugin.planning.option_grammar import Shard
-from pb_plugin.planning.shards import items_of_shard
+from pb_plugin.portions.shards import items_of_shard
 
 if TYPE_CHECKING:
     from pb_plugin.planning.options import Options

@@ -105,6 +105,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         ],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
         *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
+        *["--pb-engine", "ray", "--pb-ray-address", "auto", "--pb-ray-workers", "4"],
     )
     assert options == Options(
         model=("ideal", "llada=x@1", "dream"),
@@ -143,6 +144,9 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         tokenizer=pytester.path / "t",
         shard=Shard(2, 8),
         workers_per_gpu=2,
+        engine="ray",
+        ray_address="auto",
+        ray_workers=4,
     )
 
 
@@ -186,6 +190,9 @@ pb_prices = "prices.yaml"
 pb_tokenizer = "folder"
 pb_shard = "1/1"
 pb_workers_per_gpu = 3
+pb_engine = "local"
+pb_ray_address = "host:6379"
+pb_ray_workers = 2
 """
     options = read("--k", "8", "--samples", "20", toml=toml)
     assert options == Options(
@@ -227,6 +234,9 @@ pb_workers_per_gpu = 3
         tokenizer=pytester.path / "folder",
         shard=Shard(1, 1),
         workers_per_gpu=3,
+        engine="local",
+        ray_address="host:6379",
+        ray_workers=2,
     )
     assert len(toml.split("\n")) - 2 == len(TABLE)
 

@@ -1,8 +1,8 @@
 """What a cell costs: a closed form of what is asked."""
 
-from pb_plugin.planning.cost import cost_of
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
+from pb_plugin.portions.cost import cost_of
 
 
 def cost(**options):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pb_plugin.planning.cell import Cell
-from pb_plugin.planning.groups import cell_id_of, cost_of_item, label_items
 from pb_plugin.planning.option_grammar import Shard
+from pb_plugin.portions.groups import cell_id_of, cost_of_item, label_items
 
 
 def items_of_shard(nodeids: Sequence[str], cells: Mapping[str, Cell], shard: Shard) -> set[str]:

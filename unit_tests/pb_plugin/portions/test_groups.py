@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.planning.groups import (
+from pb_plugin.planning.options import Options
+from pb_plugin.planning.plan import plan
+from pb_plugin.portions.groups import (
     PARTS_PER_WORKER,
     cell_id_of,
     groups,
@@ -12,8 +14,6 @@ from pb_plugin.planning.groups import (
     model_of,
     total,
 )
-from pb_plugin.planning.options import Options
-from pb_plugin.planning.plan import plan
 
 
 def cells_of(**options):

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.planning.groups import PARTS_PER_WORKER, cell_id_of, cost_of_item
 from pb_plugin.planning.option_grammar import Shard, parse_shard
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
-from pb_plugin.planning.shards import items_of_shard
+from pb_plugin.portions.groups import PARTS_PER_WORKER, cell_id_of, cost_of_item
+from pb_plugin.portions.shards import items_of_shard
 
 CELLS = {
     cell.id: cell

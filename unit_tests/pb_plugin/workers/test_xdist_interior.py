@@ -1,10 +1,10 @@
-"""What `pb_plugin.session.xdist_interior` assumes of the installed pytest-xdist."""
+"""What `pb_plugin.workers.xdist_interior` assumes of the installed pytest-xdist."""
 
 import pytest
 
 pytest.importorskip("xdist", reason="it is about pytest-xdist, which is not installed")
 
-from pb_plugin.session.xdist_interior import LOOK_AHEAD, difference, n_nodes
+from pb_plugin.workers.xdist_interior import LOOK_AHEAD, difference, n_nodes
 
 ITEMS = """
 import pytest
@@ -16,7 +16,7 @@ def test_item(index):
 
 HOLDS_BACK = """
 from xdist.scheduler import LoadScheduling
-from pb_plugin.session.xdist_interior import n_nodes
+from pb_plugin.workers.xdist_interior import n_nodes
 
 class HoldsBack(LoadScheduling):
     sent = 0

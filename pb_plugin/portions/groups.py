@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pb_plugin.planning.cell import Cell
-from pb_plugin.planning.cost import cost_of
+from pb_plugin.portions.cost import cost_of
 
 PARTS_PER_WORKER = 4
 """A group that costs more than this part of a worker's share is cut, so that the last worker to end is alone

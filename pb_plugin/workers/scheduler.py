@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pb_plugin.planning.groups import cost_of_item, model_of
-from pb_plugin.planning.turns import next_turn
-from pb_plugin.session.cell_files import asks_for_cells
-from pb_plugin.session.xdist_interior import LOOK_AHEAD, difference, most_deaths, n_nodes
+from pb_plugin.portions.groups import cost_of_item, model_of
+from pb_plugin.portions.turns import next_turn
+from pb_plugin.workers.cell_files import asks_for_cells
+from pb_plugin.workers.xdist_interior import LOOK_AHEAD, difference, most_deaths, n_nodes
 
 if TYPE_CHECKING:
     from pb_plugin.session.session import BenchSession
-    from pb_plugin.session.xdist_interior import WorkerController
+    from pb_plugin.workers.xdist_interior import WorkerController
 
 
 @dataclass(kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.planning.turns import Turn, model_for, next_turn
+from pb_plugin.portions.turns import Turn, model_for, next_turn
 
 
 def test_a_worker_keeps_its_model_else_takes_that_of_the_fewest_workers_with_the_most_left():

@@ -1,0 +1,78 @@
+"""Runs with ``--pb-engine`` whose workers are threads, and modules with models and methods that go wrong."""
+
+import pytest
+
+from unit_tests.pb_plugin.cluster.local_link import LocalLink
+
+USER_CODE = '''
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.testing.hash_denoiser import HashDenoiser
+from decoders.state import StepUpdate
+
+
+class Babble(HashDenoiser):
+    name = "babble"
+
+    def __init__(self):
+        super().__init__(vocab_size=300)
+        self.tokenizer = ByteTokenizer(vocab_size=300)
+
+    def encode_prompt(self, messages):
+        return [2]
+
+
+def load(request):
+    """Kill the process or the machine whose number stands in a file, once."""
+    for name, pid in (("kill_supervisor", os.getppid()), ("kill_node", os.environ.get("RAY_RAYLET_PID"))):
+        file = Path(name)
+        if file.exists() and (not file.read_text() or file.read_text() == str(pid)):
+            file.unlink()
+            os.kill(int(pid), 9)
+            time.sleep(60)  # it goes with them
+    with Path("loads.txt").open("a") as file:
+        file.write(f"{os.environ.get('RAY_RAYLET_PID')} {os.getpid()}\\n")
+    return Babble()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crashing:
+    name: ClassVar[str] = "crashing"
+    family: ClassVar[str] = "static"
+    takes_k: ClassVar[bool] = True
+    sweep: ClassVar = ({},)
+    needs: ClassVar = frozenset()
+    may_remask: ClassVar[bool] = False
+    may_idle: ClassVar[bool] = False
+
+    def init(self, view):
+        return None
+
+    def step(self, view, memory):
+        if (view.quota == 4).any():
+            os._exit(3)
+        rank = view.rank(view.confidence)
+        return StepUpdate(unmask=rank < view.quota.unsqueeze(1), tokens=view.proposals), None
+'''
+
+
+@pytest.fixture
+def user_code(suite):
+    """The suite, with a module ``user_code`` beside its test file."""
+    suite.pytester.makepyfile(user_code=USER_CODE)
+    return suite
+
+
+@pytest.fixture
+def link(user_code, monkeypatch):
+    """Let ``--pb-engine ray`` of this process take threads for its cluster."""
+    found = LocalLink()
+    monkeypatch.setattr("pb_plugin.cluster.ray_link.RayLink", lambda options: found)
+    monkeypatch.setattr("pb_plugin.cluster.sharing.find_spec", lambda name: name)
+    monkeypatch.syspath_prepend(user_code.pytester.path)
+    return found
