@@ -108,6 +108,7 @@ def test_json_has_the_run_and_the_summary(pb, store):
         "skipped_lines": {"other_schema": 0, "torn": 0},
         "unavailable": {},
         "conflicts": [],
+        "disagreements": 0,
         "unfinished": [],
         "batch_check": None,
         "remote_code": [],
