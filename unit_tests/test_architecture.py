@@ -115,6 +115,13 @@ def test_imports_point_downwards(path):
     assert not roots(everywhere(path)) & MAY_NOT_IMPORT[path.relative_to(ROOT).parts[0]]
 
 
+@every_module
+def test_only_the_room_of_servers_knows_their_sdks(path):
+    if not path.is_relative_to(ROOT / "decoders" / "served"):
+        assert not roots(everywhere(path)) & {"openai", "anthropic", "httpx", "httpx2"}
+    assert not roots(on_import(path)) & {"openai", "anthropic", "httpx", "httpx2"}, "imported late"
+
+
 def test_everything_on_a_first_floor_has_its_place():
     for package, order in ORDER.items():
         found = {path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or path in FOLDERS}

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "transformers", "numpy", "safetensors", "tokenizers", "scipy")
+HEAVY = (
+    *("torch", "transformers", "numpy", "safetensors", "tokenizers", "scipy"),
+    *("openai", "anthropic", "httpx2"),
+)
 
 
 def run(*arguments, cwd=ROOT):

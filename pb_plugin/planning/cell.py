@@ -93,11 +93,14 @@ class Cell:
         """What is decoded in one sweep: model and task.
 
         A method of another package, and one that needs what a model may not offer, is a group of its own
-        there: what goes wrong with it costs no other item.
+        there: what goes wrong with it costs no other item. So is each server of a table, as one may have to
+        be started before it and stopped behind it.
         """
         is_ours = type(self.method).__module__.partition(".")[0] == "decoders"
         alone = not is_ours or bool(self.method.needs)
-        return (self.asked.model, self.task, *((self.asked.method,) if alone else ()))
+        server = self.variant.server
+        apart = (*((self.asked.method,) if alone else ()), *((server,) if server else ()))
+        return (self.asked.model, self.task, *apart)
 
     @property
     def category(self) -> str:

@@ -25,11 +25,13 @@ class MethodVariant:
     """A method object and the parameters that were given or swept, in the order of its signature.
 
     ``knobs`` are the parameters that vary along its curve; None: those of the method's default sweep.
+    ``server`` tells the servers of a table apart: all cells of one are decoded before those of the next.
     """
 
     method: UnmaskingMethod
     params: tuple[tuple[str, Any], ...]
     knobs: tuple[str, ...] | None = None
+    server: str = ""
 
 
 def variants_of(choice: MethodChoice, points: registry.Points) -> tuple[MethodVariant, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pb_plugin.planning.methods import MethodVariant
 from pb_plugin.planning.option_grammar import MethodChoice, expand
+from pb_plugin.records.canonical import canonical_json
 
 if TYPE_CHECKING:
     from decoders.state import StepUpdate, StepView
@@ -76,7 +77,9 @@ def native_variants(
             for settings in served:
                 values = (*settings.items(), *asked)
                 knobs = (*of_servers, *own)
-                variants.append(MethodVariant(method=Native(values=values), params=values, knobs=knobs))
+                server = canonical_json(settings) if len(served) > 1 else ""
+                method = Native(values=values)
+                variants.append(MethodVariant(method=method, params=values, knobs=knobs, server=server))
     return variants
 
 

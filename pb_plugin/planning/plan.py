@@ -281,8 +281,10 @@ def _cells(
             position=next(position),
         )
         for model, variants in by_model.items()
+        for of_server in dict.fromkeys(variant.server for variant in variants)
         for same_spec in by_spec
         for variant in variants
+        if variant.server == of_server
         for place in (_own_places(variant.method, same_spec[0].spec, options) or same_spec)
         for k in (ks[place] if variant.method.takes_k else (None,))
         for tagged in _tagged(options)

@@ -8,7 +8,7 @@ import torch
 
 from decoders.loop.batching import Budget
 from decoders.loop.generating import generate
-from decoders.rows import Decoded, Failed, Row, Setting
+from decoders.rows import Decoded, DecodeError, Failed, Row, Setting
 from decoders.text.tokenizer import PieceTokenizer
 from pb_plugin.planning.native import Native
 
@@ -117,3 +117,63 @@ def test_a_batch_that_does_not_fit_is_halved_and_later_ones_start_smaller():
 def test_a_row_that_does_not_fit_alone_is_out_of_memory():
     found, _ = run(Cramped(room=0), rows((), ()))
     assert [outcome.error.kind for outcome in found.values()] == ["oom", "oom"]
+
+
+class OneByOne(Scripted):
+    """Yields rows in another order than asked, and fails one of them by itself."""
+
+    def generate_each(self, rows, params):
+        self.calls.append(([row.key for row in rows], dict(params)))
+        for row in reversed(rows):
+            if row.key == self.fails_at:
+                yield Failed(key=row.key, error=DecodeError("no answer", kind="timeout"))
+            else:
+                yield self.answer(row, params)
+
+
+class Forgets(OneByOne):
+    """Yields one row, and not the others."""
+
+    def generate_each(self, rows, params):
+        yield self.answer(rows[0], params)
+
+
+class Repeats(OneByOne):
+    """Yields a row twice."""
+
+    def generate_each(self, rows, params):
+        yield self.answer(rows[0], params)
+        yield self.answer(rows[0], params)
+
+
+class GivesUp(OneByOne):
+    """Ends with an error after one row."""
+
+    def generate_each(self, rows, params):
+        yield self.answer(rows[0], params)
+        raise ValueError("the server is gone")
+
+
+def test_rows_one_by_one_come_as_they_are_done_and_nothing_is_asked_twice():
+    model = OneByOne(fails_at=1)
+    found, steps = run(model, rows((), (), ()), max_rows=1)
+    assert list(found) == [2, 1, 0]
+    assert model.calls == [([0, 1, 2], {})], "one call, whatever the size of a batch"
+    assert steps == [1, 1, 1]
+    assert found[1].error.kind == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (GivesUp(), "model scripted raised ValueError: the server is gone"),
+        (Forgets(), "generate_each must yield one result per row, 2 are missing; correct the model"),
+        (Repeats(), "generate_each must yield one result per row; correct the model"),
+    ],
+    ids=["gives up", "forgets", "repeats"],
+)
+def test_rows_left_by_a_model_that_stops_fail_with_its_reason(model, message):
+    found, _ = run(model, rows((), (), ()))
+    assert isinstance(found.pop(0), Decoded)
+    assert sorted(found) == [1, 2]
+    assert all(message in str(outcome.error) for outcome in found.values())

@@ -223,3 +223,12 @@ def test_generate_returns_in_the_order_asked_or_raises(ask):
             model.generate(rows[:1], {})
         assert isinstance(next(iter(model.generate_each(rows[:1], {}))), Decoded | Failed)
         model.close()
+
+
+def test_a_tokenizer_that_the_user_names_counts_what_the_server_does_not(ask, tmp_path, llada_tokenizer_text):
+    (tmp_path / "tokenizer.json").write_text(llada_tokenizer_text)
+    decoded = ask(Engine([stream("text", usage=None)]), scheme="plain", tokenizer=tmp_path).one
+    assert decoded.served.tokens == decoded.served.content_tokens == 4
+    assert decoded.served.details["tokens_counted_by"] == tmp_path.name
+    assert decoded.nfe_kind == "unknown", "these are not the tokens that the server made"
+    assert ask(Engine(), tokenizer=tmp_path).one.served.details["tokens_counted_by"] == "usage"

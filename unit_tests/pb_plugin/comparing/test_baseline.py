@@ -51,7 +51,8 @@ def test_a_gap_is_refused(side, make_cell, make_record, make_failure, tmp_path):
         (make_cell("shuffle", n_planned=3), "2 of 3 samples missing"),
         (make_cell("shuffle", records=[make_failure()]), "sample n3-000 failed"),
         (make_cell("shuffle", scores=(None,)), "sample s000 without accuracy"),
-        (make_cell("shuffle", nfe=None), "sample s000 with an nfe that is not known"),
+        (make_cell("shuffle", nfe=None), r"sample s000 with an nfe that is not known \(nfe_kind unknown;"),
+        (make_cell("shuffle", nfe=(2, 4)), r"sample s000 with an nfe that is not known \(nfe_kind bounds;"),
     ]:
         with pytest.raises(
             ValueError, match=f"must have a full result of every item, got shuffle of llada-confidence: {gap}"

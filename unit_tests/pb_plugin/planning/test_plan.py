@@ -291,3 +291,36 @@ def test_a_plan_of_thousands_of_cells_takes_well_under_a_second(n_temperatures, 
     label_items([f"a.py::t[{cell.id}]" for cell in made.cells], {cell.id: cell for cell in made.cells}, 8)
     assert len(made.cells) == n_cells
     assert time.process_time() - start < 1.0
+
+
+def test_all_items_of_one_server_of_a_table_come_before_those_of_the_next(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "served.yaml").write_text(
+        "servers:\n- {settings: {threshold: 0.9}, url: 'http://h:1'}\n"
+        "- {settings: {threshold: 0.95}, start: 'my-server {port}'}\n"
+    )
+    options = Options(
+        model=("m=sglang:served.yaml", "ideal"),
+        task=("copy", "sort"),
+        unmasking=("native:block_length=4,8", "random"),
+        k=(1,),
+    )
+    cells = plan(options).cells
+    walked = [
+        (cell.task, cell.asked.method_params.get("threshold")) for cell in cells if cell.model.is_served
+    ]
+    assert walked == [(task, t) for t in (0.9, 0.95) for task in ("copy", "sort") for _ in range(2)]
+    groups = {cell.group for cell in cells if cell.model.is_served}
+    assert len(groups) == 4, "a task of one server is a group"
+    assert {cell.variant.knobs for cell in cells if cell.model.is_served} == {("threshold", "block_length")}
+    assert [cell.asked.method for cell in cells if not cell.model.is_served] == ["random"] * 2
+
+
+def test_a_parameter_of_the_table_cannot_be_given_twice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "served.yaml").write_text("servers: [{settings: {threshold: 0.9}, url: 'http://h:1'}]\n")
+    options = Options(model=("sglang:served.yaml",), unmasking=("native:threshold=0.8",))
+    with pytest.raises(
+        ValueError, match="must leave threshold to the table of servers, got it in both; remove"
+    ):
+        plan(options)

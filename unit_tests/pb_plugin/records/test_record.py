@@ -275,3 +275,32 @@ def test_a_failure_needs_no_result_and_has_no_score(make_failure):
     assert failure.failed
     assert failure.scores == {}
     assert failure.nfe is None
+
+
+def served_record(make_record, **fields):
+    values = {"served": {"seconds": 1.0}, "nfe": None, "nfe_kind": "unknown", "commit_step": None, **fields}
+    return make_record(**values)
+
+
+def test_what_a_server_told_is_stored_and_no_other_record_mentions_it(make_record):
+    record = served_record(make_record)
+    assert Record.from_json(record.to_json()) == record
+    plain = make_record()
+    assert '"served"' not in plain.to_json()
+    assert Record.from_json(plain.to_json()) == plain
+
+
+def test_tokens_that_nobody_counted_are_none_for_a_server_that_tells_no_steps_and_for_nothing_else(
+    make_record,
+):
+    nobody = {"canvas_tokens": None, "to_eos_tokens": None, "content_tokens": None}
+    record = served_record(make_record, **nobody)
+    assert Record.from_json(record.to_json()).content_tokens is None
+    for fields in (
+        {"served": None},
+        {"nfe": 3, "nfe_kind": "counted"},
+        {"nfe_kind": "bounds", "nfe_low": 1, "nfe_high": 2},
+        {"canvas_tokens": 8},
+    ):
+        with pytest.raises(ValueError, match="token counts must satisfy"):
+            served_record(make_record, **{**nobody, **fields})

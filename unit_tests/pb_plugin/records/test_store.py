@@ -374,3 +374,21 @@ def test_a_damaged_line_is_read_skipped_or_refused_in_one_short_line(tmp_path, m
             assert index.n_lines + index.n_other_schema + len(index.torn_files) == 2, seed
             assert all(record.to_json() for record in index.records())
     assert count // 3 < refused < count
+
+
+def test_a_server_that_answers_otherwise_is_counted_and_is_no_conflict(tmp_path, make_record):
+    store = Store(tmp_path / "store")
+    told = {"served": {"seconds": 1.0}, "commit_step": None}
+    first = make_record(**told)
+    for record in (
+        first,
+        make_record(**told),
+        make_record(**told, ids=(1, 2), text="other"),
+        make_record(**told, ids=(1, 2), text="other"),
+        make_record(**told, ids=(3, 4), text="third"),
+    ):
+        store.append(record)
+    index = store.index()
+    assert index.conflicts == {}
+    assert index.disagreements == {first.decode_key: 2}
+    assert index.get(first.decode_key) == first

@@ -207,6 +207,23 @@ def test_what_needs_exact_rates_says_so(summary):
     assert _turning_point(found.points).setting == {"k": 4}
 
 
+def test_two_runs_are_not_compared_by_what_bounds_leave_open(summary):
+    from pb_plugin.comparing.drops import drops_of
+
+    with pytest.raises(ValueError, match="the forwards are known as bounds only"):
+        drops_of(suite(summary, "counted"), suite(summary, "bounded"), x=80.0, count="canvas", margin=1.0)
+
+
+def test_an_oracle_needs_exact_forwards(summary):
+    from pb_plugin.analyses.oracle import oracle
+
+    found = oracle(summary, "confidence").missing
+    of = [line for line in found if NFE_BOUNDED in line]
+    assert [line.split(":")[0] for line in of] == [
+        f"oracle of {model}-confidence" for model in ("bounded", "half", "some", "sure")
+    ]
+
+
 def test_curves_whose_ends_overlap_share_a_letter(summary):
     (models,) = [found for found in comparisons(summary, "all") if found.what == "models under confidence"]
     assert "unknown-confidence" not in models.letters

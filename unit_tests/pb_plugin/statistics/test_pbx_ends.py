@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from pb_plugin.statistics.curve_draws import CurveDraws, PBxDraws
 from pb_plugin.statistics.pbx import PBx, pbx
 from pb_plugin.statistics.pbx_bounds import Box, pbx_between
+from pb_plugin.statistics.resample import Resample
 
 X = 80.0
 RATES = [1.0, 1.5, 2.0, 4.0, 7.25]
@@ -110,3 +111,35 @@ def test_a_value_between_the_ends_is_not_told_apart(value, sign):
     bounded = PBxDraws(values=np.array([2.0]), kinds=np.zeros(1, dtype=np.int8), most=draws([4.0]))
     assert bounded.signs(draws([value])) == [sign]
     assert draws([value]).signs(bounded) == [-sign]
+
+
+def drawn_run(generator, resample, n=40, tasks=("copy", "sort")):
+    """Return the draws of a run of two settings whose scores and tokens per step vary by sample."""
+    scores, low, high = {}, {}, {}
+    for task in tasks:
+        scores[task] = (generator.random((n, 2)) < TRUE_SCORES).astype(np.float64)
+        low[task] = generator.choice([0.5, 1.5], (n, 2)) * TRUE_LOW
+        high[task] = low[task] + generator.choice([0.0, 2.0], (n, 2)) * (TRUE_HIGH - TRUE_LOW)
+    rates = [sum(resample.means(t, of[t]) for t in tasks) / len(tasks) for of in (low, high)]
+    return CurveDraws(
+        scores=100.0 * resample.mean_scores(scores), tps={"canvas": rates[0]}, most_tps={"canvas": rates[1]}
+    )
+
+
+TRUE_SCORES, TRUE_LOW, TRUE_HIGH = np.array([0.9, 0.6]), np.array([2.0, 5.0]), np.array([3.0, 8.0])
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_the_interval_holds_all_that_pbx_can_be_as_often_as_it_says(static):
+    """Both ends of PBx 75 of the true curve, in 95 % of 300 runs but for what 300 runs show by chance."""
+    boxes = [
+        Box((low, high), (100 * score, 100 * score))
+        for low, high, score in zip(TRUE_LOW, TRUE_HIGH, TRUE_SCORES, strict=True)
+    ]
+    low, high = (end.value for end in pbx_between(boxes, 75.0, "published", static).ends)
+    generator, held = np.random.default_rng(0), 0
+    for seed in range(300):
+        found = drawn_run(generator, Resample(seed=seed, draws=400)).pbx(75.0, "canvas", "published", static)
+        interval = found.interval()
+        held += interval.low.value <= low and high <= interval.high.value
+    assert held / 300 > 0.95 - 3 * (0.95 * 0.05 / 300) ** 0.5
