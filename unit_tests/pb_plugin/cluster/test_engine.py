@@ -11,7 +11,7 @@ ELSEWHERE = ("--pb-engine", "ray")
 
 
 def keys(suite, store=None):
-    return Counter(record.decode_key for record in suite.records(store))
+    return Counter(record.decode_key for record in suite.records(store) if not record.failed)
 
 
 def test_it_gives_what_one_process_gives_and_decodes_nothing_twice(suite, link):
@@ -36,12 +36,7 @@ def test_an_item_that_always_crashes_fails_with_how_and_every_other_runs(suite, 
     result = suite.run(*options, "--samples", "2", *ELSEWHERE)
     result.assert_outcomes(passed=3, failed=1)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(
-        [
-            "*worker 'ray?' on * crashed while running it: its process ended with exit code 3 on *",
-            "failed, 1 item: worker_crash: *",
-        ]
-    )
+    result.stdout.fnmatch_lines(["failed, 1 item: *(worker_crash); first: left out: it stopped the *"])
     assert len(keys(suite)) == 3 * 2
     assert set(keys(suite).values()) == {1}
 
