@@ -1,6 +1,6 @@
 """What leans on the inside of pytest-xdist and may move with its version: none of it is documented.
 
-A test of each assumption stands in ``unit_tests/pb_plugin/session/test_xdist_interior.py``. The scheduler
+A test of each assumption stands in ``unit_tests/pb_plugin/workers/test_xdist_interior.py``. The scheduler
 itself follows the protocol that xdist publishes.
 """
 
