@@ -74,10 +74,6 @@ def pytest_configure(config: pytest.Config) -> None:
             check_html(options.html, "--pb-html")
         if options != Options(store=project_folder(config) / ".pb"):
             session.check()
-        if worker is None and config.getoption("numprocesses", 0):
-            from pb_plugin.workers.xdist_interior import allow_deaths
-
-            allow_deaths(config)
     except (ValueError, LookupError, OSError) as error:
         raise pytest.UsageError(printable(str(error))) from error
     config.stash[SESSION] = session

@@ -48,6 +48,10 @@ def register_sharing(config: pytest.Config, session: BenchSession) -> None:
     """Register the hooks of *session* that share its run."""
     places = Places()
     config.pluginmanager.register(places, "pb-places")
+    if not hasattr(config, "workerinput") and config.getoption("numprocesses", 0):
+        from pb_plugin.workers.xdist_interior import allow_deaths
+
+        allow_deaths(config)
     if session.options.shard is not None:
         config.pluginmanager.register(ShardRun(session, session.options.shard), "pb-shard")
     if session.options.engine == RAY and not hasattr(config, "workerinput"):

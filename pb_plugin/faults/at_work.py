@@ -24,7 +24,7 @@ SUFFIX, STACKS = ".work", ".stacks"
 LOST = "device lost: "
 
 Rows = Sequence[tuple[str, str]]
-"""The decode key of each row and the name of its method."""
+"""The decode key and the label of each row: its method and, behind a blank, the method with its setting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class Ended:
         stage: ``loading`` a model or ``decoding``.
         model: Which.
         rows: What was in work together, empty while loading.
-        decoded: How many rows of this model the process had decoded, by method.
+        decoded: How many rows of this model the process had decoded, by label.
     """
 
     kind: str
@@ -89,12 +89,12 @@ class AtWork:
         """Say that the rows, each as `row_text` gives it, are decoded together from now on."""
         self._write("decoding", model, ",".join(rows))
 
-    def decoded(self, model: str, method: str) -> None:
+    def decoded(self, model: str, label: str) -> None:
         """Count a row that was decoded."""
-        self._decoded.setdefault(model, Counter())[method] += 1
+        self._decoded.setdefault(model, Counter())[label] += 1
 
     def counts(self, model: str) -> Counter[str]:
-        """Return how many rows of *model* were decoded here, by method."""
+        """Return how many rows of *model* were decoded here, by label."""
         return self._decoded.get(model, Counter())
 
     def rest(self) -> None:
@@ -144,6 +144,6 @@ class AtWork:
                 os.pwrite(descriptor, line, 0)
 
 
-def row_text(decode_key: str, method: str) -> str:
+def row_text(decode_key: str, label: str) -> str:
     """Return a row as `AtWork.decoding` takes it."""
-    return json.dumps([decode_key, method])
+    return json.dumps([decode_key, label])

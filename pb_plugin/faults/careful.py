@@ -33,6 +33,11 @@ def end_process(why: str, *, is_worker: bool) -> NoReturn:
     )
 
 
+def label_of(cell: Cell) -> str:
+    """Return what sets the rows of *cell* apart for `Blame`: the method, and the method with its setting."""
+    return f"{cell.asked.method} {cell.id.removeprefix(f'{cell.asked.task}-{cell.asked.model}-')}"
+
+
 def carefully(
     wanted: Wanted, sweep: Callable[[Wanted], Iterator[Record]], blame: Blame, guard: Guard, model: str
 ) -> Iterator[Record]:
@@ -49,22 +54,22 @@ def carefully(
         ProcessSpoilt: The device refuses every further call.
     """
     left = {planned.decode_key: (cell, planned) for cell, planned in wanted}
-    methods = {planned.decode_key: cell.asked.method for cell, planned in wanted}
+    labels = {planned.decode_key: label_of(cell) for cell, planned in wanted}
     while left:
         for key in list(left):
-            reason = blame.reason(model, key, methods[key])
+            reason = blame.reason(model, key, labels[key])
             if reason is not None:
                 _, planned = left.pop(key)
                 kind, message = reason
                 error = {"class": kind, "message": message}
                 yield Record.with_key(key, parts=planned.parts, error=error)
-        part = blame.next_part({key: methods[key] for key in left})
+        part = blame.next_part({key: labels[key] for key in left})
         try:
             for record in sweep([left[key] for key in part]) if part else ():
                 del left[record.decode_key]
                 if not record.failed:
-                    blame.decoded(model, methods[record.decode_key])
-                    guard.at_work.decoded(model, methods[record.decode_key])
+                    blame.decoded(model, labels[record.decode_key])
+                    guard.at_work.decoded(model, labels[record.decode_key])
                 yield record
         except TimedOut as late:
             why = f"{late.who or 'it'} was {late}; see --pb-timeout"

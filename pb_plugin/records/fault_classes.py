@@ -44,7 +44,7 @@ FAULT_CLASSES = (
         "killer of a machine without memory",
         seen_by="pytest-xdist; the rows it had in work stand in the store",
         then="a replacement decodes these rows one by one, and a row that ends two processes is left out; "
-        "after two such rows a method that has decoded nothing, and after rows of two methods a model",
+        "after two such rows a setting that has decoded nothing, and so on for its method and its model",
     ),
     FaultClass(
         name="model_error",

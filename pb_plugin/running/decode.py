@@ -9,7 +9,7 @@ from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
 from pb_plugin.asking.planned import Planned
 from pb_plugin.asking.rows import build_row, record_of_row, setting_of
-from pb_plugin.faults.careful import Wanted
+from pb_plugin.faults.careful import Wanted, label_of
 from pb_plugin.faults.guard import Guard
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.native import params_of
@@ -140,7 +140,7 @@ def sweep(
         outcomes = sweep_rows(
             model, rows, budget=handle.budget, on_step=on_step, share=share, guard=guard.step
         )
-    keys = [(planned.decode_key, cell.asked.method) for cell, planned in wanted]
+    keys = [(planned.decode_key, label_of(cell)) for cell, planned in wanted]
     with guard.sweeping(handle.name, keys):
         for outcome in outcomes:
             yield record_of_row(wanted[outcome.key][1], outcome, data.spec, model)

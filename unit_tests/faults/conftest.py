@@ -9,8 +9,8 @@ import pytest
 from unit_tests.pb_plugin import conftest
 
 HERE = Path(__file__).parent
-loaded_modules, suite = conftest.loaded_modules, conftest.suite
-"""Fixtures of the folder of the plugin's tests."""
+suite = conftest.suite
+"""The fixture of the plugin's tests."""
 
 RUN = ("--model", "faulty:load", "--task", "copy", "--unmasking", "confidence", "--samples", "6")
 
