@@ -1,7 +1,7 @@
 """What sharing a run costs: ``python bench_tests/sharing.py idle`` and ``... overhead``.
 
 ``idle`` runs a suite with two workers and shows the share of their time in which one had nothing left to do,
-and that the records are those of one process. ``overhead`` runs 9,984 cells that do nothing in one process,
+and that the records are those of one process. ``overhead`` runs thousands of empty cells in one process,
 with two workers and, where Ray is installed, with two of its workers, and shows seconds and milliseconds per
 item, starting included.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,13 +107,16 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Add what a worker found out about batches and has done; of one that crashed read what it was at."""
-        from pb_plugin.running.batch_check import BatchOutcome
-        from pb_plugin.running.work import Work
-
         self._nodes.remove(node)
         if error:
             self._session.ends.note(node.gateway.id)
-        output = getattr(node, "workeroutput", {})
+        self.take_output(getattr(node, "workeroutput", {}))
+
+    def take_output(self, output: Mapping[str, Any]) -> None:
+        """Add what a worker says at its end."""
+        from pb_plugin.running.batch_check import BatchOutcome
+        from pb_plugin.running.work import Work
+
         found = output.get("pb_batch_check")
         if found is not None:
             self._session.batch_outcome += BatchOutcome(**found)

@@ -29,25 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks that this plugin calls in others."""
+    """Declare the hooks that this plugin calls in others, and pin workers: that comes before all else."""
     from pb_plugin import hookspec
+    from pb_plugin.workers import pins
 
     pluginmanager.add_hookspecs(hookspec)
-
-
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Give every worker of pytest-xdist its GPU and CPU threads, after it has counted them."""
-    from pb_plugin.workers.pins import pin_workers
-
-    pin_workers(config)
-
-
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Take one worker for each GPU that is visible, where there are some."""
-    from pb_plugin.workers.pins import n_auto
-
-    return n_auto(config)
+    pluginmanager.register(pins, "pb-pins")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,6 +74,10 @@ def pytest_configure(config: pytest.Config) -> None:
             check_html(options.html, "--pb-html")
         if options != Options(store=project_folder(config) / ".pb"):
             session.check()
+        if worker is None and config.getoption("numprocesses", 0):
+            from pb_plugin.workers.xdist_interior import allow_deaths
+
+            allow_deaths(config)
     except (ValueError, LookupError, OSError) as error:
         raise pytest.UsageError(printable(str(error))) from error
     config.stash[SESSION] = session

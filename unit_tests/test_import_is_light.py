@@ -34,7 +34,7 @@ def test_importing_it_loads_nothing_heavy(module):
     assert (result.returncode, result.stdout.split(), result.stderr) == (0, [], "")
 
 
-def test_importing_the_plugin_loads_nothing_of_ours_but_the_options():
+def test_importing_the_plugin_loads_nothing_of_ours_but_the_options_and_a_key():
     code = "import sys, pb_plugin.plugin; print(*sorted(m for m in sys.modules if m.startswith('pb_plugin')))"
     assert run("-c", code).stdout.split() == [
         "pb_plugin",
@@ -45,6 +45,8 @@ def test_importing_the_plugin_loads_nothing_of_ours_but_the_options():
         "pb_plugin.planning.options",
         "pb_plugin.plugin",
         "pb_plugin.printable",
+        "pb_plugin.session",
+        "pb_plugin.session.keys",
     ]
 
 

@@ -82,8 +82,7 @@ class Dispatch:
         return suspect if is_tried else None
 
     def unfit(self, worker: str) -> None:
-        """Take back what a *worker* has that could not begin with it."""
-        self._models.pop(worker, None)
+        """Take back what a *worker* has, all of which is run again: no item is to blame."""
         self._push_front(self._running.pop(worker, []))
 
     def give_up(self) -> list[str]:

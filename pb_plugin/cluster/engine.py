@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
 
@@ -35,7 +33,8 @@ ENDING_S = 3.0
 """How long an interrupted run waits for what its workers have stored."""
 
 REPLACED = 4
-"""How many lost workers are replaced, for each that the run began with."""
+"""How many lost workers are replaced, and how many crashes leave their item to be run again, for each worker
+that the run began with."""
 
 
 def own_folders() -> tuple[str, ...]:
@@ -79,6 +78,7 @@ class Engine:
         self._coming: set[str] = set()
         self._n_added = 0
         self._n_first = 0
+        self._n_crashes = 0
         self._seen = 0.0
         self._why_lost = ""
 
@@ -121,7 +121,7 @@ class Engine:
             n_workers=n_workers,
             python_path=own_folders(),
             addopts=os.environ.get("PYTEST_ADDOPTS", ""),
-            run_id=uuid4().hex,
+            run_id=self._session.ends.run,
         ).to_json()
         self._n_first = min(n_workers, len(set(labels.values())))
         for _ in range(self._n_first):
@@ -143,7 +143,7 @@ class Engine:
                 if group is not None:
                     self._idle.remove(worker)
                     self._at_work.add(worker)
-                    self._link.run(worker, group, self._kept.known(group))
+                    self._link.run(worker, group, self._kept.known(group), self._kept.ends())
             for event in self._link.events(EVERY_S):
                 self._on(event, dispatch)
             if session.shouldfail:
@@ -187,10 +187,10 @@ class Engine:
         elif kind == "finish":
             dispatch.ended(worker, message["nodeid"])
             hook.pytest_runtest_logfinish(nodeid=message["nodeid"], location=tuple(message["location"]))
+        elif kind == "ended":
+            self._kept.keep_end(message["name"], message["text"])
         elif kind == "crashed":
-            nodeid = dispatch.crashed(worker)
-            if nodeid is not None:
-                self._fail(nodeid, f"{self._name(worker)} crashed while running it: {message['why']}")
+            self._on_crash(worker, message, dispatch)
         elif kind == "unfit":
             self._why_lost = message["why"]
             dispatch.unfit(worker)
@@ -198,6 +198,16 @@ class Engine:
             self._say(f"{self._name(worker)} is not used: {message['why']}")
         elif kind == "output":
             self._take_output(worker, message["data"])
+
+    def _on_crash(self, worker: str, message: Message, dispatch: Dispatch) -> None:
+        """Go on after a crash: rows in work are known and tried one by one, so their item runs again."""
+        self._n_crashes += 1
+        if message["at_work"] and self._n_crashes <= self._n_first * REPLACED:
+            dispatch.unfit(worker)
+            return
+        nodeid = dispatch.crashed(worker)
+        if nodeid is not None:
+            self._fail(nodeid, f"{self._name(worker)} crashed while running it: {message['why']}")
 
     def _forget(self, worker: str) -> None:
         self._coming.discard(worker)
@@ -258,7 +268,7 @@ class Engine:
         self._places.note(worker, output, place.get("gpu"), host=place.get("host", ""))
         controller = self._config.pluginmanager.get_plugin("pb-controller")
         if controller is not None:
-            controller.pytest_testnodedown(node=SimpleNamespace(workeroutput=output))
+            controller.take_output(output)
 
     def _end(self) -> None:
         """End every worker at once; what the ones that still run have stored is kept."""

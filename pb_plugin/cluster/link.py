@@ -46,7 +46,13 @@ class Link(Protocol):
         """Start a worker; ``ready`` comes when there is a place for it."""
         ...
 
-    def run(self, worker: str, nodeids: Sequence[str], records: Sequence[str]) -> None:
+    def run(
+        self,
+        worker: str,
+        nodeids: Sequence[str],
+        records: Sequence[str],
+        ends: Sequence[tuple[str, str]],
+    ) -> None:
         """Let it run a group; ``told`` comes again and again, then ``through``."""
         ...
 

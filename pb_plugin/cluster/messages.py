@@ -15,7 +15,8 @@ Message = Mapping[str, Any]
 
 From a session: ``collected`` (``missing`` items), ``start`` and ``finish`` (``nodeid``, ``location``),
 ``report`` (``data``), ``done`` (with a group), ``output`` (``data``: what it found out).
-From its supervisor too: ``record`` (``line``), ``crashed`` and ``unfit`` (``why``).
+From its supervisor: ``record`` (``line``), ``unfit`` (``why``), ``crashed`` (``why``, and whether rows were
+``at_work``) after ``ended`` (``name`` and ``text`` of the file that says which).
 """
 
 

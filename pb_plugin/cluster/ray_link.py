@@ -87,10 +87,16 @@ class RayLink:
         self._actors[worker] = actor = placed.remote(worker, dict(setup))
         self._waiting[actor.hello.remote()] = (worker, self._on_ready)
 
-    def run(self, worker: str, nodeids: Sequence[str], records: Sequence[str]) -> None:
+    def run(
+        self,
+        worker: str,
+        nodeids: Sequence[str],
+        records: Sequence[str],
+        ends: Sequence[tuple[str, str]],
+    ) -> None:
         """Let its session run a group."""
         call = self._actors[worker].run.options(num_returns="streaming")
-        self._waiting[call.remote(list(nodeids), list(records))] = (worker, self._on_batch)
+        self._waiting[call.remote(list(nodeids), list(records), list(ends))] = (worker, self._on_batch)
 
     def finish(self, worker: str) -> None:
         """Let its session end well."""

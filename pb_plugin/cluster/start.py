@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
             "workercount": setup["n_workers"],
             "testrunuid": setup["run_id"],
             "mainargv": setup["args"],
+            "pb_run": setup["run_id"],
         }
         config.workeroutput = {}
 

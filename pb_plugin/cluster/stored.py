@@ -7,7 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pb_plugin.asking.models import ModelUnavailable
+from pb_plugin.faults.at_work import FOLDER
+from pb_plugin.faults.ends import ENDED
 from pb_plugin.portions.groups import cell_id_of
+from pb_plugin.records.plain_files import write_whole
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import Store, StoreIndex
 
@@ -58,6 +61,16 @@ class Kept:
                 if record is not None and not record.failed:
                     found.append(record)
         return [record.to_json() for record in found]
+
+    def keep_end(self, name: str, text: str) -> None:
+        """Store how a session has ended, where a process of this machine would have written it."""
+        write_whole(self._session.options.store / FOLDER / name, text, what="the end of a process")
+        self._session.ends.learn()
+
+    def ends(self) -> list[tuple[str, str]]:
+        """Return how processes have ended, as far as it counts: file names and what they say."""
+        folder = self._session.options.store / FOLDER
+        return [(path.name, path.read_text("ascii")) for path in sorted(folder.glob(f"*{ENDED}"))]
 
     def close(self) -> None:
         """Close the file."""

@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from pb_plugin.cluster.messages import Message, Setup, cut, read, written
+from pb_plugin.faults.at_work import FOLDER
+from pb_plugin.faults.ends import ENDED, Ends
+from pb_plugin.records.plain_files import write_whole
 from pb_plugin.workers.gpus import VISIBLE
 
 EVERY_S = 0.1
@@ -49,20 +52,24 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._commands = self._messages = -1
         self._unread = b""
-        self._has_collected = False
+        self._has_collected = self._was_at_work = False
         self._is_stopped = False
+        self._session, self._n_sessions = name, 0
         self._tails: dict[Path, int] = {}
 
     def hello(self) -> dict[str, str]:
         """Return where this is."""
         return {"host": socket.gethostname(), "gpu": os.environ.get(VISIBLE, "")}
 
-    def run(self, nodeids: Sequence[str], records: Sequence[str]) -> Iterator[list[Message]]:
+    def run(
+        self, nodeids: Sequence[str], records: Sequence[str], ends: Sequence[tuple[str, str]]
+    ) -> Iterator[list[Message]]:
         """Run a group and yield what is told of it, a record before the report that rests on it.
 
         Args:
             nodeids: The items.
             records: Lines of the run's store that they may use.
+            ends: How other sessions of the run have ended: names and texts of files.
         """
         if self._is_stopped:
             return
@@ -72,6 +79,9 @@ class Supervisor:
             except OSError as error:
                 yield [{"kind": "unfit", "why": f"no session can be started: {error}"}]
                 return
+        for name, text in ends:
+            if not (self._store / FOLDER / name).exists():
+                write_whole(self._store / FOLDER / name, text, what="the end of a process")
         if records:
             with (self._store / SEEDS).open("a", encoding="ascii") as file:
                 file.writelines(f"{line}\n" for line in records)
@@ -99,6 +109,8 @@ class Supervisor:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self) -> None:
+        self._n_sessions += 1
+        self._session = self._name if self._n_sessions == 1 else f"{self._name}.{self._n_sessions}"
         path = os.pathsep.join([*self._setup.python_path, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
         environ = {**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": self._setup.addopts}
         theirs_in, self._commands = os.pipe()
@@ -109,7 +121,7 @@ class Supervisor:
                     [
                         *(sys.executable, "-P", str(Path(__file__).with_name("start.py"))),
                         *(str(theirs_in), str(theirs_out)),
-                        *(self._name, str(self._store), str(self._folder / "temporary")),
+                        *(self._session, str(self._store), str(self._folder / "temporary")),
                     ],
                     cwd=self._setup.folder,
                     env=environ,
@@ -195,7 +207,19 @@ class Supervisor:
             return []
         output = (self._folder / "output").read_text(encoding="utf-8", errors="replace").splitlines()
         why = f"{_ending(code)} on {socket.gethostname()}\n{cut(output[-SHOWN_LINES:], SHOWN)}"
-        return [{"kind": "crashed" if self._has_collected else "unfit", "why": why}]
+        if not self._has_collected:
+            return [{"kind": "unfit", "why": why}]
+        return [*self._ended(), {"kind": "crashed", "why": why, "at_work": self._was_at_work}]
+
+    def _ended(self) -> list[Message]:
+        """Return what the session was working on when it crashed, for the next one and for all others."""
+        folder = self._store / FOLDER
+        before = set(folder.glob(f"*{ENDED}"))
+        ends = Ends(self._store, self._setup.run_id)
+        ends.note(self._session)
+        self._was_at_work = self._session in ends.at_work
+        new = sorted(set(folder.glob(f"*{ENDED}")) - before)
+        return [{"kind": "ended", "name": path.name, "text": path.read_text("ascii")} for path in new]
 
     def _is_at_end(self) -> bool:
         """Return whether the process ends within a moment: its pipe is closed already."""

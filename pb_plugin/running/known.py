@@ -75,7 +75,8 @@ class Known:
 
     def keep(self, record: Record) -> None:
         """Store *record*, unless the store has it already."""
-        if self._fresh or record != self.index.get(record.decode_key, record.score_key):
+        key = record.decode_key, record.score_key
+        if self._fresh or record not in (self.index.get(*key), self.index.failure(*key)):
             try:
                 self.store.append(record)
             except StoreLost as error:

@@ -1,7 +1,7 @@
 """Every worker of pytest-xdist gets GPUs and CPU threads of its own, before it imports anything.
 
 The environment stands in the worker's execnet spec: execnet sets it in the new interpreter first of all, and
-a worker that replaces another is started from the same spec, so it has the same GPU.
+a worker that replaces another is started from the same spec, so it has the same GPU. The module is a plugin.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def gpus_for(options: Options, environ: Mapping[str, str]) -> tuple[str, ...]:
     return visible_gpus(environ)
 
 
-def n_auto(config: pytest.Config) -> int | None:
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Return how many workers ``-n auto`` starts; None leaves it to the number of CPUs."""
     options = _options(config)
     if options is None or os.environ.get(AUTO_WORKERS):
@@ -37,8 +38,8 @@ def n_auto(config: pytest.Config) -> int | None:
     return len(gpus_for(options, os.environ)) * options.workers_per_gpu or None
 
 
-def pin_workers(config: pytest.Config) -> None:
-    """Write into the specs of the run's workers what each may use.
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Write into the specs of the run's workers what each may use, after pytest-xdist has counted them.
 
     Raises:
         pytest.UsageError: There are more workers than places on GPUs.

@@ -1,6 +1,6 @@
 """What leans on the inside of pytest-xdist and may move with its version: none of it is documented.
 
-A test of each assumption stands in ``unit_tests/pb_plugin/session/test_xdist_interior.py``. The scheduler
+A test of each assumption stands in ``unit_tests/pb_plugin/workers/test_xdist_interior.py``. The scheduler
 itself follows the protocol that xdist publishes.
 """
 
@@ -18,8 +18,13 @@ from xdist.dsession import get_default_max_worker_restart
 from xdist.report import report_collection_diff
 from xdist.workermanage import parse_tx_spec_config
 
+from pb_plugin.workers.cell_files import asks_for_cells
+
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController as WorkerController
+
+DEATHS = 40
+"""So many workers may die for each that the run starts with, where nothing else is said."""
 
 LOOK_AHEAD = 2
 """A worker starts an item only when it knows the next one, so it needs this many to keep going."""
@@ -42,6 +47,15 @@ def most_deaths(config: pytest.Config) -> float:
     """Return how many workers are replaced before the run ends (``--max-worker-restart``)."""
     most = get_default_max_worker_restart(config)
     return math.inf if most is None else float(most)
+
+
+def allow_deaths(config: pytest.Config) -> None:
+    """Replace up to `DEATHS` workers for each, where nothing is said: what kills them is left out in time.
+
+    By its own default pytest-xdist ends the run after four, and a row to blame costs two.
+    """
+    if config.option.maxworkerrestart is None and asks_for_cells(config.args):
+        config.option.maxworkerrestart = str(DEATHS * int(config.option.numprocesses))
 
 
 def end_workers(nodes: Iterable[WorkerController]) -> None:

@@ -40,11 +40,7 @@ def test_the_row_that_ends_two_processes_is_named_and_all_others_are_decoded(fau
     ("place", "said", "deaths"),
     [
         ("load", "worker_crash: loading it ended 2 processes: it ended without a word", 2),
-        (
-            "model",
-            "method confidence with model faulty:load stopped the decoding with 2 samples, each alone",
-            3,
-        ),
+        ("model", "method confidence with model faulty:load stopped the decoding with 2 samples", 3),
     ],
 )
 def test_a_model_that_always_ends_its_process_is_given_up_with_the_reason(faults, place, said, deaths):
@@ -52,7 +48,8 @@ def test_a_model_that_always_ends_its_process_is_given_up_with_the_reason(faults
     result = faults.suite.run_apart(*RUN, "--model", "ideal", "--k", "32", "-n", "1")
     assert result.ret == 1
     assert sum("replacing crashed worker" in line for line in result.outlines) == deaths
-    result.stdout.fnmatch_lines([f"*{said}*"])
+    reasons = [message for _, message in faults.failures().values()]
+    assert any(said in text for text in (*reasons, *result.outlines))
     result.assert_outcomes(passed=1, **{"errors" if place == "load" else "failed": 1})
 
 

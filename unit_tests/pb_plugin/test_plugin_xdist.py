@@ -98,8 +98,9 @@ def test_a_worker_loads_each_of_its_models_once(suite):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tasks", ["copy", "copy,sort,reverse,shuffle"], ids=["groups split", "groups whole"])
+@pytest.mark.parametrize("tasks", ["copy", "copy,sort"], ids=["groups split", "groups whole"])
 def test_a_crash_in_a_method_is_reported_and_every_other_item_runs(suite, tasks):
+    """The items with the rows that crash fail, whichever item was decoding them."""
     suite.pytester.makepyfile(crashing_method=USER_CODE)
     options = ("--task", tasks, "--unmasking", "random", "--unmasking", "crashing_method:Crashing")
     result = suite.run_apart(*options, "--k", "4,8", "--samples", "2", "-n", "2")
@@ -108,27 +109,11 @@ def test_a_crash_in_a_method_is_reported_and_every_other_item_runs(suite, tasks)
     result.assert_outcomes(passed=3 * n_tasks, failed=n_tasks)
     for task in tasks.split(","):
         result.stdout.fnmatch_lines(
-            [f"*worker 'gw?' crashed while running 'test_bench.py::test_cell[[]{task}-ideal-crashing-k4[]]'"]
+            [f"{task} ideal crashing k=4: 2 of 2 samples failed (worker_crash); first: left out: *"]
         )
     keys = Counter(record.decode_key for record in suite.records())
-    assert len(keys) >= 3 * n_tasks * 2
+    assert len(keys) == 4 * n_tasks * 2
     assert set(keys.values()) == {1}, "who takes over does not decode again what the dead worker had stored"
-    items = f"{n_tasks} item{'s' * (n_tasks > 1)}"
-    result.stdout.fnmatch_lines(["*parallelbench*", f"failed, {items}: worker_crash: *"])
-
-
-@pytest.mark.slow
-def test_what_is_left_of_a_crashed_group_is_decoded_item_by_item(suite):
-    """The first item of a group decodes the group, so it takes the blame for a crash; the others do not."""
-    suite.pytester.makepyfile(crashing_method=USER_CODE)
-    options = ("--task", "copy", "--unmasking", "crashing_method:Crashing", "--k", "1,2,4,8,16")
-    result = suite.run_apart(*options, "--samples", "2", "-n", "1")
-    result.assert_outcomes(passed=3, failed=2)
-    crashed = [line for line in result.outlines if "crashed while running" in line and "FAILED" not in line]
-    assert [line.partition("[")[2].partition("]")[0] for line in crashed] == [
-        "copy-ideal-crashing-k1",
-        "copy-ideal-crashing-k4",
-    ]
 
 
 @pytest.mark.slow

@@ -27,11 +27,11 @@ class LocalLink:
         self.supervisors[worker] = Supervisor(worker, setup)
         self._events.put(Event(worker, "ready", place=self.supervisors[worker].hello()))
 
-    def run(self, worker, nodeids, records):
+    def run(self, worker, nodeids, records, ends):
         self.runs.append((worker, nodeids, len(records)))
 
         def work():
-            for batch in self.supervisors[worker].run(nodeids, records):
+            for batch in self.supervisors[worker].run(nodeids, records, ends):
                 self._events.put(Event(worker, "told", messages=batch))
             self._events.put(Event(worker, "through"))
 

@@ -51,8 +51,8 @@ def test_a_worker_that_is_lost_costs_nothing_and_is_replaced(suite, link, monkey
     link.places = 1
     run = link.run
 
-    def lose_the_first(worker, nodeids, records):
-        run(worker, nodeids, records)
+    def lose_the_first(worker, *what):
+        run(worker, *what)
         if worker == "ray0":
             link.lose(worker)
 
@@ -64,7 +64,7 @@ def test_a_worker_that_is_lost_costs_nothing_and_is_replaced(suite, link, monkey
 
 
 def test_an_item_that_takes_every_worker_along_is_named_and_the_run_ends(suite, link, monkeypatch):
-    monkeypatch.setattr(link, "run", lambda worker, nodeids, records: link.lose(worker))
+    monkeypatch.setattr(link, "run", lambda worker, *what: link.lose(worker))
     result = suite.run("-k", "copy and k4", *SMALL, *ELSEWHERE)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*worker 'ray?' on * was lost while running it, again: its machine is gone"])

@@ -1,12 +1,14 @@
 """Scores in the background: order kept, decoding never waits, an error of a tool comes out as it is."""
 
 import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from pb_plugin.asking.samples import ScorerFailed
+from pb_plugin.faults.alarm import Alarm
 from pb_plugin.records.score_key import ScoreKey
 from pb_plugin.running import scoring as module
 from pb_plugin.running.scoring import Scoring, Unscored
@@ -154,3 +156,50 @@ def test_a_result_survives_a_broken_scorer(decoded):
         result, failure = scoring.begin(bad)
     assert result == bad.record
     assert failure.failed
+
+
+@pytest.fixture
+def watched():
+    """Whatever takes longer than a fifth of a second is ended."""
+    alarm = Alarm(lambda: None)
+    yield lambda: alarm.limit(0.2)
+    alarm.close()
+
+
+def test_a_scorer_that_hangs_fails_its_sample_and_no_other(decoded, watched):
+    class Hangs(Data):
+        def scored(self, text, sample, measured):
+            if text == "hangs":
+                time.sleep(PATIENCE_S)
+            return super().scored(text, sample, measured)
+
+    data = Hangs(needs=())
+    data.spec.scorer = "s"
+    with Scoring(data, FakeTools(), watched) as scoring:
+        (kept, failed), (fine,) = (scoring.begin(decoded(text)) for text in ("hangs", "ok"))
+    assert kept.text == "hangs", "it need not be decoded again"
+    assert failed.error == {
+        "class": "timeout",
+        "message": "scorer s was not back within 0.2 s; see --pb-timeout",
+    }
+    assert fine.scores == {"grammar": 1.0}
+
+
+def test_a_tool_that_hangs_is_waited_for_once_and_never_again_not_even_at_the_end(decoded, watched):
+    class Says(Data):
+        def scored(self, text, sample, measured):
+            reason = measured["grammar"].get("reason")
+            return Scored(values={"grammar": None}, reasons={"grammar": reason})
+
+    gate = threading.Event()
+    began = time.monotonic()
+    with Scoring(Says(), FakeTools(gate), watched) as scoring:
+        for number in range(3 * module.CHUNK):
+            scoring.add(decoded("ok", number))
+        records = list(scoring.rest())
+    assert time.monotonic() - began < 5.0
+    gate.set()
+    assert len(records) == 3 * module.CHUNK
+    said = "grammar: the answer was not back within 0.2 s; see --pb-timeout"
+    assert {record.score_reasons["grammar"] for record in records} == {said}
+    assert {record.scores["grammar"] for record in records} == {None}

@@ -7,7 +7,7 @@ import pytest
 
 from pb_plugin.planning.options import Options
 from pb_plugin.workers import pins
-from pb_plugin.workers.pins import gpus_for, n_auto, pin_workers, pinned
+from pb_plugin.workers.pins import gpus_for, pinned, pytest_cmdline_main, pytest_xdist_auto_num_workers
 
 EIGHT = {"CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7"}
 
@@ -63,7 +63,7 @@ def config(monkeypatch):
 
 def test_the_specs_of_a_run_are_rewritten(config):
     run = config(["popen"] * 2)
-    pin_workers(run)
+    pytest_cmdline_main(run)
     assert [spec.partition("//env:OMP")[0] for spec in run.option.tx] == [
         "popen//env:CUDA_VISIBLE_DEVICES=0",
         "popen//env:CUDA_VISIBLE_DEVICES=1",
@@ -72,12 +72,12 @@ def test_the_specs_of_a_run_are_rewritten(config):
 
 def test_more_workers_than_gpus_are_refused_or_share_them(config):
     with pytest.raises(pytest.UsageError, match=r"-n must be at most 8 on 8 GPUs \(0, .*\) with 1 to each, "):
-        pin_workers(config(["popen"] * 9))
+        pytest_cmdline_main(config(["popen"] * 9))
     run = config(["popen"] * 9, workers_per_gpu=2)
-    pin_workers(run)
+    pytest_cmdline_main(run)
     assert "DEVICES=0//" in run.option.tx[8]
     with pytest.raises(pytest.UsageError, match="got 17; let more workers share a GPU with --pb-workers-per"):
-        pin_workers(config(["popen"] * 17, workers_per_gpu=2))
+        pytest_cmdline_main(config(["popen"] * 17, workers_per_gpu=2))
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_more_workers_than_gpus_are_refused_or_share_them(config):
 )
 def test_what_is_not_ours_is_left_alone(config, specs, args):
     run = config(list(specs), args)
-    pin_workers(run)
+    pytest_cmdline_main(run)
     assert run.option.tx == specs
 
 
 def test_auto_is_one_worker_for_each_place_on_a_gpu(config, monkeypatch):
-    assert n_auto(config([])) == 8
-    assert n_auto(config([], workers_per_gpu=3)) == 24
-    assert n_auto(config([], model=("ideal",))) is None
-    assert n_auto(config([], args=["unit"])) is None
+    assert pytest_xdist_auto_num_workers(config([])) == 8
+    assert pytest_xdist_auto_num_workers(config([], workers_per_gpu=3)) == 24
+    assert pytest_xdist_auto_num_workers(config([], model=("ideal",))) is None
+    assert pytest_xdist_auto_num_workers(config([], args=["unit"])) is None
     monkeypatch.setattr(os, "environ", {**EIGHT, "PYTEST_XDIST_AUTO_NUM_WORKERS": "3"})
-    assert n_auto(config([])) is None
+    assert pytest_xdist_auto_num_workers(config([])) is None

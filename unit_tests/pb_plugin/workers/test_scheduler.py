@@ -44,7 +44,7 @@ class FakeNode:
 class Session:
     """What xdist's controller does around a scheduler."""
 
-    def __init__(self, items, n_nodes, collections=None, cost=lambda nodeid: 1):
+    def __init__(self, items, n_nodes, collections=None, cost=lambda nodeid: 1, **more):
         self.items = items
         self.failures = []
         self.crashed = []
@@ -54,6 +54,7 @@ class Session:
             cost=cost,
             report_failure=lambda node, message: self.failures.append((node, message)),
             log=lambda *_: None,
+            **more,
         )
         self.nodes = [FakeNode(f"gw{index}") for index in range(n_nodes)]
         self.all_nodes = list(self.nodes)
@@ -356,3 +357,20 @@ def test_ten_thousand_items_are_handed_out_without_quadratic_work():
     items = [f"m|{index // 10}::t[{index}]" for index in range(10_000)]
     done = Session(items, 4).run()
     assert sum(map(len, done)) == len(items)
+
+
+def test_an_item_that_was_at_work_when_its_node_died_is_run_again_first_until_too_many_died():
+    items = [f"m:a::{index}" for index in range(3)]
+    session = Session(items, 1, goes_on=lambda node: True, most_deaths=2)
+    for _ in range(2):
+        session.crash(session.nodes[0])
+        assert session.crashed == []
+        assert session.nodes[0].queue[0] == 0, "the item that crashed comes first"
+    session.crash(session.nodes[0])
+    assert session.crashed == [items[0]], "the third death is one too many"
+
+
+def test_an_item_that_was_not_at_work_is_reported():
+    session = Session([f"m:a::{index}" for index in range(3)], 1, goes_on=lambda node: False)
+    session.crash(session.nodes[0])
+    assert session.crashed == ["m:a::0"]
