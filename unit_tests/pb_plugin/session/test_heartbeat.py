@@ -36,7 +36,7 @@ def config_of(n_workers):
 
 def session_of(store, **values):
     return SimpleNamespace(
-        options=SimpleNamespace(store=store),
+        options=SimpleNamespace(store=store, engine="local"),
         bench=object(),
         selected=["cell"],
         n_left_for_workers=lambda: 10,
