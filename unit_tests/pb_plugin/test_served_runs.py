@@ -16,7 +16,12 @@ KEY = "sk-not-for-your-eyes-42"
 COPY = ("--task", "copy", "--samples", "4")
 
 
-LATE = ("openai.resources.chat.completions", "anthropic.resources.messages", "decoders.served.loading")
+LATE = (
+    "httpcore2",
+    "openai.resources.chat.completions",
+    "anthropic.resources.messages",
+    "decoders.served.loading",
+)
 
 
 @pytest.fixture(autouse=True)
