@@ -8,7 +8,7 @@ import pytest
 from decoders.served.client.answer import Answer
 from decoders.served.client.budget import CHAT_TOKENS, Spending, cost
 from decoders.served.client.failures import AskError
-from decoders.served.options import Limits, Price
+from decoders.served.options import Price, SpendLimits
 from unit_tests.decoders.served.scripted import Engine, error, stream
 
 PRICE = Price(input=1.0, output=2.0)
@@ -22,7 +22,7 @@ def test_what_an_answer_costs():
 
 
 def test_repeats_count_as_requests_and_the_rest_says_how_to_go_on(ask):
-    outcome = ask(Engine([error(500), stream("text")]), 4, limits=Limits(requests=3), concurrency=1)
+    outcome = ask(Engine([error(500), stream("text")]), 4, limits=SpendLimits(requests=3), concurrency=1)
     failed = {key: str(found.error) for key, found in outcome.found.items() if hasattr(found, "error")}
     assert len(outcome.engine.asked) == 3
     assert set(failed) == {2, 3}
@@ -30,14 +30,14 @@ def test_repeats_count_as_requests_and_the_rest_says_how_to_go_on(ask):
 
 
 def test_money_needs_a_price(ask):
-    outcome = ask(Engine(), limits=Limits(usd=1.0))
+    outcome = ask(Engine(), limits=SpendLimits(usd=1.0))
     assert "--pb-budget usd must come with a price of this model, got none" in outcome.error
     assert outcome.engine.asked == []
 
 
 @pytest.mark.parametrize("name", ["served-model", "mine"])
 def test_a_price_is_found_by_the_id_or_by_the_name_of_the_run(ask, name):
-    decoded = ask(Engine(), limits=Limits(usd=1.0), prices={name: PRICE}).one
+    decoded = ask(Engine(), limits=SpendLimits(usd=1.0), prices={name: PRICE}).one
     assert decoded.served.details["usd"] == pytest.approx((12 * 1.0 + 5 * 2.0) / 1e6)
 
 
@@ -46,7 +46,7 @@ def test_money_never_runs_over_whatever_comes_at_once(ask):
     most = ((len(b"question 0") + CHAT_TOKENS) * 1.0 + 32 * 2.0) / 1e6
     limit = most + 3 * 22e-6
     engine = Engine([stream("text", delay=0.01)])
-    outcome = ask(engine, 40, limits=Limits(usd=limit), prices={"mine": PRICE}, concurrency=8)
+    outcome = ask(engine, 40, limits=SpendLimits(usd=limit), prices={"mine": PRICE}, concurrency=8)
     answered = [found for found in outcome.found.values() if not hasattr(found, "error")]
     assert sum(found.served.details["usd"] for found in answered) <= limit
     assert len(answered) == 4, "as many as there is room for"
@@ -54,7 +54,7 @@ def test_money_never_runs_over_whatever_comes_at_once(ask):
 
 
 def test_a_lost_answer_counts_as_the_most_it_could_cost_and_a_refusal_as_nothing():
-    spending = Spending(Limits(usd=1.0))
+    spending = Spending(SpendLimits(usd=1.0))
 
     def fail(may_cost):
         with pytest.raises(AskError), spending.request(1000, 100, PRICE):
@@ -67,7 +67,7 @@ def test_a_lost_answer_counts_as_the_most_it_could_cost_and_a_refusal_as_nothing
 
 
 def test_who_waits_for_room_goes_on_when_there_is_some():
-    spending = Spending(Limits(usd=(CHAT_TOKENS + 100) * 1.5 / 1e6))
+    spending = Spending(SpendLimits(usd=(CHAT_TOKENS + 100) * 1.5 / 1e6))
     entered = threading.Event()
 
     def first():
