@@ -87,8 +87,10 @@ def test_a_command_of_the_suite_passes(checkout, words):
         result.stdout.fnmatch_lines(["*benchmark 'ideal-copy'*"])
 
 
-def test_the_command_with_a_checkpoint_passes(checkout):
-    (words,) = [words for words in BENCH if any("=DIR" in word for word in words)]
+@pytest.mark.parametrize(
+    "words", [words for words in BENCH if any("=DIR" in word for word in words)], ids=" ".join
+)
+def test_the_command_with_a_checkpoint_passes(checkout, words):
     result = checkout.runpytest_inprocess(*with_checkpoint(words), *QUICK, "--samples", "1")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["items of llada assert completeness and floors only*"])
