@@ -35,7 +35,7 @@ def end_process(why: str, *, is_worker: bool) -> NoReturn:
 
 def label_of(cell: Cell) -> str:
     """Return what sets the rows of *cell* apart for `Blame`: the method, and the method with its setting."""
-    return f"{cell.asked.method} {cell.id.removeprefix(f'{cell.asked.task}-{cell.asked.model}-')}"
+    return f"{cell.asked.method} {cell.words.removeprefix(f'{cell.asked.task} {cell.asked.model} ')}"
 
 
 def carefully(

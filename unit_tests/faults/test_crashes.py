@@ -40,7 +40,7 @@ def test_the_row_that_ends_two_processes_is_named_and_all_others_are_decoded(fau
     ("place", "said", "deaths"),
     [
         ("load", "worker_crash: loading it ended 2 processes: it ended without a word", 2),
-        ("model", "confidence-k32 with model faulty:load stopped the decoding with 2 samples", 3),
+        ("model", "confidence k=32 with model faulty:load stopped the decoding with 2 samples", 3),
     ],
 )
 def test_a_model_that_always_ends_its_process_is_given_up_with_the_reason(faults, place, said, deaths):

@@ -39,7 +39,9 @@ def test_a_method_that_hangs_on_every_sample_is_left_out_after_two_and_named(fau
     reasons = [message for _, message in faults.failures().values()]
     assert len(reasons) == 6
     assert (
-        sum("wild-k32 with model faulty:load stopped the decoding with 2 samples" in text for text in reasons)
+        sum(
+            "wild k=32 with model faulty:load stopped the decoding with 2 samples" in text for text in reasons
+        )
         == 4
     )
     assert all("method wild was not back within 0.3 s" in text for text in reasons)
