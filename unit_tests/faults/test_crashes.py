@@ -3,6 +3,7 @@
 import pytest
 
 from unit_tests.faults.conftest import RUN
+from unit_tests.faults.long_forms import by_hand
 
 pytest.importorskip("xdist", reason="pytest-xdist is not installed")
 pytestmark = pytest.mark.slow
@@ -16,7 +17,11 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("ways", [("kill", "segfault"), ("assert", "exit")], ids=" and ".join)
+@pytest.mark.parametrize(
+    "ways",
+    [("kill", "segfault"), pytest.param(("assert", "exit"), marks=by_hand)],
+    ids=["kill and segfault", "assert and exit"],
+)
 def test_the_row_that_ends_two_processes_is_named_and_all_others_are_decoded(faults, ways):
     """Two samples of six end their process, each in its own way; one worker takes over from the other."""
     (first, one), (second, other) = faults.bad(2), faults.bad(4)
@@ -39,7 +44,9 @@ def test_the_row_that_ends_two_processes_is_named_and_all_others_are_decoded(fau
 @pytest.mark.parametrize(
     ("place", "said", "deaths"),
     [
-        ("load", "worker_crash: loading it ended 2 processes: it ended without a word", 2),
+        pytest.param(
+            *("load", "worker_crash: loading it ended 2 processes: it ended without a word", 2), marks=by_hand
+        ),
         ("model", "confidence k=32 with model faulty:load stopped the decoding with 2 samples", 3),
     ],
 )

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from unit_tests.faults.conftest import RUN
+from unit_tests.faults.long_forms import by_hand
 
 TWO = ("--k", "8,32")
 
@@ -48,7 +49,7 @@ def test_a_method_that_hangs_on_every_sample_is_left_out_after_two_and_named(fau
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["hang", "hang with the lock"])
+@pytest.mark.parametrize("fault", [pytest.param("hang", marks=by_hand), "hang with the lock"])
 def test_a_hang_in_c_code_ends_a_run_in_one_process_and_later_runs_leave_the_row_out(faults, fault):
     """First it is one of several rows, then alone, then it is left out and named, then tried again."""
     sample, bad = faults.bad(2)

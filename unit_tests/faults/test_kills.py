@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from unit_tests.faults.long_forms import by_hand
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@by_hand
 @pytest.mark.slow
 def test_after_kills_at_random_moments_the_report_is_that_of_an_undisturbed_run():
     command = [sys.executable, "-m", "unit_tests.faults.kill_campaign", "--kills", "5", "--seed", "1"]

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from unit_tests.faults.conftest import RUN
+from unit_tests.faults.long_forms import by_hand
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +36,11 @@ def start(faults, *options):
 
 @pytest.mark.parametrize(
     ("number", "options"),
-    [(signal.SIGTERM, ()), (signal.SIGHUP, ()), (signal.SIGTERM, ("-n", "1"))],
+    [
+        (signal.SIGTERM, ()),
+        pytest.param(signal.SIGHUP, (), marks=by_hand),
+        pytest.param(signal.SIGTERM, ("-n", "1"), marks=by_hand),
+    ],
     ids=["SIGTERM", "SIGHUP", "SIGTERM with a worker"],
 )
 def test_a_signal_ends_the_run_soon_with_its_summary(faults, number, options):

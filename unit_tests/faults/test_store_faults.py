@@ -7,8 +7,10 @@ import os
 
 import pytest
 
+from unit_tests.faults.long_forms import LONG
+
 TINY = ("--task", "copy", "--unmasking", "confidence", "--k", "8,32", "--samples", "3")
-EVERY = 1 if os.environ.get("PB_LONG_CAMPAIGNS") else 6
+EVERY = 1 if LONG else 6
 """In the short form every sixth call fails."""
 
 CALLS = (

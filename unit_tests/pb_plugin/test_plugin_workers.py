@@ -61,7 +61,7 @@ def test_two_workers_take_two_gpus_and_share_the_threads(seen):
 @pytest.mark.slow
 def test_a_worker_that_replaces_another_has_its_gpu(seen):
     result, lines = seen("-n", "auto", "--maxprocesses", "2", CRASHING="1")
-    assert result.ret == 1
+    result.assert_outcomes(passed=6)  # what was not decoded when the first ended is decoded by the other
     assert [line.split()[:2] for line in lines] == [["gw0", "3"], ["gw1", "MIG-a"], ["gw2", "3"]]
     result.stdout.fnmatch_lines(["parallelbench: gw0 on GPU 3 (ended before it could name it)"])
 
