@@ -80,3 +80,6 @@ def carefully(
                 blame.note(guard.ended("timeout", why))
         except DeviceLost as error:
             raise ProcessSpoilt(" ".join(str(error).split())) from error
+        else:
+            for key in part:
+                left.pop(key, None)  # what a sweep that came to its end gave no record of stays missing
