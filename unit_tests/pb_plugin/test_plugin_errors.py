@@ -116,7 +116,7 @@ def test_released_texts_that_the_built_in_tokenizer_cannot_hold_are_skipped(suit
     [
         (("--task", "shufle"), "--task must be *, got 'shufle'; did you mean 'shuffle'? Known: *"),
         (("--model", "lada"), "--model must be *, got 'lada'; did you mean 'llada'? Known: *"),
-        (("--model", "openai:gpt"), "--model must be a model that runs here, got 'openai:gpt'; *"),
+        (("--model", "openai:gpt"), "--model must be openai:URL[[]#MODEL[]] or openai:TABLE.yaml, got *"),
         (
             ("--model", "a.b:c,a.b:d"),
             "--model must be NAME, NAME=DIR_OR_HUB_ID[[]@REVISION[]] or package.module:attribute, got *",

@@ -76,6 +76,7 @@ def test_a_limit_is_that_of_its_own_call(alarm):
 
 
 def test_without_a_limit_or_in_another_thread_nothing_is_watched(alarm):
+    before = signal.getsignal(SIGNAL)
     with alarm.limit(math.inf):
         pass
     said = []
@@ -89,4 +90,4 @@ def test_without_a_limit_or_in_another_thread_nothing_is_watched(alarm):
     thread.start()
     thread.join()
     assert said == ["done"]
-    assert signal.getsignal(SIGNAL) is signal.SIG_DFL
+    assert signal.getsignal(SIGNAL) is before

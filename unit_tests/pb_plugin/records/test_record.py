@@ -219,7 +219,7 @@ def test_one_mask_entry_per_id_is_needed():
         (
             {"error": {"class": "bad", "message": "x"}, "scores": {}},
             "error must hold message and a class of oom, timeout, worker_crash, model_error, method_error, "
-            "scorer_error, got .*'bad'.*; name what failed",
+            "scorer_error, tool_error, got .*'bad'.*; name what failed",
         ),
         ({"error": {"class": "oom"}, "scores": {}}, "error must hold message and a class of oom"),
     ],
