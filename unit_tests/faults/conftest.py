@@ -51,12 +51,12 @@ class Faults:
         index_of = {}
         done = set()
         for record in self.suite.records():
-            key = (record.parts["sample_id"], record.parts["method"], record.parts["k"])
+            key = tuple(record.parts[name] for name in ("model", "sample_id", "method", "k"))
             if record.failed:
                 index_of[key] = (record.error["class"], record.error["message"])
             else:
                 done.add(key)
-        return {key: error for key, error in index_of.items() if key not in done}
+        return {key[1:]: error for key, error in index_of.items() if key not in done}
 
 
 @pytest.fixture
