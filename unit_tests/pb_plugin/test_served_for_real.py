@@ -17,7 +17,7 @@ from unit_tests.pages import ROOT
 for package in ("openai", "fastapi", "uvicorn", "accelerate"):
     pytest.importorskip(package, reason=f"a real server needs {package}: pip install -e '.[test]'")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("loaded_libraries")]
 
 SERVE = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; main()"
 SCRIPTED = """
