@@ -30,7 +30,7 @@ AR = {
 
 
 @pytest.fixture(scope="module")
-def ar(tmp_path_factory):
+def ar(tmp_path_factory, loaded_libraries):
     import torch
     from safetensors.torch import save_file
     from transformers import Qwen2Config, Qwen2ForCausalLM
