@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
@@ -40,10 +40,10 @@ class Workers(Generic[Item, Result]):
             self.stopping.set()
 
     def _run(self, waiting: SimpleQueue[Item], done: SimpleQueue[Result | Exception]) -> None:
-        while not self.stopping.is_set() and not waiting.empty():
+        while not self.stopping.is_set():
             try:
                 item = waiting.get_nowait()
-            except Exception:  # another thread was faster
+            except Empty:
                 return
             try:
                 done.put(self._work(item))

@@ -50,7 +50,7 @@ def test_a_signal_ends_the_run_soon_with_its_summary(faults, number, options):
         said, _ = process.communicate(timeout=60)
         took = time.monotonic() - began
         print(f"{took:.1f} s")
-        assert took < 15.0, "two seconds on a machine that does nothing else"
+        assert took < 15.0, "it took 3.8 to 6.6 s while others had the machine too"
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     assert b"= parallelbench =" in said
     assert b"0 of 1 items reused; records in" in said
