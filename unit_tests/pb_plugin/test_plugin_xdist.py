@@ -98,7 +98,7 @@ def test_a_worker_loads_each_of_its_models_once(suite):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tasks", ["copy", "copy,sort"], ids=["groups split", "groups whole"])
+@pytest.mark.parametrize("tasks", ["copy", "copy,sort"], ids=["a cell to a group", "groups of cells"])
 def test_a_crash_in_a_method_is_reported_and_every_other_item_runs(suite, tasks):
     """The items with the rows that crash fail, whichever item was decoding them."""
     suite.pytester.makepyfile(crashing_method=USER_CODE)
