@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from pb_plugin.records.conflict import SUFFIX, Conflict
-from pb_plugin.records.plain_files import plain_files
+from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.store import Store
 
 APPENDED = ("*.jsonl", f"*{SUFFIX}")
@@ -91,22 +90,5 @@ def _copy(path: Path, into: Path, store: Path) -> bool:
             place = place.with_name(f"{place.stem}.{sha256(content).hexdigest()[:12]}{place.suffix}")
             if place.exists():
                 return False
-    _write_whole(place, content)
+    write_whole(place, content, what=f"the copy of {path}")
     return True
-
-
-def _write_whole(place: Path, content: bytes) -> None:
-    unfinished = place.with_suffix(".part")
-    try:
-        place.parent.mkdir(exist_ok=True)
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(place)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise OSError(
-            f"{place}: could not be written ({error.strerror}); free some space and merge again: what was "
-            "copied stays"
-        ) from error

@@ -45,8 +45,8 @@ def _fault(path: Path) -> str | None:
     return next((kind for test, kind in _KINDS if test(mode)), "something else")
 
 
-def write_whole(path: Path, text: str, *, what: str) -> None:
-    """Write the ASCII *text* to *path*, all of it or nothing: whoever reads meanwhile sees no half of it.
+def write_whole(path: Path, text: str | bytes, *, what: str) -> None:
+    """Write *text*, which is ASCII, to *path*, all or nothing: whoever reads meanwhile sees no half of it.
 
     Raises:
         OSError: It cannot be written, as on a full disk; says *what* is lost and the cure.
@@ -54,7 +54,7 @@ def write_whole(path: Path, text: str, *, what: str) -> None:
     unfinished = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="ascii")
+        unfinished.write_bytes(text.encode("ascii") if isinstance(text, str) else text)
         unfinished.rename(path)
     except OSError as error:
         with suppress(OSError):
