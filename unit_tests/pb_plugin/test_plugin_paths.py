@@ -101,7 +101,7 @@ def test_the_name_of_a_task_file_too_long_for_the_system_is_one_message(suite):
 def test_a_full_disk_at_the_end_says_what_is_lost_what_is_kept_and_the_cure(suite, monkeypatch):
     from pb_plugin.records import plain_files
 
-    whole = plain_files.Path.write_text
+    whole = plain_files.Path.write_bytes
 
     def full(path, *arguments, **settings):
         if path.suffix == ".part":
@@ -109,7 +109,7 @@ def test_a_full_disk_at_the_end_says_what_is_lost_what_is_kept_and_the_cure(suit
         return whole(path, *arguments, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(plain_files.Path, "write_text", full)
+        patch.setattr(plain_files.Path, "write_bytes", full)
         result = suite.run(*ONE)
     assert result.ret == 1
     said = (
