@@ -21,6 +21,7 @@ COMMANDS = (
         "doctor",
         "export",
         "failures",
+        "fine-tune",
         "frequencies",
         "merge",
         "plot",
