@@ -30,6 +30,7 @@ MODEL_OF = MappingProxyType(
         "SDARForCausalLM": "sdar",
         "Fast_dLLM_QwenForCausalLM": "fast-dllm-v2",
         "StableDiffcoderForCausalLM": "stable-diffcoder",
+        "DiffusionGemmaForBlockDiffusion": "diffusion-gemma",
         "LlamaForCausalLM": "ar-llama",
         "Qwen2ForCausalLM": "ar",
         "Qwen3ForCausalLM": "ar-qwen3",

@@ -47,6 +47,7 @@ GENERATOR_LOADERS: Mapping[str, str] = MappingProxyType(
         "sedd-tiny": "decoders.models.sedd.tiny:load",
         "llada2.1": "decoders.models.llada21:load",
         "llada2.1-flash": "decoders.models.llada21:load",
+        "diffusion-gemma": "decoders.models.diffusion_gemma:load",
         "ar": "decoders.models.autoregressive:load",
         "ar-qwen3": "decoders.models.autoregressive:load",
         "ar-llama": "decoders.models.autoregressive:load",
