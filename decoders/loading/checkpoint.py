@@ -28,6 +28,7 @@ MODEL_OF = MappingProxyType(
         "LLaDAMoEModelLM": "llada-moe",
         "LLaDA2MoeModelLM": "llada2",
         "SDARForCausalLM": "sdar",
+        "SDARMoeForCausalLM": "sdar-moe",
         "Fast_dLLM_QwenForCausalLM": "fast-dllm-v2",
         "StableDiffcoderForCausalLM": "stable-diffcoder",
         "DiffusionGemmaForBlockDiffusion": "diffusion-gemma",

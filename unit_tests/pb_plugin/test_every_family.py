@@ -50,6 +50,7 @@ def test_no_family_is_left_out():
         "decoders.models.diffusion_gemma:load",
         "decoders.models.ideal:load",
         "decoders.models.remote:load",
+        "decoders.models.sdar_moe:load",
         "decoders.models.sedd.tiny:load",
         "decoders.models.tiny:load",
     }
