@@ -29,6 +29,7 @@ class ModelRequest:
         revision: Hub revision, or None.
         dtype: ``float32``, ``bfloat16`` or None for the family's default.
         device: Torch device, or None for the best one present.
+        device_map: ``auto`` where the layers may stand on all GPUs that the process sees, or None.
         vocabulary: Text pieces that must be one token each in a tokenizer of our own (names of the tasks).
         allow_code: Own code that may run: ``OWNER/NAME@COMMIT`` or ``FOLDER@HASH``; see
             `decoders.loading.allowed_code`.
@@ -41,6 +42,7 @@ class ModelRequest:
     revision: str | None = None
     dtype: str | None = None
     device: str | None = None
+    device_map: str | None = None
     vocabulary: tuple[str, ...] = field(default=(), repr=False)
     allow_code: tuple[str, ...] = ()
     served: Any = field(default=None, repr=False)

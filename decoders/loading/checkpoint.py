@@ -290,8 +290,27 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
     return str(choice)
 
 
-def choose_device(requested: str | None) -> torch.device:
-    """Return the requested device, or the best one present."""
+def choose_device(request: ModelRequest, *, is_mapped: bool = False) -> torch.device:
+    """Return the requested device, or the best one present.
+
+    Args:
+        request: What is asked for.
+        is_mapped: Whether the model can be spread over devices.
+
+    Raises:
+        LoadError: This machine lacks the device, or a device map was asked for that does not go with it.
+    """
+    requested = request.device
+    if request.device_map is not None and not is_mapped:
+        raise LoadError(
+            f"device map must be left out for {request.name!r}, got {request.device_map!r}; only networks of "
+            "transformers' own classes are spread over GPUs"
+        )
+    if request.device_map is not None and requested not in (None, "cuda"):
+        raise LoadError(
+            f"device must be cuda or left out with device map {request.device_map!r}, got {requested!r}; "
+            "leave one of them out"
+        )
     if requested is None:
         for kind, present in (
             ("cuda", torch.cuda.is_available()),

@@ -22,6 +22,7 @@ from decoders.loading.checkpoint import (
     read_config,
 )
 from decoders.loading.weights import load_weights
+from decoders.network import spread
 from decoders.network.denoiser import NativeDenoiser
 from decoders.network.fields import INERT
 from decoders.network.plan import NetworkPlan, Plan
@@ -96,9 +97,11 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     preset = family.presets.get(request.name, next(iter(family.presets.values()), None))
     form = family.chat if preset is None else preset.chat or family.chat
     dtype = choose_dtype(request.dtype, config, "float32" if preset is None else preset.dtype)
-    device = choose_device(request.device)
+    device = choose_device(request, is_mapped=True)
     tokenizer = read_tokenizer(directory, request.name, plan.rows, family.backend)
-    network, tensors = build_network(plan, directory, family.rename, DTYPES[dtype], device)
+    network, tensors = build_network(
+        plan, directory, family.rename, DTYPES[dtype], device, is_spread=request.device_map is not None
+    )
     if plan.full_precision_rope:
         use_full_precision_rope(network)
     use_own_attention(network)
@@ -129,16 +132,20 @@ def build_network(
     rename: Callable[[str], str],
     dtype: torch.dtype,
     device: torch.device,
+    *,
+    is_spread: bool = False,
 ) -> tuple[Any, int]:
     """Return the network with the weights of *directory*, and how many tensors those are.
 
-    It is built on the meta device; its rotary tables, which no file holds, are made anew afterwards.
+    It is built on the meta device; its rotary tables, which no file holds, are made anew afterwards. Where it
+    *is_spread*, its layers stand on all GPUs that this process sees.
     """
     try:
         with torch.device("meta"):
             network = plan.network(plan.native)
     except Exception as error:  # whatever the library's class makes of numbers that do not fit together
         raise not_taken(directory, type(plan.native), error) from error
+    places = spread.layout(network, dtype) if is_spread else {"": str(device)}
     make_rotary = type(network.model.rotary_emb)
     tensors = load_weights(
         network,
@@ -147,10 +154,12 @@ def build_network(
         parts=plan.parts,
         ties=plan.ties,
         dtype=dtype,
-        device=device,
+        device=spread.place_of(places),
         rotary=lambda: make_rotary(plan.native).inv_freq,
     )
     network.model.rotary_emb = fresh_rotary(network, plan.native).to(device)
+    if is_spread:
+        spread.join(network, places)
     return network, tensors
 
 

@@ -48,6 +48,7 @@ class Resources:
                 cell.model,
                 dtype=options.dtype,
                 device=options.device,
+                device_map=options.device_map,
                 vocabulary=vocabulary_of(options.data),
                 max_rows=options.batch,
                 allow_code=options.allow_remote_code,
