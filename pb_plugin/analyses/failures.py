@@ -110,7 +110,7 @@ def _task_data(chosen: ChosenTasks, task: str) -> TaskData:
             continue  # a file or package of the user that is not here any more
         for spec in specs:
             if spec.id == task:
-                return TaskData(planned=spec, directory=directory, n_samples=chosen.samples)
+                return TaskData(planned=spec, data=directory, n_samples=chosen.samples)
     raise ValueError(
         f"--task must be a task that can be read today, got {task!r} of {', '.join(chosen.task)}; "
         "put its file or package back, or run the suite again"

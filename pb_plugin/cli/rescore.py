@@ -47,7 +47,7 @@ def rescore(
         name: A file of its runs; None for the newest.
         grammar: What checks the grammar, as ``--pb-grammar`` says it.
         bertscore: The encoder, as ``--pb-bertscore`` says it.
-        data: Where the checkout of released data is now; None where the run found it.
+        data: Where the released data or the exported file are now; None where the run found it.
 
     Raises:
         LookupError: A task of the run is not known any more.
@@ -66,7 +66,7 @@ def rescore(
         for task in dict.fromkeys(cell.asked.task for cell in run.cells):
             if task not in specs:
                 raise LookupError(f"{path}: task must be one that its file defines, got {task!r}; {CURE}")
-            planned = TaskData(planned=specs[task], directory=directory, n_samples=run.chosen.samples)
+            planned = TaskData(planned=specs[task], data=directory, n_samples=run.chosen.samples)
             cells = [cell for cell in run.cells if cell.asked.task == task and cell.keys]
             done += [_rescore_task(planned, cells, index, tools)] if cells else []
     finally:
@@ -245,7 +245,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="encoder of BERTScore, as pytest --pb-bertscore takes it",
     )
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, help="where the checkout of the released files is now"
+        "--data",
+        metavar="DATA",
+        type=Path,
+        help="where the checkout of the released files, or the exported file, is now",
     )
 
 
