@@ -147,8 +147,9 @@ TABLE: tuple[OptionRow, ...] = (
     OptionRow(
         field="data",
         kind="path",
-        metavar="DIR",
-        help="A checkout of the released ParallelBench files. Default: the project's own data.",
+        metavar="DATA",
+        help="A checkout of the released ParallelBench files, or FILE.jsonl exported from elsewhere. "
+        "Default: the project's own data.",
     ),
     OptionRow(
         field="gate",
