@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from decoders.devices import without_tf32
 from decoders.fingerprint import TOKENIZER_FILES
 from decoders.loading.allowed_code import HUB_ID, OPTION
 from decoders.protocols import ModelRequest
@@ -291,7 +292,8 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
 
 
 def choose_device(requested: str | None) -> torch.device:
-    """Return the requested device, or the best one present."""
+    """Return the requested device, or the best one present; float32 is float32 there, not TF32."""
+    without_tf32()
     if requested is None:
         for kind, present in (
             ("cuda", torch.cuda.is_available()),
