@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from decoders.devices import without_tf32
 from decoders.fingerprint import TOKENIZER_FILES
 from decoders.loading.allowed_code import HUB_ID, OPTION
 from decoders.protocols import ModelRequest
@@ -291,7 +292,7 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
 
 
 def choose_device(request: ModelRequest, *, is_mapped: bool = False) -> torch.device:
-    """Return the requested device, or the best one present.
+    """Return the requested device, or the best one present; float32 is float32 there, not TF32.
 
     Args:
         request: What is asked for.
@@ -300,6 +301,7 @@ def choose_device(request: ModelRequest, *, is_mapped: bool = False) -> torch.de
     Raises:
         LoadError: This machine lacks the device, or a device map was asked for that does not go with it.
     """
+    without_tf32()
     requested = request.device
     if request.device_map is not None and not is_mapped:
         raise LoadError(
@@ -310,6 +312,11 @@ def choose_device(request: ModelRequest, *, is_mapped: bool = False) -> torch.de
         raise LoadError(
             f"device must be cuda or left out with device map {request.device_map!r}, got {requested!r}; "
             "leave one of them out"
+        )
+    if request.device_map is not None and request.compiled:
+        raise LoadError(
+            f"networks must not be compiled with device map {request.device_map!r}, got both; leave one of "
+            "them out"
         )
     if requested is None:
         for kind, present in (

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from decoders.devices import placed
+
 LEFT_OUT = 0.7
 """Share of the layers, from the first on, whose attention is not part of a map."""
 
@@ -74,7 +76,7 @@ def with_twins(mask: Tensor, positions: Tensor, blocks: Sequence[tuple[int, int]
         blocks: First column with a twin and the one after the last, per row.
     """
     rows, _, length, _ = mask.shape
-    bounds = torch.tensor(blocks, device=mask.device)
+    bounds = placed(blocks, mask.device)
     start, size = bounds[:, :1], bounds[:, 1:] - bounds[:, :1]
     offset = torch.arange(max(end - begin for begin, end in blocks), device=mask.device)
     original = (start + offset).clamp(max=length - 1)

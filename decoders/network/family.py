@@ -23,6 +23,7 @@ from decoders.loading.checkpoint import (
 )
 from decoders.loading.weights import load_weights
 from decoders.network import spread
+from decoders.network.compiled import CompiledBody, check_compiled
 from decoders.network.denoiser import NativeDenoiser
 from decoders.network.fields import INERT
 from decoders.network.plan import NetworkPlan, Plan
@@ -123,7 +124,11 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
         shift=plan.shift,
         block_length=plan.block_length,
     )
-    return replace(denoiser, self_tests=(keys_test(tensors), *check(denoiser, plan)))
+    tests = (keys_test(tensors), *check(denoiser, plan))
+    if request.compiled:
+        fast = replace(denoiser, compiled=CompiledBody(network.model))
+        tests, denoiser = (*tests, *check_compiled(fast, denoiser)), fast
+    return replace(denoiser, self_tests=tests)
 
 
 def build_network(

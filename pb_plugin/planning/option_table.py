@@ -10,7 +10,14 @@ from typing import Any, Literal
 from decoders.loading.allowed_code import allowed_text
 from decoders.served.options import parse_spend_limits
 from pb_plugin.planning.limits import parse_limits
-from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx, parse_shard
+from pb_plugin.planning.option_grammar import (
+    parse_float,
+    parse_floor,
+    parse_int,
+    parse_pbx,
+    parse_shard,
+    parse_sizes,
+)
 
 Kind = Literal["items", "lines", "int", "path", "flag", "text"]
 """items: repeatable and comma-separated; lines: repeatable, each use one value; flag: given or not."""
@@ -225,10 +232,11 @@ TABLE: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         field="batch",
-        kind="int",
+        kind="text",
         metavar="N",
-        parse=partial(parse_int, minimum=1),
-        help="Most rows in one forward; 1 removes float differences of batch shapes. Default: by memory.",
+        parse=parse_sizes,
+        help="Most rows in one forward; 1 removes float differences of batch shapes. Several (1,8,64) are "
+        "measured one after the other by --pb-timing. Default: by memory.",
     ),
     OptionRow(
         field="sweep",
@@ -283,6 +291,12 @@ TABLE: tuple[OptionRow, ...] = (
         choices=("auto",),
         help="auto: spread the layers of each model over all GPUs that its process sees, for models larger "
         "than one GPU (extra spread). Default: one device.",
+    ),
+    OptionRow(
+        field="compile",
+        kind="flag",
+        help="Compile networks of transformers (torch.compile; takes half a minute or more at the start). "
+        "Default: off.",
     ),
     OptionRow(
         field="allow_remote_code",

@@ -112,7 +112,7 @@ class Options:
     floor: tuple[tuple[str, float], ...] = ()
     grammar: str = "auto"
     bertscore: str | None = None
-    batch: int | None = None
+    batch: tuple[int, ...] = ()
     sweep: str = "group"
     share: str = "on"
     timeout: Limits = DEFAULT_LIMITS
@@ -121,6 +121,7 @@ class Options:
     dtype: str | None = None
     device: str | None = None
     device_map: str | None = None
+    compile: bool = False
     allow_remote_code: tuple[str, ...] = ()
     concurrency: int | None = None
     budget: SpendLimits | None = None
@@ -169,6 +170,12 @@ def read_options(config: pytest.Config) -> Options:
         raise ValueError(
             f"--pb-gpus-per-worker must be 1 where workers share a GPU, got {options.gpus_per_worker} with "
             f"--pb-workers-per-gpu {options.workers_per_gpu}; leave one of them out"
+        )
+    if len(options.batch) > 1 and not options.timing:
+        sizes = ",".join(map(str, options.batch))
+        raise ValueError(
+            f"--pb-batch must be one size without --pb-timing, which alone measures several, got {sizes}; "
+            "name one, or add --pb-timing"
         )
     return options
 

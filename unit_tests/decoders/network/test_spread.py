@@ -94,6 +94,7 @@ def test_without_gpus_a_device_map_is_refused():
     ("asked", "is_mapped", "said"),
     [
         ({"device": "cpu"}, True, "device must be cuda or left out with device map 'auto', got 'cpu'"),
+        ({"compiled": True}, True, "networks must not be compiled with device map 'auto', got both"),
         ({}, False, "device map must be left out for 'mine', got 'auto'; only networks of transformers' own"),
     ],
 )

@@ -92,7 +92,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
         *["--pb-timeout", "60,600", "--pb-keep-failures"],
-        *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1", "--pb-compile"],
         *[
             "--pb-concurrency",
             "4",
@@ -127,7 +127,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         gate_strict=True,
         trace=True,
         floor=(("copy", 0.9),),
-        batch=1,
+        batch=(1,),
         sweep="isolated",
         timeout=Limits(forward=60.0, sample=600.0),
         keep_failures=True,
@@ -137,6 +137,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         bertscore="x@3",
         dtype="bfloat16",
         device="cuda:1",
+        compile=True,
         allow_remote_code=(CODE, CODE),
         concurrency=4,
         budget=SpendLimits(requests=9, usd=0.5),
@@ -173,7 +174,7 @@ pb_gate_strict = true
 pb_html = "report.html"
 pb_trace = true
 pb_floor = ["copy=0.9"]
-pb_batch = 2
+pb_batch = "2"
 pb_sweep = "isolated"
 pb_share = "off"
 pb_timeout = "60"
@@ -184,6 +185,7 @@ pb_grammar = "later"
 pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
+pb_compile = true
 pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
 pb_concurrency = 4
 pb_budget = "usd=2"
@@ -219,7 +221,7 @@ pb_ray_workers = 2
         html=pytester.path / "report.html",
         trace=True,
         floor=(("copy", 0.9),),
-        batch=2,
+        batch=(2,),
         sweep="isolated",
         share="off",
         timeout=Limits(forward=60.0, sample=48 * 60.0),
@@ -230,6 +232,7 @@ pb_ray_workers = 2
         bertscore="roberta-large",
         dtype="float32",
         device="cpu",
+        compile=True,
         allow_remote_code=(CODE,),
         concurrency=4,
         budget=SpendLimits(usd=2.0),
@@ -266,6 +269,11 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (["--samples", "0"], r"--samples must be a whole number of at least 1, got '0'"),
         (["--seed", "-1"], r"--seed must be a whole number of at least 0, got '-1'"),
         (["--pb-batch", "many"], r"--pb-batch must be a whole number of at least 1, got 'many'"),
+        (["--pb-batch", "8,1,8", "--pb-timing"], r"--pb-batch must give each size once, got '8,1,8'; remove"),
+        (
+            ["--pb-batch", "1,8"],
+            r"--pb-batch must be one size without --pb-timing, .*, got 1,8; name one",
+        ),
         (["--block-length", "8,"], r"--block-length must be a list without empty items, got '8,'"),
         (["--pb-temperature", "-1"], r"--pb-temperature must be a number of at least 0, got '-1'"),
         (["--pb-floor", "copy=2"], r"--pb-floor copy must be a number in \[0, 1\], got '2'"),
