@@ -36,8 +36,7 @@ from decoders.network.family import (
     read_tokenizer,
     same_key,
 )
-from decoders.network.fields import INERT
-from decoders.network.plan import NetworkPlan
+from decoders.network.plan import INERT, NetworkPlan
 from decoders.network.row_batches import check_rows, in_batches, padded_prompts, read_params
 from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
 from decoders.network.transformers_interior import fresh_rotary, growing_cache, with_cache

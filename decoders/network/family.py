@@ -25,8 +25,7 @@ from decoders.loading.weights import load_weights
 from decoders.network import spread
 from decoders.network.compiled import CompiledBody, check_compiled
 from decoders.network.denoiser import NativeDenoiser
-from decoders.network.fields import INERT
-from decoders.network.plan import NetworkPlan, Plan
+from decoders.network.plan import INERT, NetworkPlan, Plan
 from decoders.network.self_tests import SelfTest, check
 from decoders.network.transformers_interior import fresh_rotary, use_full_precision_rope, use_own_attention
 from decoders.protocols import ModelRequest
