@@ -12,8 +12,8 @@ ORDER = {
     "pb_plugin": "plugin hookspec controller cli export viewing report analyses cluster workers session "
     "gates comparing results statistics running measuring faults asking portions planning records "
     "pages printable",
-    "decoders": "training testing served models unmasking network loading loop theory text protocols rows "
-    "state traits devices fingerprint checkpoints",
+    "decoders": "tuning training testing served models unmasking network loading loop theory text protocols "
+    "rows state traits devices fingerprint checkpoints",
     "task_specs": "reference questions audit sources exported released load choose vocabulary prompt "
     "generate spec scoring spec_schema variants answers sample template document catalogue specs data",
 }

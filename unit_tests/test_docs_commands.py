@@ -162,6 +162,10 @@ def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     if words[0] == "train-tiny":
         words = [*words, "--steps", "1", "--no-compile", "--threads", "1"]
         monkeypatch.setattr("pb_plugin.cli.train_tiny.evaluate", lambda folder, tell: {"copy": 1.0})
+    if words[0] == "fine-tune":  # what is asked for is read and checked; other tests train
+        shutil.copytree(EXAMPLES, checkout.path / "docs" / "examples")
+        facts = {"losses": {"train": 1.0}, "minutes": 1.0, "use": ""}
+        monkeypatch.setattr("pb_plugin.cli.fine_tune.fine_tune", lambda folder, asked, out: facts)
     assert main(words) == 0
     assert capsys.readouterr().out
 

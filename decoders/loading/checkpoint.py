@@ -154,13 +154,13 @@ def _same(value: Any, other: Any) -> bool:
     return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
-def need_packages(*names: str) -> None:
-    """Raise a LoadError unless every package of *names* is installed."""
+def need_packages(*names: str, extra: str = "models", purpose: str = "run network models") -> None:
+    """Raise a LoadError that names *extra* unless every package of *names* is installed."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise LoadError(
-            f"packages must be installed to run network models, got none of {', '.join(missing)}; "
-            "pip install 'parallelbench-pytest[models]'"
+            f"packages must be installed to {purpose}, got none of {', '.join(missing)}; "
+            f"pip install 'parallelbench-pytest[{extra}]'"
         )
 
 

@@ -155,6 +155,50 @@ def load_weights(
     return len(found)
 
 
+def write_weights(
+    network: nn.Module,
+    source: Path,
+    target: Path,
+    *,
+    rename: Callable[[str], str],
+    parts: Parts = whole,
+    dtype: torch.dtype,
+) -> None:
+    """Write *network* into the folder *target* as the checkpoint *source* stores it: same files, same keys.
+
+    `load_weights` backwards. Buffers keep the network's number type; what is no tensor of the network
+    (rotary frequencies) is copied. Each file is whole or not there.
+
+    Args:
+        network: With the weights.
+        source: The checkpoint that it was loaded from.
+        target: A folder that exists.
+        rename: Published key to the network's.
+        parts: Renamed key to the parts its tensor consists of.
+        dtype: Of the stored parameters.
+    """
+    from safetensors.torch import save_file
+
+    state = network.state_dict()
+    buffers = {name for name, _ in network.named_buffers()}
+    for path in weight_files(source):
+        tensors = {}
+        for stored in _stored([path], _resolved(rename, parts, set(state))):
+            if not all(part.name in state for part in stored.parts):
+                tensors[stored.key] = _read(path, stored.key)
+                continue
+            name = stored.parts[0].name
+            tensor = torch.empty(stored.shape, dtype=state[name].dtype if name in buffers else dtype)
+            for part in stored.parts:
+                filled = tensor if part.rows is None else tensor[slice(*part.rows)]
+                filled.copy_(_place(state[part.name], part))
+            tensors[stored.key] = tensor
+        fresh = target / f"{path.name}.new"
+        save_file(tensors, fresh, metadata={"format": "pt"})
+        fresh.chmod(0o644)  # safetensors writes for the owner alone
+        fresh.replace(target / path.name)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Stored:
     path: Path

@@ -44,6 +44,7 @@ GENERATOR_LOADERS: Mapping[str, str] = MappingProxyType(
         "sedd-absorb": "decoders.models.sedd.sampler:load",
         "sedd-absorb-medium": "decoders.models.sedd.sampler:load",
         "sedd-uniform": "decoders.models.sedd.sampler:load",
+        "sedd-tiny": "decoders.models.sedd.tiny:load",
         "llada2.1": "decoders.models.llada21:load",
         "llada2.1-flash": "decoders.models.llada21:load",
         "ar": "decoders.models.autoregressive:load",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from decoders.fingerprint import checkpoint_hash
+from decoders.loading.adapter import adapter_hash, add_adapter, split_adapter
 from decoders.loading.checkpoint import (
     DTYPES,
     Config,
@@ -75,7 +77,18 @@ class Family:
         Raises:
             ValueError: It cannot be found, or is incomplete.
         """
-        return checkpoint_hash(find_checkpoint(request, self.presets))
+        return files_hash(request, self.presets)
+
+
+def files_hash(request: ModelRequest, presets: Mapping[str, Preset]) -> str:
+    """Return the hash of the files that *request* names: a checkpoint's, and an adapter's if there is one.
+
+    Raises:
+        ValueError: They cannot be found, or are incomplete.
+    """
+    request, adapter = split_adapter(request)
+    files = checkpoint_hash(find_checkpoint(request, presets))
+    return files if adapter is None else sha256((files + adapter_hash(adapter)).encode()).hexdigest()
 
 
 def same_key(key: str) -> str:
@@ -86,10 +99,13 @@ def same_key(key: str) -> str:
 def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     """Return the checkpoint that *request* asks for, loaded and self-tested.
 
+    A source ``CHECKPOINT+ADAPTER`` is a checkpoint with a LoRA adapter that is added to its weights.
+
     Raises:
         LoadError: It cannot be found, does not fit the family, or failed a self-test.
     """
     need_packages("transformers", "safetensors")
+    request, adapter = split_adapter(request)
     directory = find_checkpoint(request, family.presets)
     config = read_config(directory, family.architecture)
     plan = family.plan(config)
@@ -102,6 +118,8 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     network, tensors = build_network(
         plan, directory, family.rename, DTYPES[dtype], device, is_spread=request.device_map is not None
     )
+    if adapter is not None:
+        add_adapter(network, adapter, rename=family.rename, parts=plan.parts)
     if plan.full_precision_rope:
         use_full_precision_rope(network)
     use_own_attention(network)

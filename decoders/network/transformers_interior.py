@@ -120,6 +120,20 @@ def use_full_precision_rope(network: Any) -> None:
     network.model.rotary_emb = FullPrecisionRotary(network.model.rotary_emb)
 
 
+def recompute_layers(network: Any) -> None:
+    """Let *network* compute each layer a second time for the gradient, instead of keeping its outputs.
+
+    The method has another name since transformers 5.24.
+
+    Args:
+        network: A transformers causal model.
+    """
+    enable = (
+        getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+    )
+    enable({"use_reentrant": False})
+
+
 def use_own_attention(network: Any) -> None:
     """Let *network* attend through a function that can tell its weights to an `AttentionMaps`.
 

@@ -22,6 +22,7 @@ COMMANDS = (
         "doctor",
         "export",
         "failures",
+        "fine-tune",
         "frequencies",
         "merge",
         "plot",
