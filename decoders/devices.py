@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +36,11 @@ def machine() -> Machine:
     found = [_gpu(index) for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     found += ["mps"] if torch.backends.mps.is_available() else []
     return Machine(version=torch.__version__, devices=(*found, "cpu"), threads=torch.get_num_threads())
+
+
+def name_of(device: torch.device) -> str:
+    """Return ``cpu``, ``mps``, or the name of a card."""
+    return torch.cuda.get_device_properties(device).name if device.type == "cuda" else device.type
 
 
 def _gpu(index: int) -> str:
@@ -58,6 +66,68 @@ def sync(device: torch.device) -> None:
     elif device.type == "mps":
         torch.mps.synchronize()
 
+
+def without_tf32() -> None:
+    """Let float32 products on a GPU be those of float32, in convolutions too, where torch's default is TF32.
+
+    TF32 keeps 10 bits of a factor: what a float32 network says of a position would move by 1e-3.
+    """
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def attention_kernel(heads: int, width: int, dtype: torch.dtype, device: torch.device) -> str:
+    """Return which kernel torch chooses for attention under a mask of keys: flash, efficient, cudnn, math.
+
+    Asked with two rows of 64 positions; the choice depends on device, number type and the *width* of a head.
+    """
+    query = torch.zeros(2, heads, 64, width, dtype=dtype, device=device)
+    mask = torch.ones(2, 1, 64, 64, dtype=torch.bool, device=device)
+    chosen = torch._fused_sdp_choice(query, query, query, mask, 0.0, False)  # torch tells it nowhere else
+    return SDPBackend(chosen).name.lower().removesuffix("_attention")
+
+
+class PeakMemory:
+    """The most memory that was taken at once since `start`: by tensors on a GPU, else by the whole process.
+
+    Args:
+        device: Where the model is.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self._device = torch.device(device)
+
+    def start(self) -> None:
+        """Forget what was taken before."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        elif PROCESS.is_dir():
+            (PROCESS / "clear_refs").write_text("5")  # resets the peak, see proc(5)
+
+    def most(self) -> int | None:
+        """Return how many bytes it was; None where the system does not say."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if not PROCESS.is_dir():
+            return None
+        lines = (PROCESS / "status").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+def placed(values: Any, device: torch.device | str, dtype: torch.dtype | None = None) -> Tensor:
+    """Return *values*, a number or nested lists of one size, as a tensor on *device*.
+
+    A GPU takes them from pinned memory while its queue goes on: nothing waits for what was asked of it
+    before, as it would for a copy from memory that the system may move.
+    """
+    on_host = torch.tensor(values, dtype=dtype)
+    if torch.device(device).type != "cuda":
+        return on_host.to(device)
+    return on_host.pin_memory().to(device, non_blocking=True)
+
+
+PROCESS = Path("/proc/self")
+"""Where Linux tells a process of itself."""
 
 LOST_FOR_GOOD = (
     "device-side assert",

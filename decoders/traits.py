@@ -56,6 +56,27 @@ class MethodTraits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Numerics:
+    """What a network is computed with, as far as it may change the last bits of a logit.
+
+    Args:
+        device: ``cpu``, or the name of the card.
+        dtype: Number type of the weights.
+        attention: The kernel of the scaled dot product.
+        tf32: Whether float32 products keep only the bits of TF32.
+        compiled: Whether the body was compiled.
+        torch: Version of torch.
+    """
+
+    device: str
+    dtype: str
+    attention: str
+    tf32: bool
+    compiled: bool
+    torch: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModelTraits:
     """What a denoiser or a generator may declare.
 
@@ -71,6 +92,7 @@ class ModelTraits:
         dtype: Its number type.
         mask_id: Its mask, None for a generator without.
         self_tests: Checks made when it was loaded.
+        numerics: What it is computed with; None where nobody says.
         sync: Waits until its device is idle.
         close: Drops what it holds of memory; it cannot be used afterwards.
         generate_each: Yields each row of a generator as soon as it is there (`decoders.protocols.Generator`).
@@ -87,6 +109,7 @@ class ModelTraits:
     dtype: Any = "its own number type"
     mask_id: int | None = None
     self_tests: tuple[Any, ...] = ()
+    numerics: Numerics | None = None
     sync: Callable[[], None] = _nothing
     close: Callable[[], None] = _nothing
     generate_each: Callable[..., Any] | None = None

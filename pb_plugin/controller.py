@@ -114,6 +114,7 @@ class Controller:
 
     def take_output(self, output: Mapping[str, Any]) -> None:
         """Add what a worker says at its end."""
+        from pb_plugin.measuring.measured import from_plain
         from pb_plugin.running.batch_check import BatchOutcome
         from pb_plugin.running.work import Work
 
@@ -121,9 +122,11 @@ class Controller:
         if found is not None:
             self._session.batch_outcome += BatchOutcome(**found)
             self._session.work += Work(**output["pb_work"])
+            self._session.measured += from_plain(output["pb_measured"])
         self._session.bench.known.lost += output.get("pb_lost", [])
 
     def _conclude(self, *, judge_gates: bool) -> None:
+        from pb_plugin.measuring import measured
         from pb_plugin.running.batch_check import save
 
         try:
@@ -132,6 +135,7 @@ class Controller:
             if judge_gates:
                 self._ask_others(self._conclusion)
             save(self._session.batch_outcome, self._session.options.store, self._conclusion.path)
+            measured.save(self._session.measured, self._session.options.store, self._conclusion.path)
         except (ValueError, OSError) as error:
             self._problem = str(error)
 

@@ -174,6 +174,7 @@ def _notes(bench: BenchSession) -> list[str]:
 @pytest.fixture(scope="session")
 def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     """The run of this process; frees its models at the end."""
+    from pb_plugin.measuring.measured import to_plain
     from pb_plugin.running.progress import watch_of
     from pb_plugin.session.hook_calls import teller_of_records
 
@@ -191,6 +192,7 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
         if hasattr(request.config, "workeroutput"):
             request.config.workeroutput["pb_batch_check"] = asdict(session.batch_outcome)
             request.config.workeroutput["pb_work"] = asdict(session.work)
+            request.config.workeroutput["pb_measured"] = to_plain(session.measured)
             session.bench.known.check_store()
             request.config.workeroutput["pb_lost"] = session.bench.known.lost
     session.bench.close()

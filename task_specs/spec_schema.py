@@ -12,7 +12,7 @@ from task_specs.catalogue import GENERATORS, LIST_OP_IDS
 from task_specs.document import Rule
 
 TEXT_RULES = ("first_eos", "whole_canvas")
-TOOLS = ("grammar", "bertscore")
+TOOLS = ("grammar", "bertscore", "passed")
 ANSWER_SOURCES = ("derived", "stored")
 
 SCORER_NAME = re.compile(r"[a-z][a-z0-9_]*|[\w.]+:[\w.]+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from task_specs.catalogue import Parameter, canvas_for, parameters_of
+from task_specs.catalogue import BENCHMARK_IDS, RELEASED_WORDS, Parameter, canvas_for, parameters_of
 from task_specs.document import did_you_mean
 
 ParameterValue = str | int | bool
@@ -83,6 +83,7 @@ def _read(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> di
         values["parameters"].get("operation"),
         cot=values["cot"] is not None,
         words=values["words"],
+        most_words=max(RELEASED_WORDS) if values["id"] in BENCHMARK_IDS["text_writing"] else None,
     )
     for name in params:
         if name not in known:

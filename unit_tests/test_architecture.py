@@ -10,11 +10,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = {
     "pb_plugin": "plugin hookspec controller cli export viewing report analyses cluster workers session "
-    "gates comparing results statistics running faults asking portions planning records pages printable",
+    "gates comparing results statistics running measuring faults asking portions planning records "
+    "pages printable",
     "decoders": "tuning training testing served models unmasking network loading loop theory text protocols "
     "rows state traits devices fingerprint checkpoints",
-    "task_specs": "questions audit released load choose vocabulary prompt generate spec scoring "
-    "spec_schema variants answers sample template document catalogue specs data",
+    "task_specs": "reference questions audit sources exported released load choose vocabulary prompt "
+    "generate spec scoring spec_schema variants answers sample template document catalogue specs data",
 }
 """The first floor of each package, rooms and files; each imports only from what comes later."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from decoders.devices import without_tf32
 from decoders.fingerprint import TOKENIZER_FILES
 from decoders.loading.allowed_code import HUB_ID, OPTION
 from decoders.protocols import ModelRequest
@@ -292,8 +293,33 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
     return str(choice)
 
 
-def choose_device(requested: str | None) -> torch.device:
-    """Return the requested device, or the best one present."""
+def choose_device(request: ModelRequest, *, is_mapped: bool = False) -> torch.device:
+    """Return the requested device, or the best one present; float32 is float32 there, not TF32.
+
+    Args:
+        request: What is asked for.
+        is_mapped: Whether the model can be spread over devices.
+
+    Raises:
+        LoadError: This machine lacks the device, or a device map was asked for that does not go with it.
+    """
+    without_tf32()
+    requested = request.device
+    if request.device_map is not None and not is_mapped:
+        raise LoadError(
+            f"device map must be left out for {request.name!r}, got {request.device_map!r}; only networks of "
+            "transformers' own classes are spread over GPUs"
+        )
+    if request.device_map is not None and requested not in (None, "cuda"):
+        raise LoadError(
+            f"device must be cuda or left out with device map {request.device_map!r}, got {requested!r}; "
+            "leave one of them out"
+        )
+    if request.device_map is not None and request.compiled:
+        raise LoadError(
+            f"networks must not be compiled with device map {request.device_map!r}, got both; leave one of "
+            "them out"
+        )
     if requested is None:
         for kind, present in (
             ("cuda", torch.cuda.is_available()),

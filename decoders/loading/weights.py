@@ -110,7 +110,7 @@ def load_weights(
     parts: Parts = whole,
     ties: Mapping[str, str],
     dtype: torch.dtype,
-    device: torch.device,
+    device: Callable[[str], torch.device],
     rotary: Callable[[], Tensor] | None = None,
 ) -> int:
     """Fill *network*, built on the meta device, from the files of *directory*; return the count of tensors.
@@ -127,7 +127,7 @@ def load_weights(
         parts: Renamed key to the parts its tensor consists of, where networks split or pack what is stored.
         ties: Parameters that the files leave out, with the parameter that each shares.
         dtype: Of the loaded parameters; buffers keep the network's.
-        device: Of the loaded parameters.
+        device: Gives that of a loaded parameter.
         rotary: Gives the frequencies that stored ``inv_freq`` must be; None refuses such keys.
     """
     network_state = network.state_dict()
@@ -142,7 +142,7 @@ def load_weights(
         for part in stored.parts:
             if part.name not in state:
                 kept = network_state[part.name].dtype if part.name in buffers else dtype
-                state[part.name] = torch.empty(wanted[part.name], dtype=kept, device=device)
+                state[part.name] = torch.empty(wanted[part.name], dtype=kept, device=device(part.name))
             _place(state[part.name], part).copy_(tensor if part.rows is None else tensor[slice(*part.rows)])
     for copy in copies:
         name = copy.parts[0].name

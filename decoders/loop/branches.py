@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoders.devices import placed
 from decoders.loop import draws
 from decoders.loop.forwards import Heard
 from decoders.loop.slots import Slots, join_memory, keep, memory_rows, slice_memory
@@ -46,7 +47,7 @@ class Spread:
     def gather(self, found: Proposals) -> Proposals:
         """Return what was *found* for the drafts as that of the rows: the proposals of the first draft."""
         self.found.append(found)
-        index = torch.tensor(self.first, device=found.tokens.device)
+        index = placed(self.first, found.tokens.device)
         spans = zip(self.first, self.counts, strict=True)
         usable = torch.stack([found.usable[start : start + count].all() for start, count in spans])
         return Proposals(
@@ -60,7 +61,7 @@ class Spread:
         """Return the rows' cache, None without one."""
         if heard.cache is None:
             return None
-        return slice_memory(heard.cache, torch.tensor(self.first, device=self.slots.canvas.device))
+        return slice_memory(heard.cache, placed(self.first, self.slots.canvas.device))
 
     def evaluated(self, heard: Heard) -> tuple[int, ...]:
         """Return how many positions were computed for each row, those of all its drafts."""
@@ -82,8 +83,8 @@ class Spread:
             whole = batch_view(self.slots, found, eligible, unbiased=self.unbiased)
             return Branches(
                 view=method_view(whole, self.slots, found, of_method),
-                index=torch.tensor(index, device=device),
-                count=torch.tensor([self.counts[m] for m in members], device=device),
+                index=placed(index, device),
+                count=placed([self.counts[m] for m in members], device),
             )
 
         return {"branches": branches}
@@ -118,7 +119,7 @@ def spread_out(slots: Slots, denoiser: Denoiser, *, unbiased: bool) -> Spread:
     for method, members in slots.groups().items():
         view = method_view(whole, slots, nothing, members)
         drafted, count = _drafts(method, slots, view, members)
-        index = torch.tensor(members, device=device)
+        index = placed(members, device)
         canvases[index, : drafted.shape[1]] = drafted
         counts[index] = count
     changed = canvases != slots.generated.unsqueeze(1)
@@ -136,7 +137,7 @@ def spread_out(slots: Slots, denoiser: Denoiser, *, unbiased: bool) -> Spread:
             )
     owner = [at for at, (count, *_) in enumerate(numbers) for _ in range(count)]
     number = [k for count, *_ in numbers for k in range(count)]
-    chosen = canvases[torch.tensor(owner, device=device), torch.tensor(number, device=device)]
+    chosen = canvases[placed(owner, device), placed(number, device)]
     queries = tuple(numbers[at][2 + k] for at, k in zip(owner, number, strict=True))
     wider = keep(replace(slots, memory={}), owner)
     wider = replace(

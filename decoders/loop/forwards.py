@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from decoders.devices import placed
 from decoders.loop import sampling
 from decoders.loop.needs import needs_of
 from decoders.loop.slots import Slots, join_memory, memory_rows
@@ -95,7 +96,7 @@ def interpret(slots: Slots, heard: Heard, *, unbiased: bool) -> Proposals:
 
 def _whole_rows(slots: Slots, denoiser: Denoiser, query: Tensor, whole: tuple[int, ...]) -> Heard:
     """Ask for every real position of every row, and for who looks where among them."""
-    asked = slots.attend.nonzero()
+    asked = flat_query(slots.attend, sum(whole))
     layers = needs_of(slots.rows[0].setting).layers
     logits, attention = cast(HasAttention, denoiser).with_attention(
         slots.canvas, slots.attend, asked, 0, [row.context for row in slots.rows], layers=layers
@@ -103,7 +104,7 @@ def _whole_rows(slots: Slots, denoiser: Denoiser, query: Tensor, whole: tuple[in
     _check_logits(logits, len(asked), slots, denoiser.vocab_size)
     _check_attention(attention, (len(slots), *(2 * slots.canvas.shape[1:])))
     odds = torch.full(slots.canvas.shape, float("-inf"), dtype=torch.float64, device=logits.device)
-    odds[slots.attend] = sampling.log_odds(logits.float(), logits.argmax(dim=1))
+    odds[asked[:, 0], asked[:, 1]] = sampling.log_odds(logits.float(), logits.argmax(dim=1))
     place = slots.attend.flatten().cumsum(dim=0).view_as(slots.attend) - 1
     at = _in_canvas(slots, query)
     return Heard(
@@ -135,14 +136,14 @@ def _guided(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int
     both = denoiser(
         torch.cat([slots.canvas, without]),
         slots.attend.repeat(2, 1),
-        torch.cat([asked, asked + torch.tensor([len(slots), 0], device=asked.device)]),
+        torch.cat([asked, asked + placed([len(slots), 0], asked.device)]),
         [row.context for row in slots.rows] * 2,
     )
     _check_logits(both, 2 * len(query), slots, denoiser.vocab_size)
     own, other = both.float().chunk(2)
-    scale = torch.tensor([method_traits(row.setting.method).guidance for row in slots.rows])
+    scale = placed([method_traits(row.setting.method).guidance for row in slots.rows], own.device)
     gap = (own - other).masked_fill(own.isinf() | other.isinf(), 0.0)
-    logits = own + scale.to(own.device)[query[:, 0]].unsqueeze(1) * gap
+    logits = own + scale[query[:, 0]].unsqueeze(1) * gap
     return Heard(query=query, logits=logits, evaluated=tuple(2 * size for size in whole))
 
 
@@ -192,7 +193,7 @@ def _cached(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[int
         window = None if is_full else [_window(slots, index, cacher.window_margin) for index in members]
         for index, (start, end) in zip(members, window or (), strict=False):
             evaluated[index] = end - start
-        rows = torch.tensor(members, dtype=torch.long, device=query.device)
+        rows = placed(members, query.device, torch.long)
         flat = query_spans(slots, members)
         asked = _in_canvas(slots, query[flat])
         local = torch.zeros(len(slots), dtype=torch.long, device=query.device)
@@ -237,7 +238,7 @@ def _window(slots: Slots, index: int, margin: int) -> tuple[int, int]:
 
 
 def _in_canvas(slots: Slots, pairs: Tensor) -> Tensor:
-    return pairs + torch.tensor([0, slots.canvas.shape[1] - slots.gen_length], device=pairs.device)
+    return pairs + placed([0, slots.canvas.shape[1] - slots.gen_length], pairs.device)
 
 
 def _check_logits(logits: Tensor, n_queries: int, slots: Slots, vocab_size: int) -> None:

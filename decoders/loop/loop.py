@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decoders.devices import is_lost
+from decoders.devices import is_lost, placed
 from decoders.loop import draws
 from decoders.loop.branches import DraftError, Spread, complete_memory, spread_out
 from decoders.loop.forwards import interpret, listen
@@ -194,7 +194,7 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
             failed |= dict.fromkeys(members, failure)
             memory.pop(method, None)
             continue
-        index = torch.tensor(members, dtype=torch.long, device=unmask.device)
+        index = placed(members, unmask.device, torch.long)
         unmask[index] = update.unmask
         tokens[index] = update.tokens
         if update.remask is not None:
@@ -247,7 +247,7 @@ def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: 
     mask_id = denoiser.mask_id
 
     def by_row(values: Sequence[bool]) -> Tensor:
-        return torch.tensor(values, device=usable.device).unsqueeze(1)
+        return placed(values, usable.device).unsqueeze(1)
 
     may_remask = by_row([method.may_remask for method in methods])
     may_leave = by_row([own.may_leave_masks for own in traits])

@@ -19,6 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from decoders.devices import placed
 from decoders.loop.forwards import interpret, listen
 from decoders.loop.needs import Needs
 from decoders.loop.slots import Slots, keep
@@ -187,4 +188,4 @@ class Shared:
 
 
 def _index(places: Iterable[_Place], slots: Slots) -> Tensor:
-    return torch.tensor([place.index for place in places], device=slots.canvas.device)
+    return placed([place.index for place in places], slots.canvas.device)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoders.devices import placed
 from decoders.loop import draws
 from decoders.loop.block_grid import grids_of, planned_steps
 from decoders.loop.needs import SCOPES
@@ -135,7 +136,7 @@ def keep(slots: Slots, kept: Sequence[int]) -> Slots:
     """Return the rows *kept* (ascending indices) with all they remember."""
     if len(kept) == len(slots):
         return slots
-    index = torch.tensor(kept, dtype=torch.long, device=slots.canvas.device)
+    index = placed(kept, slots.canvas.device, torch.long)
     memory = {}
     chosen = set(kept)
     for method, members in slots.groups().items():
@@ -143,9 +144,7 @@ def keep(slots: Slots, kept: Sequence[int]) -> Slots:
         if state is not None:
             with_memory = members[: memory_rows(state)]
             local = [i for i, row in enumerate(with_memory) if row in chosen]
-            memory[method] = slice_memory(
-                state, torch.tensor(local, dtype=torch.long, device=slots.canvas.device)
-            )
+            memory[method] = slice_memory(state, placed(local, slots.canvas.device, torch.long))
     per_row: dict[str, Any] = {name: getattr(slots, name)[index] for name in _tensor_names()}
     return replace(
         slots,
@@ -208,11 +207,11 @@ def admit(
         padding = prompt_width - len(row.prompt_ids)
         canvas.append((denoiser.pad_id,) * padding + tuple(row.prompt_ids) + tuple(generated))
         attend.append([False] * padding + [True] * (len(row.prompt_ids) + gen_length))
-    canvas_BL = torch.tensor(canvas, dtype=torch.long, device=device)
+    canvas_BL = placed(canvas, device, torch.long)
     fillable = canvas_BL[:, -gen_length:] == denoiser.mask_id
 
     def per_row(values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=device)
+        return placed(values, device, torch.long)
 
     settings = [row.setting for row in rows]
     grids = grids_of(denoiser, rows)
@@ -223,21 +222,21 @@ def admit(
         support = _widen(own, support_width or own.shape[1])
     return Slots(
         canvas=canvas_BL,
-        attend=torch.tensor(attend, dtype=torch.bool, device=device),
+        attend=placed(attend, device, torch.bool),
         fillable=fillable,
         commit_step=torch.full_like(canvas_BL[:, -gen_length:], -1),
         remasks=zeros,
         nfe=zeros,
         row_key=per_row([draws.row_key(row.seed, row.sample_id) for row in rows]),
         canvas_key=draws.canvas_key(canvas_BL[:, -gen_length:]),
-        temperature=torch.tensor([s.temperature for s in settings], dtype=torch.float64, device=device),
+        temperature=placed([s.temperature for s in settings], device, torch.float64),
         k=per_row([s.k or 0 for s in settings]),
         block_length=per_row([grid.length for grid in grids]),
         block_offset=per_row([grid.offset for grid in grids]),
         steps_per_block=per_row(
             [(s.max_steps or 0) // grid.n_blocks for s, grid in zip(settings, grids, strict=True)]
         ),
-        may_idle=torch.tensor([s.method.may_idle for s in settings], device=device),
+        may_idle=placed([s.method.may_idle for s in settings], device),
         scope=per_row([SCOPES.index(method_traits(s.method).scope) for s in settings]),
         planned=per_row(
             [planned_steps(row, grid, denoiser.mask_id) for row, grid in zip(rows, grids, strict=True)]
@@ -245,9 +244,7 @@ def admit(
         stay=torch.zeros_like(zeros, dtype=torch.bool),
         block_start=zeros,
         block_limit=zeros + gen_length,
-        moves_block_end=torch.tensor(
-            [method_traits(s.method).moves_block_end for s in settings], device=device
-        ),
+        moves_block_end=placed([method_traits(s.method).moves_block_end for s in settings], device),
         step=zeros,
         steps=zeros,
         masks_at_entry=zeros,
@@ -273,13 +270,12 @@ def decoded(slots: Slots, ended: Sequence[int]) -> list[Decoded]:
     """Return the results of the finished rows at *ended*."""
     if not ended:
         return []
-    index = torch.tensor(ended, dtype=torch.long, device=slots.canvas.device)
-    ids = slots.generated[index].tolist()
-    commit_step = slots.commit_step[index].tolist()
-    counts = torch.stack([slots.nfe, slots.remasks], dim=1)[index].tolist()
+    index, length = placed(ended, slots.canvas.device, torch.long), slots.gen_length
+    counts = torch.stack([slots.nfe, slots.remasks], dim=1)
+    told = torch.cat([slots.generated, slots.commit_step, counts], dim=1)[index].tolist()  # one transfer
     results = []
-    for at, row_ids, row_steps, (nfe, remasks) in zip(ended, ids, commit_step, counts, strict=True):
-        row = slots.rows[at]
+    for at, (*numbers, nfe, remasks) in zip(ended, told, strict=True):
+        row, row_ids, row_steps = slots.rows[at], numbers[:length], numbers[length:]
         traits = method_traits(row.setting.method)
         n_canvases = 2 * nfe if traits.guidance > 0.0 else slots.canvases[at] if traits.branches > 1 else None
         results.append(

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from itertools import accumulate, chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from decoders.devices import placed
 from decoders.loop import draws, sampling
 from decoders.loop.needs import (
     ATTENTION,
@@ -106,10 +108,10 @@ def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
 
 def query_spans(slots: Slots, members: Sequence[int]) -> Tensor:
     """Return int64: which queries, in the order of `flat_query`, belong to the rows *members*."""
-    counts = torch.tensor(slots.query_count)
-    ends = counts.cumsum(dim=0)
-    spans = [torch.arange(int(ends[i] - counts[i]), int(ends[i])) for i in members]
-    return torch.cat(spans).to(slots.canvas.device)
+    counts = slots.query_count
+    ends = list(accumulate(counts))
+    spans = list(chain.from_iterable(range(ends[i] - counts[i], ends[i]) for i in members))
+    return placed(spans, slots.canvas.device, torch.long)
 
 
 def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> Proposals:
@@ -132,7 +134,7 @@ def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> P
 
 def score_of(slots: Slots, found: Proposals, name: str, members: Sequence[int]) -> Tensor:
     """Return the score *name* of the rows *members*, [R, G]; only what they asked for is looked at."""
-    index = torch.tensor(members, dtype=torch.long, device=slots.canvas.device)
+    index = placed(members, slots.canvas.device, torch.long)
     query, logits, _ = _of_rows(slots, found, members)
     if name == "standing_log_odds":
         values = _standing_odds(slots, logits, query)
@@ -237,7 +239,7 @@ def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bo
 def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequence[int]) -> StepView:
     """Return the view of the rows *members* (ascending) of one method, with its lazy scores."""
     device = whole.eligible.device
-    index = torch.tensor(members, dtype=torch.long, device=device)
+    index = placed(members, device, torch.long)
     everyone = len(members) == len(slots)
     values: dict[str, Any] = {
         f.name: getattr(whole, f.name) if everyone else getattr(whole, f.name)[index]
@@ -259,7 +261,7 @@ def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequen
 
     def end_columns() -> Tensor:
         n_columns = found.logits.shape[1]
-        ends = torch.tensor(sorted(slots.eos_ids), dtype=torch.long, device=device)
+        ends = placed(sorted(slots.eos_ids), device, torch.long)
         if slots.support is not None:
             return torch.isin(slots.support[index], ends)
         is_end = torch.isin(torch.arange(n_columns, device=device), ends)

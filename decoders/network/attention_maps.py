@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from decoders.devices import placed
+
 LEFT_OUT = 0.7
 """Share of the layers, from the first on, whose attention is not part of a map."""
 
@@ -43,7 +45,7 @@ class AttentionMaps:
         scores = scores.view(rows, heads, length - self.first, length)
         weights = torch.softmax(scores.masked_fill(~mask[:, :, self.first :], float("-inf")), dim=3)
         found = weights[..., self.first :].sum(dim=1) / heads
-        self._total = found if self._total is None else self._total + found
+        self._total = found if self._total is None else self._total + found.to(self._total.device)
         self._seen += 1
 
     def mean(self) -> Tensor:
@@ -74,7 +76,7 @@ def with_twins(mask: Tensor, positions: Tensor, blocks: Sequence[tuple[int, int]
         blocks: First column with a twin and the one after the last, per row.
     """
     rows, _, length, _ = mask.shape
-    bounds = torch.tensor(blocks, device=mask.device)
+    bounds = placed(blocks, mask.device)
     start, size = bounds[:, :1], bounds[:, 1:] - bounds[:, :1]
     offset = torch.arange(max(end - begin for begin, end in blocks), device=mask.device)
     original = (start + offset).clamp(max=length - 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,12 +17,14 @@ from torch import Tensor
 
 from decoders import devices
 from decoders.network import attention, attention_maps, kv_cache
+from decoders.network.compiled import CompiledBody
 from decoders.network.self_tests import SelfTest
 from decoders.network.transformers_interior import CacheUpdate, with_cache
 from decoders.protocols import Message
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer
+from decoders.traits import Numerics
 
 LOGGER = logging.getLogger(__name__)
 
@@ -34,7 +37,8 @@ class NativeDenoiser:
     tokenizer. ``directory`` is the checkpoint's folder, ``dtype`` the name of the weights' dtype.
     ``block_length`` is the block the checkpoint was trained with: attention is then block-causal, on a grid
     that starts at each row's first real token; None is full attention. With ``shift`` the network's row
-    i - 1 predicts token i.
+    i - 1 predicts token i. ``compiled`` stands in for the network's body in forwards without a cache and
+    without attention maps.
     """
 
     name: str
@@ -52,6 +56,7 @@ class NativeDenoiser:
     network: Any
     shift: bool = False
     block_length: int | None = None
+    compiled: CompiledBody | None = None
     self_tests: tuple[SelfTest, ...] = ()
     _told_too_long: bool = False
 
@@ -100,7 +105,7 @@ class NativeDenoiser:
         )
         rows = self._network_rows(attend, query)
         logits = self.raw_logits(canvas, attend, rows, attention_maps=maps)
-        return self._suppress(logits), maps.mean()
+        return self._suppress(logits), maps.mean().to(self.device)
 
     @property
     def lacks(self) -> frozenset[str]:
@@ -128,7 +133,7 @@ class NativeDenoiser:
             self._mask(attend), attention.position_ids(attend), blocks
         )
         twins = canvas.new_full((len(canvas), mask.shape[3] - canvas.shape[1]), self.mask_id)
-        first = torch.tensor([start for start, _ in blocks], device=judged.device)
+        first = devices.placed([start for start, _ in blocks], judged.device)
         column = canvas.shape[1] + judged[:, 1] - first[judged[:, 0]]
         rows = torch.cat([query, torch.stack([judged[:, 0], column], dim=1)])
         logits = self._suppress(self._rows(torch.cat([canvas, twins], dim=1), mask, positions, rows))
@@ -196,8 +201,9 @@ class NativeDenoiser:
                 f"model {self.name!r} must be open to be called, got a closed one; load it again"
             )
         query = query.to(self.device)
+        body = self.network.model if self.compiled is None or cache or options else self.compiled
         with torch.inference_mode():
-            hidden = self.network.model(
+            hidden = body(
                 input_ids=ids.to(self.device),
                 attention_mask=mask,
                 position_ids=positions,
@@ -205,13 +211,32 @@ class NativeDenoiser:
                 **with_cache(self.network.model, cache),
                 **options,
             ).last_hidden_state
+            query = query.to(hidden.device)  # of the last layer, where layers stand on several devices
             logits: Tensor = self.network.lm_head(hidden[query[:, 0], query[:, 1]])
-            return logits.float()
+            return logits.to(self.device).float()
 
     def _suppress(self, logits: Tensor) -> Tensor:
-        index = torch.tensor(self.suppressed_ids, dtype=torch.int64, device=self.device)
         with torch.inference_mode():
-            return logits.index_fill_(1, index, float("-inf"))
+            return logits.index_fill_(1, self._suppressed, float("-inf"))
+
+    @cached_property
+    def _suppressed(self) -> Tensor:
+        return devices.placed(self.suppressed_ids, self.device, torch.int64)
+
+    @cached_property
+    def numerics(self) -> Numerics:
+        """What it is computed with."""
+        config, dtype = self.network.config, next(self.network.parameters()).dtype
+        heads = config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // heads
+        return Numerics(
+            device=devices.name_of(self.device),
+            dtype=self.dtype,
+            attention=devices.attention_kernel(heads, width, dtype, self.device),
+            tf32=self.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
+            compiled=self.compiled is not None,
+            torch=str(torch.__version__),
+        )
 
     def sync(self) -> None:
         """Wait until the device is idle."""
@@ -219,7 +244,7 @@ class NativeDenoiser:
 
     def close(self) -> None:
         """Drop the network and give its memory back; the model cannot be called afterwards."""
-        self.network = None
+        self.network = self.compiled = None
         devices.release(self.device)
 
     def _mask(self, attend: Tensor) -> Tensor:
@@ -299,6 +324,11 @@ class OwnLoop:
     def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Return the generated *ids* before the first EOS or end of turn."""
         return self.denoiser.answer_ids(ids)
+
+    @property
+    def numerics(self) -> Numerics:
+        """What the network is computed with."""
+        return self.denoiser.numerics
 
     def sync(self) -> None:
         """Wait until the device is idle."""

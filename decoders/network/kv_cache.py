@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decoders.devices import placed
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyValues:
@@ -49,6 +51,6 @@ class Window:
 
 def window_of(bounds: Sequence[tuple[int, int]], length: int, device: torch.device) -> Window:
     """Return the columns from first to last of *bounds*, padded to the widest."""
-    limits = torch.tensor(bounds, device=device)
+    limits = placed(bounds, device)
     columns = limits[:, :1] + torch.arange(max(end - start for start, end in bounds), device=device)
     return Window(columns=columns.clamp(max=length - 1), real=columns < limits[:, 1:])

@@ -83,8 +83,9 @@ class CacheUpdate:
         )
 
     def _stored(self, buffer: Tensor, fresh: Tensor, layer: int) -> Tensor:
-        buffer[self.rows.unsqueeze(1), layer, :, self.columns] = fresh.transpose(1, 2).to(buffer.dtype)
-        return buffer[self.rows, layer, :, : self.length]
+        written = fresh.transpose(1, 2).to(buffer.device, buffer.dtype)
+        buffer[self.rows.unsqueeze(1), layer, :, self.columns] = written
+        return buffer[self.rows, layer, :, : self.length].to(fresh.device)
 
 
 def fresh_rotary(network: Any, config: Any) -> Any:

@@ -249,7 +249,7 @@ def _native(request: ModelRequest, module: Any, family: Family, settings: Settin
         checkpointed=settings.gradient_checkpointing,
         precision=precision,
     )
-    check_fits(size, choose_device(request.device), directory)
+    check_fits(size, choose_device(request), directory)
     loaded = module.load(replace(request, dtype="float32" if full else request.dtype))
     assert isinstance(loaded, NativeDenoiser), "a family's load function gives its denoiser"
     for name, source in plan.ties.items():

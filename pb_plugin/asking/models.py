@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,7 @@ class ModelHandle:
         device: Device asked for, or None.
         vocabulary: Text pieces for a tokenizer of our own.
         max_rows: Rows in one forward at the most, or None.
+        compiled: Whether the body of a network of transformers is compiled.
         allow_code: Whose own code may run, as ``--pb-allow-remote-code`` takes it.
         served: What goes for models behind a server, or None.
         session: What such a model's module finds when it is first asked (`decoders.protocols.ModelRequest`).
@@ -55,8 +58,10 @@ class ModelHandle:
         *,
         dtype: str | None,
         device: str | None,
+        device_map: str | None = None,
         vocabulary: tuple[str, ...],
         max_rows: int | None,
+        compiled: bool = False,
         allow_code: tuple[str, ...] = (),
         served: Any = None,
         session: dict[str, Any] | None = None,
@@ -70,7 +75,9 @@ class ModelHandle:
             revision=choice.revision,
             dtype=dtype,
             device=device,
+            device_map=device_map,
             vocabulary=vocabulary,
+            compiled=compiled,
             allow_code=allow_code,
             served=served,
             session={} if session is None else session,
@@ -189,6 +196,19 @@ class ModelHandle:
             return module_traits(import_module(self._entry.module)).exact
         except Exception as error:  # the boundary to a model that may be anybody's
             raise self._unavailable(error) from error
+
+    @contextmanager
+    def at_most(self, rows: int | None) -> Iterator[None]:
+        """Let a forward have *rows* rows, however many tokens that is; None: as many as before."""
+        from decoders.loop.batching import Budget
+
+        before = self.budget
+        if rows is not None:
+            self.budget = Budget(tokens=sys.maxsize, max_rows=rows)
+        try:
+            yield
+        finally:
+            self.budget = before
 
     @property
     def loaded(self) -> bool:

@@ -70,7 +70,7 @@ def fine_tune(folder: Path, asked: Asked, out: TextIO) -> dict[str, Any]:
     Raises:
         ValueError: Something does not fit, or *folder* holds something else.
     """
-    from accelerate import Accelerator  # type: ignore[import-untyped]
+    from accelerate import Accelerator
 
     from decoders.tuning.loop import Course, check_folder, tune
     from decoders.tuning.subject import ADAPTER, open_subject

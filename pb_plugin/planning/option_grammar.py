@@ -196,6 +196,18 @@ def parse_int(text: str, *, name: str, minimum: int) -> int:
     return number
 
 
+def parse_sizes(text: str, *, name: str) -> tuple[int, ...]:
+    """Return the batch sizes written as ``8`` or ``1,8,64``.
+
+    Raises:
+        ValueError: One is no whole number of at least 1, or stands there twice.
+    """
+    sizes = tuple(parse_int(part, name=name, minimum=1) for part in text.split(","))
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"{name} must give each size once, got {text!r}; remove the repetition")
+    return sizes
+
+
 def parse_float(text: str, *, name: str, low: float, high: float = float("inf")) -> float:
     """Return *text* as a finite number in [low, high].
 

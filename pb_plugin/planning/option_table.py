@@ -10,7 +10,14 @@ from typing import Any, Literal
 from decoders.loading.allowed_code import allowed_text
 from decoders.served.options import parse_spend_limits
 from pb_plugin.planning.limits import parse_limits
-from pb_plugin.planning.option_grammar import parse_float, parse_floor, parse_int, parse_pbx, parse_shard
+from pb_plugin.planning.option_grammar import (
+    parse_float,
+    parse_floor,
+    parse_int,
+    parse_pbx,
+    parse_shard,
+    parse_sizes,
+)
 
 Kind = Literal["items", "lines", "int", "path", "flag", "text"]
 """items: repeatable and comma-separated; lines: repeatable, each use one value; flag: given or not."""
@@ -147,8 +154,9 @@ TABLE: tuple[OptionRow, ...] = (
     OptionRow(
         field="data",
         kind="path",
-        metavar="DIR",
-        help="A checkout of the released ParallelBench files. Default: the project's own data.",
+        metavar="DATA",
+        help="A checkout of the released ParallelBench files, or FILE.jsonl exported from elsewhere. "
+        "Default: the project's own data.",
     ),
     OptionRow(
         field="gate",
@@ -224,10 +232,11 @@ TABLE: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         field="batch",
-        kind="int",
+        kind="text",
         metavar="N",
-        parse=partial(parse_int, minimum=1),
-        help="Most rows in one forward; 1 removes float differences of batch shapes. Default: by memory.",
+        parse=parse_sizes,
+        help="Most rows in one forward; 1 removes float differences of batch shapes. Several (1,8,64) are "
+        "measured one after the other by --pb-timing. Default: by memory.",
     ),
     OptionRow(
         field="sweep",
@@ -274,6 +283,20 @@ TABLE: tuple[OptionRow, ...] = (
         kind="text",
         metavar="DEVICE",
         help="Torch device (cpu, cuda, cuda:1). Default: the best one present.",
+    ),
+    OptionRow(
+        field="device_map",
+        kind="text",
+        metavar="MAP",
+        choices=("auto",),
+        help="auto: spread the layers of each model over all GPUs that its process sees, for models larger "
+        "than one GPU (extra spread). Default: one device.",
+    ),
+    OptionRow(
+        field="compile",
+        kind="flag",
+        help="Compile networks of transformers (torch.compile; takes half a minute or more at the start). "
+        "Default: off.",
     ),
     OptionRow(
         field="allow_remote_code",
@@ -325,6 +348,13 @@ TABLE: tuple[OptionRow, ...] = (
         metavar="N",
         parse=partial(parse_int, minimum=1),
         help="How many workers share a GPU (pytest-xdist, Ray). Default: 1.",
+    ),
+    OptionRow(
+        field="gpus_per_worker",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="How many GPUs each worker has (pytest-xdist, Ray), for --pb-device-map auto. Default: 1.",
     ),
     OptionRow(
         field="engine",

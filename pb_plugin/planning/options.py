@@ -112,7 +112,7 @@ class Options:
     floor: tuple[tuple[str, float], ...] = ()
     grammar: str = "auto"
     bertscore: str | None = None
-    batch: int | None = None
+    batch: tuple[int, ...] = ()
     sweep: str = "group"
     share: str = "on"
     timeout: Limits = DEFAULT_LIMITS
@@ -120,6 +120,8 @@ class Options:
     timing: bool = False
     dtype: str | None = None
     device: str | None = None
+    device_map: str | None = None
+    compile: bool = False
     allow_remote_code: tuple[str, ...] = ()
     concurrency: int | None = None
     budget: SpendLimits | None = None
@@ -127,6 +129,7 @@ class Options:
     tokenizer: Path | None = None
     shard: Shard | None = None
     workers_per_gpu: int = 1
+    gpus_per_worker: int = 1
     engine: str = "local"
     ray_address: str | None = None
     ray_workers: int | None = None
@@ -162,7 +165,19 @@ def read_options(config: pytest.Config) -> Options:
             written, name, folder = config.getini(row.ini), row.ini, ini_folder
         if written is not None and written != []:
             fields[row.field] = read_value(row, written, name=name, folder=folder)
-    return Options(**fields)
+    options = Options(**fields)
+    if options.gpus_per_worker > 1 and options.workers_per_gpu > 1:
+        raise ValueError(
+            f"--pb-gpus-per-worker must be 1 where workers share a GPU, got {options.gpus_per_worker} with "
+            f"--pb-workers-per-gpu {options.workers_per_gpu}; leave one of them out"
+        )
+    if len(options.batch) > 1 and not options.timing:
+        sizes = ",".join(map(str, options.batch))
+        raise ValueError(
+            f"--pb-batch must be one size without --pb-timing, which alone measures several, got {sizes}; "
+            "name one, or add --pb-timing"
+        )
+    return options
 
 
 def read_value(row: OptionRow, written: Any, *, name: str, folder: Path) -> Any:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.measuring import measured
+from pb_plugin.measuring.measured import Measured, to_plain
 from pb_plugin.pages import PAGES
 from pb_plugin.records.begun import begun_runs
+from pb_plugin.records.moments import moment_of
 from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.screen import disagreement_lines, screen_width
 from pb_plugin.report.sections import Shown, section_lines
+from pb_plugin.report.terminal import measured_lines
 from pb_plugin.results.derived import derived_json
 from pb_plugin.results.differences import comparisons
 from pb_plugin.results.run_file import Run, load, summarise
@@ -32,16 +35,14 @@ class StoredReport:
     index: StoreIndex
     summary: Summary
     batch_check: BatchOutcome | None
+    measured: Measured
     unfinished: tuple[str, ...]
 
     @property
     def created(self) -> str | None:
         """When the run's file was written, from its name; None where somebody renamed it."""
-        stamp = self.path.stem.partition("-")[0]
-        try:
-            return datetime.strptime(stamp, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC).isoformat()
-        except ValueError:
-            return None
+        moment = moment_of(self.path)
+        return None if moment is None else moment.isoformat()
 
     @property
     def unavailable(self) -> dict[str, int]:
@@ -80,6 +81,7 @@ class StoredReport:
                 "disagreements": self.disagreements,
                 "unfinished": list(self.unfinished),
                 "batch_check": None if self.batch_check is None else asdict(self.batch_check),
+                "measured": to_plain(self.measured),
                 "remote_code": [{"code": code, "model": model} for code, model in self.run.remote_code],
             },
             "summary": self.summary.to_json(),
@@ -105,6 +107,7 @@ class StoredReport:
         lines += disagreement_lines(self.disagreements)
         lines += self.run.remote_code_lines
         lines += [] if self.batch_check is None else [self.batch_check.line]
+        lines += measured_lines(self.measured)
         lines += self.run.notes
         if self.run.missing_tasks:
             lines.append(f"no spec in this version: {', '.join(self.run.missing_tasks)}")
@@ -132,5 +135,6 @@ def read_report(store: Path, name: str | None) -> StoredReport:
         index=index,
         summary=summarise(run, index.find),
         batch_check=batch_check.load(store, path),
+        measured=measured.load(store, path),
         unfinished=tuple(run.line for run in begun_runs(store)),
     )

@@ -13,6 +13,7 @@ from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import PBx
 
 if TYPE_CHECKING:
+    from pb_plugin.measuring.measured import Measured
     from pb_plugin.session.conclusion import Conclusion
     from pb_plugin.session.session import BenchSession
     from pb_plugin.statistics.curve_draws import PBxInterval
@@ -218,6 +219,32 @@ def digits_of(interval: Interval | None) -> int:
     return 0 if interval is None or 100 * (interval.high - interval.low) > NARROW_POINTS else 1
 
 
+def measured_lines(measured: Measured) -> list[str]:
+    """Return a table of what ``--pb-timing`` found, and a line for every model: what it was computed with."""
+    rows = [
+        [
+            one.cell,
+            "-" if one.batch is None else str(one.batch),
+            f"{one.rows_per_forward:.1f}",
+            "-" if one.tokens_per_second is None else f"{one.tokens_per_second:.1f}",
+            "-" if one.seconds_per_sample is None else f"{one.seconds_per_sample:.4f}",
+            "-" if one.peak_bytes is None else f"{one.peak_bytes / 2**20:.0f}",
+            str(one.differ),
+        ]
+        for one in measured.throughput
+    ]
+    header = ["throughput", "batch", "rows/forward", "tokens/s", "s/sample", "peak MiB", "differ"]
+    lines = [*table(header, rows), ""] if rows else []
+    return [
+        *lines,
+        *(
+            f"computed with: {model} on {own.device} in {own.dtype}, {own.attention} attention, "
+            f"TF32 {'on' if own.tf32 else 'off'}, {'' if own.compiled else 'not '}compiled, torch {own.torch}"
+            for model, own in measured.numerics
+        ),
+    ]
+
+
 def closing_lines(
     session: BenchSession,
     found: Conclusion | None,
@@ -250,6 +277,7 @@ def closing_lines(
         lines.append(session.batch_outcome.line)
     if session.work.counted:
         lines.append(session.work.line)
+    lines += measured_lines(session.measured)
     lines += [] if session.baseline_note is None else [session.baseline_note]
     if found is not None and found.verdicts and session.gate_run is not None:
         lines.append(session.gate_run.savings.line)

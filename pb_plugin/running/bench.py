@@ -14,6 +14,7 @@ from pb_plugin.faults.blame import Blame
 from pb_plugin.faults.careful import Wanted, carefully
 from pb_plugin.faults.ends import Ends
 from pb_plugin.faults.guard import Guard
+from pb_plugin.measuring.measured import Measured
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
 from pb_plugin.records.record import Record
@@ -66,7 +67,10 @@ class Bench:
             self.blame.note(ended)
         self.watch = watch or Watch()
         self.work = Work()
-        self.batch_check = BatchCheck(seed=options.seed[0], n_rows=0 if options.batch == 1 else checked_rows)
+        self.batch_check = BatchCheck(
+            seed=options.seed[0], n_rows=0 if options.batch == (1,) else checked_rows
+        )
+        self.measured = Measured()
 
     def records(self, cell: Cell) -> list[Record | None]:
         """Return the record of every sample of the cell, None where there is no result; see `planned`."""
@@ -177,7 +181,10 @@ class Bench:
         if reason is not None:
             raise ModelUnavailable(f"model {handle.name}: {reason}")
         with self.guard.at_work.loading(handle.name):
-            return handle.get()
+            model = handle.get()
+        numerics = model_traits(model).numerics
+        self.measured += Measured(numerics=() if numerics is None else ((handle.name, numerics),))
+        return model
 
     def check_batches(self, *handles: ModelHandle) -> BatchOutcome:
         """Decode some rows of the models still loaded, or of *handles*, alone; return all counts so far."""

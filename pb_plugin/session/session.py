@@ -18,6 +18,7 @@ from pb_plugin.faults.ends import Ends
 from pb_plugin.faults.signals import Signals
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.gates.judge import judge
+from pb_plugin.measuring.measured import Measured
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import Plan, plan
@@ -69,6 +70,7 @@ class BenchSession:
         self.clock = ItemClock()
         self.batch_outcome = BatchOutcome()
         self.work = Work()
+        self.measured = Measured()
         self.signals = Signals()
         self.ends = Ends(options.store, run or f"{os.getpid()}_{time.time_ns()}")
         self._ends_process = ends_process
@@ -95,12 +97,7 @@ class BenchSession:
         _ = self.plan, self.store
         check_served(self.plan.models, self.options, self._n_workers)
         self.check_tools(self.plan.specs)
-        data = self.options.data
-        if data is not None and not data.is_dir():
-            raise ValueError(
-                f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
-            )
-        check_data(self.plan.specs, data)
+        check_data(self.plan.specs, self.options.data)
         _ = self.baseline
 
     @cached_property
@@ -324,7 +321,7 @@ class BenchSession:
         """Decode some rows again alone, at the end of the last item, in the time of all."""
         with self.clock.shared_by(len(self.selected)):
             self.batch_outcome = self.bench.check_batches()
-        self.work = self.bench.work
+        self.work, self.measured = self.bench.work, self.bench.measured
 
     def conclude(self, *, judge_gates: bool = True) -> Conclusion:
         """Write the run's file, summarise what is stored of it, and judge the gates.

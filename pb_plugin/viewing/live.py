@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pb_plugin.measuring.measured import Measured
 from pb_plugin.records.begun import BegunRun, begun_runs
 from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.html.numbers import numbers_of
@@ -66,6 +67,7 @@ class Live:
             index=self._index,
             summary=aggregate(results_of(self._run, self._index.find)),
             batch_check=None,
+            measured=Measured(),
             unfinished=(self._begun.line,),
         )
 

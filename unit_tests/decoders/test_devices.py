@@ -11,6 +11,7 @@ import torch
 from decoders import devices
 from decoders.devices import machine
 from decoders.loop.batching import decode
+from decoders.protocols import ModelRequest
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.unmasking.threshold import Threshold
 
@@ -81,3 +82,65 @@ def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: pytest.fail("no library is asked"))
     devices.keep_freed_memory.__wrapped__()
     devices.release(torch.device("cpu"))
+
+
+def test_the_kernel_of_attention_is_one_that_torch_has_or_the_plain_one():
+    cpu = torch.device("cpu")
+    assert devices.attention_kernel(4, 16, torch.float32, cpu) == "flash"
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        assert devices.attention_kernel(4, 16, torch.float32, cpu) == "math"
+
+
+def test_tf32_is_off_wherever_a_device_is_chosen(monkeypatch):
+    from decoders.loading.checkpoint import choose_device
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        assert choose_device(ModelRequest(name="m", device="cpu")) == torch.device("cpu")
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def test_what_goes_to_a_gpu_goes_from_pinned_memory_without_waiting(monkeypatch):
+    made, told = torch.arange(3), []
+    monkeypatch.setattr(torch, "tensor", lambda values, dtype: made)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: told.append("pinned") or self)
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda self, device, **how: told.append((str(device), how)) or self
+    )
+    assert devices.placed([0, 1, 2], "cuda:1") is made
+    assert devices.placed([0, 1, 2], torch.device("cpu")) is made
+    assert told == ["pinned", ("cuda:1", {"non_blocking": True}), ("cpu", {})]
+
+
+@pytest.mark.skipif(not devices.PROCESS.is_dir(), reason="only Linux tells the peak of a process")
+def test_the_peak_of_a_process_is_that_since_the_start():
+    peak = devices.PeakMemory("cpu")
+    peak.start()
+    before = peak.most()
+    held = torch.ones(2**26)  # 256 MB
+    del held
+    assert peak.most() - before > 200 * 2**20
+    peak.start()
+    assert peak.most() - before < 100 * 2**20
+
+
+def test_elsewhere_nobody_knows_the_peak(monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "PROCESS", tmp_path / "none")
+    peak = devices.PeakMemory("cpu")
+    peak.start()
+    assert peak.most() is None
+
+
+def test_on_a_gpu_the_peak_is_that_of_tensors(monkeypatch):
+    told = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: told.append(str(device)))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 7)
+    peak = devices.PeakMemory("cuda:1")
+    peak.start()
+    assert (peak.most(), told) == (7, ["cuda:1"])

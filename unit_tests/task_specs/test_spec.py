@@ -211,7 +211,10 @@ BAD = {
         r"scorer must be the name of a scorer or module:attribute, got 'a b'",
     ),
     "text_rule": (USER + "text_rule: all\n", r"text_rule must be one of first_eos, whole_canvas, got 'all'"),
-    "needs": (USER + "needs: [java]\n", r"needs must be a list of grammar, bertscore, got \['java'\]"),
+    "needs": (
+        USER + "needs: [java]\n",
+        r"needs must be a list of grammar, bertscore, passed, got \['java'\]",
+    ),
     "floor": (USER + "floor: 90\n", r"floor must be a number from 0 to 1, got 90; leave it out"),
     "data_missing": (
         put(USER, "data", "no.jsonl"),

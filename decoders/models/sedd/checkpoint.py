@@ -121,7 +121,7 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
             f"dtype must be float32 for {request.name!r}, got {request.dtype!r}; scores are ratios of small "
             "probabilities, leave it out"
         )
-    device = choose_device(request.device)
+    device = choose_device(request)
     tokens = config.integer("tokens", minimum=2)
     config.must_be("graph.type", "absorb", "uniform")
     absorb = config.get("graph.type") == "absorb"
@@ -146,7 +146,9 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
     noise, max_length = _noise(config), config.integer("model.length")
     eos_id = config.integer("eos_token_id", minimum=0, below=tokens, default=tokens - 1)
     config.refuse_unread({key for key in config.values if INERT.match(key)}, {})
-    tensors = load_weights(network, directory, rename=same_key, ties={}, dtype=torch.float32, device=device)
+    tensors = load_weights(
+        network, directory, rename=same_key, ties={}, dtype=torch.float32, device=lambda _: device
+    )
     rope = rotary_tables(network, ROTARY_THETA, hidden // heads)
     tokenizer = _tokenizer(request, directory, tokens)
     if tokenizer.is_fallback:

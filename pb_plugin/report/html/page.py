@@ -27,6 +27,7 @@ from pb_plugin.report.html.numbers import gate_rows, numbers_of
 from pb_plugin.report.html.provenance import asked_of, citations, keys_of, missing_of, versions
 from pb_plugin.report.html.samples import Before, Shown, chosen_samples, shown_cells, texts_of
 from pb_plugin.report.stored import StoredReport
+from pb_plugin.report.terminal import measured_lines
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("base.js", "chart.js", "tables.js", "analyses.js", "samples.js", "trace.js", "live.js", "main.js")
@@ -164,7 +165,8 @@ def _measured(report: StoredReport) -> list[str]:
         f"({', '.join(models)}), {len(curves)} curves, {len(cells)} cells",
         f"{decoded} of {planned} planned samples decoded, {failed} failed",
     ]
-    return [*lines, *([] if report.batch_check is None else [report.batch_check.line])]
+    lines += [] if report.batch_check is None else [report.batch_check.line]
+    return [*lines, *measured_lines(report.measured)]
 
 
 def _policy(script: str, style: str, *, live: bool) -> str:

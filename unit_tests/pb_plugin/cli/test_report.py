@@ -111,6 +111,7 @@ def test_json_has_the_run_and_the_summary(pb, store):
         "disagreements": 0,
         "unfinished": [],
         "batch_check": None,
+        "measured": {"numerics": [], "throughput": []},
         "remote_code": [],
     }
     assert (found["missing_tasks"], found["notes"]) == (["sudoku"], ["samples=2: a note"])

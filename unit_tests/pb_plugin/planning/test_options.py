@@ -92,7 +92,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         *["--pb-batch", "1", "--pb-sweep", "isolated", "--pb-timing", "--pb-temperature", "0,0.5"],
         *["--pb-cache", "dual", "--pb-grammar", "none", "--pb-bertscore", "x@3"],
         *["--pb-timeout", "60,600", "--pb-keep-failures"],
-        *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1"],
+        *["--pb-dtype", "bfloat16", "--pb-device", "cuda:1", "--pb-compile"],
         *[
             "--pb-concurrency",
             "4",
@@ -104,7 +104,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
             "t",
         ],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
-        *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
+        *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2", "--pb-device-map", "auto"],
         *["--pb-engine", "ray", "--pb-ray-address", "auto", "--pb-ray-workers", "4"],
     )
     assert options == Options(
@@ -127,7 +127,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         gate_strict=True,
         trace=True,
         floor=(("copy", 0.9),),
-        batch=1,
+        batch=(1,),
         sweep="isolated",
         timeout=Limits(forward=60.0, sample=600.0),
         keep_failures=True,
@@ -137,6 +137,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         bertscore="x@3",
         dtype="bfloat16",
         device="cuda:1",
+        compile=True,
         allow_remote_code=(CODE, CODE),
         concurrency=4,
         budget=SpendLimits(requests=9, usd=0.5),
@@ -144,6 +145,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         tokenizer=pytester.path / "t",
         shard=Shard(2, 8),
         workers_per_gpu=2,
+        device_map="auto",
         engine="ray",
         ray_address="auto",
         ray_workers=4,
@@ -172,7 +174,7 @@ pb_gate_strict = true
 pb_html = "report.html"
 pb_trace = true
 pb_floor = ["copy=0.9"]
-pb_batch = 2
+pb_batch = "2"
 pb_sweep = "isolated"
 pb_share = "off"
 pb_timeout = "60"
@@ -183,13 +185,16 @@ pb_grammar = "later"
 pb_bertscore = "roberta-large"
 pb_dtype = "float32"
 pb_device = "cpu"
+pb_compile = true
 pb_allow_remote_code = ["owner/name@0123456789abcdef0123456789abcdef01234567"]
 pb_concurrency = 4
 pb_budget = "usd=2"
 pb_prices = "prices.yaml"
 pb_tokenizer = "folder"
 pb_shard = "1/1"
+pb_gpus_per_worker = 1
 pb_workers_per_gpu = 3
+pb_device_map = "auto"
 pb_engine = "local"
 pb_ray_address = "host:6379"
 pb_ray_workers = 2
@@ -216,7 +221,7 @@ pb_ray_workers = 2
         html=pytester.path / "report.html",
         trace=True,
         floor=(("copy", 0.9),),
-        batch=2,
+        batch=(2,),
         sweep="isolated",
         share="off",
         timeout=Limits(forward=60.0, sample=48 * 60.0),
@@ -227,13 +232,16 @@ pb_ray_workers = 2
         bertscore="roberta-large",
         dtype="float32",
         device="cpu",
+        compile=True,
         allow_remote_code=(CODE,),
         concurrency=4,
         budget=SpendLimits(usd=2.0),
         prices=pytester.path / "prices.yaml",
         tokenizer=pytester.path / "folder",
         shard=Shard(1, 1),
+        gpus_per_worker=1,
         workers_per_gpu=3,
+        device_map="auto",
         engine="local",
         ray_address="host:6379",
         ray_workers=2,
@@ -261,6 +269,11 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
         (["--samples", "0"], r"--samples must be a whole number of at least 1, got '0'"),
         (["--seed", "-1"], r"--seed must be a whole number of at least 0, got '-1'"),
         (["--pb-batch", "many"], r"--pb-batch must be a whole number of at least 1, got 'many'"),
+        (["--pb-batch", "8,1,8", "--pb-timing"], r"--pb-batch must give each size once, got '8,1,8'; remove"),
+        (
+            ["--pb-batch", "1,8"],
+            r"--pb-batch must be one size without --pb-timing, .*, got 1,8; name one",
+        ),
         (["--block-length", "8,"], r"--block-length must be a list without empty items, got '8,'"),
         (["--pb-temperature", "-1"], r"--pb-temperature must be a number of at least 0, got '-1'"),
         (["--pb-floor", "copy=2"], r"--pb-floor copy must be a number in \[0, 1\], got '2'"),
@@ -297,12 +310,19 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
             ["--pb-workers-per-gpu", "0"],
             r"--pb-workers-per-gpu must be a whole number of at least 1, got",
         ),
+        (["--pb-device-map", "even"], r"--pb-device-map must be one of auto, got 'even'"),
         (["--model", "a,a"], r"--model must be a list without repetitions, got 'a' twice"),
     ],
 )
 def test_a_bad_value_names_option_rule_value_and_cure(read, args, message):
     with pytest.raises(ValueError, match=message):
         read(*[f"{args[0]}={args[1]}"])
+
+
+def test_a_worker_has_several_gpus_or_shares_one(read):
+    said = r"--pb-gpus-per-worker must be 1 where workers share a GPU, got 4 with --pb-workers-per-gpu 2; "
+    with pytest.raises(ValueError, match=said):
+        read("--pb-workers-per-gpu=2", "--pb-gpus-per-worker=4")
 
 
 def test_a_bad_value_of_the_configuration_names_its_key(read):

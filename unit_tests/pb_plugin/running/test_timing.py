@@ -56,3 +56,27 @@ def test_a_timed_cell_that_fails_has_no_throughput(suite, monkeypatch):
     for entry in json.loads(suite.pytester.path.joinpath("timing.json").read_text())["benchmarks"]:
         assert entry["extra_info"]["content_tokens"] == 0
         assert entry["extra_info"]["tokens_per_second"] is None
+
+
+def test_several_batch_sizes_are_measured_one_after_the_other(suite):
+    options = ["--task=copy", "--unmasking=random", "--k=4", "--samples=4", "--model=tiny", "--pb-timing"]
+    options += ["--pb-batch=1,3"]
+    result = suite.run(*options, "--benchmark-json=timing.json")
+    result.assert_outcomes(passed=1)
+    (entry,) = json.loads(suite.pytester.path.joinpath("timing.json").read_text())["benchmarks"]
+    alone, three = entry["extra_info"]["batches"]
+    assert (alone["batch"], alone["rows_per_forward"], alone["differ"]) == (1, 1.0, 0)
+    assert (three["batch"], three["differ"]) == (3, 0)
+    assert (alone["forwards"], three["forwards"]) == (32, 16)  # 4 samples in 8 steps each
+    assert three["rows_per_forward"] == 2.0
+    for one in (alone, three):
+        assert one["tokens_per_second"] == pytest.approx(
+            one["content_tokens"] / (one["seconds_per_sample"] * 4)
+        )
+        assert one["step_latency_s"] == pytest.approx(one["seconds_per_sample"] * 4 / one["forwards"])
+        assert one["peak_bytes"] is None or one["peak_bytes"] > 2**20
+    assert entry["extra_info"]["tokens_per_second"] == alone["tokens_per_second"]
+    assert entry["stats"]["total"] == pytest.approx(4 * alone["seconds_per_sample"])
+    lines = ["throughput * batch *", "copy-tiny-random-k4 * 1 * 1.0 *", "copy-tiny-random-k4 * 3 * 2.0 *"]
+    computed = "computed with: tiny on * in float32, * attention, TF32 off, not compiled, torch *"
+    result.stdout.fnmatch_lines([*lines, computed])
