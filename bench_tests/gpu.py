@@ -4,8 +4,8 @@ It makes a network with the shape of LLaDA-8B on the device, with random weights
 greedily at batch 1, 2, 4 and so on, until memory is full or the time is over (under 4 minutes in all). Each
 line is held against a plain loop in the same run: batch 1, logits of the whole canvas, a float64 softmax.
 The roofline is what this device did just before in one large product and one large copy, not what its
-maker promises. Further: whether batches change tokens, whether a second run is equal, how often the host waited, and
-whether the shipped model `tiny` gives the same tokens on this device as on the CPU.
+maker promises. Further: whether batches change tokens, whether a second run is equal, how often the host
+waited, and whether the shipped model `tiny` gives the same tokens on this device as on the CPU.
 
 Small, on a CPU: ``--layers 2 --width 256 --vocabulary 2048 --device cpu --most-rows 4``.
 """
