@@ -15,6 +15,7 @@ from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.native import params_of
 from pb_plugin.records.record import Record
 from pb_plugin.running.known import Known
+from pb_plugin.running.pending import Pending, place_of
 from pb_plugin.running.resources import Resources
 from pb_plugin.running.scoring import Scoring, Unscored
 
@@ -46,7 +47,8 @@ def decode_group(
     cells: Sequence[Cell],
     resources: Resources,
     known: Known,
-    guard: Guard,
+    pending: Pending,
+    scoring: Scoring,
     *,
     decode: Callable[[Wanted], Iterator[Record]],
     on_decoded: Callable[[Cell, Planned, Record], None],
@@ -55,14 +57,16 @@ def decode_group(
 ) -> None:
     """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
-    A result is stored as soon as it is decoded. Scores that need tools follow in the background. What was not
-    decoded when an error or a time limit ends this is still missing.
+    A result is stored as soon as it is decoded. Scores that need tools follow in the background; those that
+    are not back at the end are left to *pending*. What was not decoded when an error or a time limit ends
+    this is still missing.
 
     Args:
         cells: What was asked for.
         resources: What it is decoded and scored with.
         known: What is stored of it, and where the rest goes.
-        guard: Watches the scorers.
+        pending: Scores of this run that are still to come, of other tasks too.
+        scoring: Scores the results.
         decode: Yields the record of each sample as soon as it is decoded (`sweep`).
         on_decoded: Told of every sample that was decoded without an error.
         on_finished: Told of every sample that needs no more work of the model.
@@ -70,7 +74,7 @@ def decode_group(
     """
     wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)[:most]]
     asked = {planned.decode_key: (cell, planned) for cell, planned in wanted}
-    with Scoring(resources.task(cells[0]), resources.tools, guard.call) as scoring:
+    try:
         for waiting in (waiting for cell in cells for waiting in unscored(cell, resources, known)):
             scoring.add(waiting)
         for record in decode(wanted) if wanted else ():
@@ -83,9 +87,12 @@ def decode_group(
                     known.keep(kept)
             for scored in scoring.ready():
                 known.keep(scored)
+            pending.collect()
             on_finished()
-        for scored in scoring.rest():
-            known.keep(scored)
+    except BaseException as error:
+        scoring.end(error)
+        raise
+    pending.add(place_of(cells[0]), scoring)
 
 
 def sweep(
