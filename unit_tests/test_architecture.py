@@ -255,6 +255,7 @@ def test_a_model_that_is_named_alone_knows_no_other_family(path):
 VARIANT_OF = {
     "apd": ("autoregressive", "dream"),
     "llada21": ("llada2",),
+    "sdar_moe": ("sdar",),
     "tiny": ("llada",),
 }
 """Models that own their loop over the checkpoints of other families, and one of another's architecture."""

@@ -40,6 +40,15 @@ PRESETS = MappingProxyType(
             dtype="bfloat16",
             licence="Apache-2.0",
         ),
+        "dparallel-dream": Preset(
+            hub_id="Zigeng/dParallel_Dream_7B_Instruct", revision="main", dtype="bfloat16", licence="MIT"
+        ),
+        "d3llm-dream": Preset(
+            hub_id="d3LLM/d3LLM_Dream", revision="main", dtype="bfloat16", licence="see its card"
+        ),
+        "d3llm-dream-coder": Preset(
+            hub_id="d3LLM/d3LLM_Dream_Coder", revision="main", dtype="bfloat16", licence="see its card"
+        ),
         "diffucoder": Preset(
             hub_id="apple/DiffuCoder-7B-cpGRPO",
             revision="main",

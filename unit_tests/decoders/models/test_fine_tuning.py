@@ -21,7 +21,7 @@ from decoders.tuning.subject import open_subject
 
 torch.set_num_threads(1)
 
-FAMILIES = ("llada", "dream", "sdar", "llada_moe", "llada2", "stable_diffcoder")
+FAMILIES = ("llada", "dream", "sdar", "sdar_moe", "llada_moe", "llada2", "stable_diffcoder")
 CHATS = [([{"role": "user", "content": "abc"}], 8)]
 FEW = {"rank": 4, "alpha": 8, "batch": 2, "train_samples": 2}
 TARGETS = ("q_proj", "k_proj", "v_proj")
