@@ -8,8 +8,7 @@ from decoders.loading.checkpoint import Config, Preset
 from decoders.loading.weights import packed_experts
 from decoders.models.sdar import CHAT
 from decoders.network.family import Family, same_key
-from decoders.network.fields import LONGEST_BLOCK, plan_of
-from decoders.network.plan import Plan
+from decoders.network.plan import LONGEST_BLOCK, Plan, plan_of
 from decoders.text.qwen2_tokenizer import qwen2_backend
 
 BLOCK_LENGTH = 4
