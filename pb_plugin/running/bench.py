@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from decoders.traits import model_traits
@@ -32,6 +33,7 @@ from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 
 if TYPE_CHECKING:
+    from decoders.budget import Filled
     from decoders.protocols import Denoiser
 
 
@@ -118,7 +120,9 @@ class Bench:
         handle = self.resources.model(cells[0])
         offered = [cell for cell in cells if self.is_done(cell) or self._lacking(cell) is None]
 
-        work = Work()
+        from decoders.budget import Filled
+
+        work, filled = Work(), Filled()
 
         def forward(n_canvases: int) -> None:
             nonlocal work
@@ -131,14 +135,18 @@ class Bench:
             self.learn_ends()
             try:
                 for record in carefully(
-                    wanted, lambda part: self.sweep(part, forward), self.blame, self.guard, handle.name
+                    wanted,
+                    lambda part: self.sweep(part, forward, filled),
+                    self.blame,
+                    self.guard,
+                    handle.name,
                 ):
                     work += Work(counted=record.nfe or 0)
                     self.known.note_decoded(record.decode_key)
                     yield record
             finally:
                 if handle.loaded and not model_traits(handle.get()).owns_loop:
-                    self.work += work
+                    self.work += work + Work(**asdict(filled))
                 self.watch.end()
 
         try:
@@ -178,7 +186,12 @@ class Bench:
         for ended in () if self._ends is None else self._ends.learn():
             self.blame.note(ended)
 
-    def sweep(self, wanted: Wanted, on_step: Callable[[int], None] | None = None) -> Iterator[Record]:
+    def sweep(
+        self,
+        wanted: Wanted,
+        on_step: Callable[[int], None] | None = None,
+        filled: Filled | None = None,
+    ) -> Iterator[Record]:
         """Yield the record of each sample as soon as it is decoded; see `decode.sweep`.
 
         Raises:
@@ -186,7 +199,9 @@ class Bench:
         """
         handle = self.resources.model(wanted[0][0])
         self.loaded(handle)
-        for record in sweep(wanted, handle, self.resources, on_step or self.watch.forward, self.guard):
+        for record in sweep(
+            wanted, handle, self.resources, on_step or self.watch.forward, self.guard, filled
+        ):
             self.known.note_decoded(record.decode_key)
             yield record
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
@@ -18,6 +18,9 @@ from pb_plugin.running.known import Known
 from pb_plugin.running.pending import Pending, place_of
 from pb_plugin.running.resources import Resources
 from pb_plugin.running.scoring import Scoring, Unscored
+
+if TYPE_CHECKING:
+    from decoders.budget import Filled
 
 
 def missing(cell: Cell, resources: Resources, known: Known) -> list[Planned]:
@@ -101,6 +104,7 @@ def sweep(
     resources: Resources,
     on_step: Callable[[int], None],
     guard: Guard,
+    filled: Filled | None = None,
 ) -> Iterator[Record]:
     """Yield the record of each sample as soon as it is decoded; it is neither scored nor stored yet.
 
@@ -110,6 +114,7 @@ def sweep(
         resources: Its tasks and answer sets.
         on_step: Told of every forward with its number of canvases.
         guard: Watches every step.
+        filled: Counts how full forwards are.
 
     Raises:
         TimedOut: A step, a batch or a sample took too long.
@@ -145,7 +150,13 @@ def sweep(
     else:
         share = resources.options.share == "on"
         outcomes = sweep_rows(
-            model, rows, budget=handle.budget, on_step=on_step, share=share, guard=guard.step
+            model,
+            rows,
+            budget=handle.budget,
+            on_step=on_step,
+            share=share,
+            guard=guard.step,
+            filled=filled,
         )
     keys = [(planned.decode_key, label_of(cell)) for cell, planned in wanted]
     with guard.sweeping(handle.name, keys):
