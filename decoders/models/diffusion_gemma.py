@@ -242,7 +242,7 @@ def load(request: ModelRequest) -> DiffusionGemmaGenerator:
     config = read_config(directory, ARCHITECTURE)
     weight_files(directory)  # says what is wrong where there are none, or only pickles
     dtype = choose_dtype(request.dtype, config, "bfloat16")
-    device = choose_device(request.device)
+    device = choose_device(request)
     network, tensors = _network(directory, config, DTYPES[dtype], device)
     text = network.config.text_config
     tokenizer = read_tokenizer(directory, request.name, text.vocab_size)
