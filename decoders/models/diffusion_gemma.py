@@ -203,8 +203,9 @@ def _counter(calls: dict[str, int], part: str) -> Any:
 
 
 def _generation_config(chosen: Mapping[str, Any], eos_ids: frozenset[int], length: int) -> Any:
-    from transformers.models.diffusion_gemma import generation_diffusion_gemma as theirs
+    from transformers.models.diffusion_gemma import generation_diffusion_gemma
 
+    theirs: Any = generation_diffusion_gemma
     bound = theirs.EntropyBoundSamplerConfig(entropy_bound=float(chosen["entropy_bound"]))
     values = {own: chosen[key] for key, own in OWN.items() if key != "entropy_bound"}
     values["confidence_threshold"] = float(chosen["confidence"])
@@ -278,8 +279,9 @@ def _network(directory: Path, config: Config, dtype: torch.dtype, device: torch.
             "transformers must have the class DiffusionGemmaForBlockDiffusion to run DiffusionGemma, got a "
             "version without it; install a newer one that this package allows"
         ) from error
+    kind: Any = DiffusionGemmaForBlockDiffusion
     try:
-        network, report = DiffusionGemmaForBlockDiffusion.from_pretrained(
+        network, report = kind.from_pretrained(
             directory, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
     except Exception as error:  # whatever the library makes of files that do not fit
@@ -292,7 +294,7 @@ def _network(directory: Path, config: Config, dtype: torch.dtype, device: torch.
             )
     with warnings.catch_warnings():  # what generation asks torch for first loads parts that warn of their own
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
     network.to(device).requires_grad_(False).eval()
     return network, sum(1 for _ in network.parameters())
 
