@@ -26,7 +26,8 @@ import torch
 from numpy.typing import NDArray
 
 from bench_tests.page_marks import write
-from decoders.loop.batching import Budget, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import sweep
 from decoders.models import ideal
 from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row, Setting

@@ -22,8 +22,9 @@ from pathlib import Path
 import torch
 
 from decoders import devices
+from decoders.budget import Budget
 from decoders.loading.checkpoint import choose_device
-from decoders.loop.batching import Budget, sweep
+from decoders.loop.batching import sweep
 from decoders.models import tiny
 from decoders.network.compiled import CompiledBody
 from decoders.network.denoiser import NativeDenoiser

@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from decoders.loop.batching import Budget, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import sweep
 from decoders.models import ideal
 from decoders.protocols import ModelRequest
 from decoders.rows import Row, Setting

@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from decoders.loop.batching import Budget, decode, sweep
+    from decoders.budget import Budget
+    from decoders.loop.batching import decode, sweep
     from decoders.models import load
     from decoders.protocols import Denoiser, Generator, ModelRequest
     from decoders.rows import Decoded, DecodeError, Failed, NotSupported, Row, Setting, Step
@@ -34,7 +35,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "decoders.loop.batching": ("Budget", "decode", "sweep"),
+    "decoders.budget": ("Budget",),
+    "decoders.loop.batching": ("decode", "sweep"),
     "decoders.models": ("load",),
     "decoders.protocols": ("Denoiser", "Generator", "ModelRequest"),
     "decoders.state": ("StepUpdate", "StepView", "UnmaskingMethod"),

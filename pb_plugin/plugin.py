@@ -161,7 +161,14 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     bench = config.stash[SESSION]
     if not bench.selected:
         return []
-    return [f"parallelbench: {len(bench.selected)} items, records in {bench.options.store}", *_notes(bench)]
+    from pb_plugin.portions.cost import estimate
+
+    said = estimate(bench.selected)
+    return [
+        f"parallelbench: {len(bench.selected)} items, records in {bench.options.store}",
+        *([] if said is None else [f"parallelbench: {said}"]),
+        *_notes(bench),
+    ]
 
 
 def _notes(bench: BenchSession) -> list[str]:

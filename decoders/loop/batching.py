@@ -1,7 +1,9 @@
 """Continuous batching: rows of many methods and settings in one queue; one leaves when done, the next enters.
 
-Rows are bucketed by generated length and by prompt length (in steps of `PROMPT_STEP`), so little is padded.
-Results do not depend on any of this; only the float rounding of a network may.
+Rows of one generated length go from the longest prompt to the shortest, so those of a forward have nearly one
+length, and are padded to the longest of them. Rows with a cache, or with attention between whole canvases,
+whose columns must stay where they are, go in buckets of prompt lengths. Results do not depend on any of this;
+only the float rounding of a network may.
 """
 
 from __future__ import annotations
@@ -9,24 +11,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from decoders.budget import Budget, Filled
 from decoders.devices import keep_freed_memory
 from decoders.loop.block_grid import grids_of
 from decoders.loop.loop import FailedTogether, advance, settle
 from decoders.loop.needs import Needs, check_offered, needs_of, widest
 from decoders.loop.sharing import Shared, may_share
-from decoders.loop.slots import Slots, admit, join, keep
+from decoders.loop.slots import Slots, admit, join, keep, longest_prompt, widened
 from decoders.protocols import Denoiser
 from decoders.rows import Decoded, DecodeError, Failed, Row, Setting, check_is_method
 from decoders.state import UnmaskingMethod
 from decoders.traits import model_traits
 
 PROMPT_STEP = 32
-"""Prompts are padded to a multiple of this many tokens."""
+"""In a bucket prompts are padded to a multiple of this many tokens."""
 
 ACTIVE_PER_FORWARD = 4
 """So many times the rows of a full forward may walk at once where they share canvases."""
@@ -39,30 +41,6 @@ Guard = Callable[[Sequence[Row]], AbstractContextManager[object]]
 def unguarded(rows: Sequence[Row]) -> AbstractContextManager[object]:
     """Guard nothing."""
     return nullcontext()
-
-
-@dataclass(slots=True)
-class Budget:
-    """How many canvas tokens one forward may hold; halved when memory runs out, and remembered by its owner.
-
-    Args:
-        tokens: Rows times canvas length of one forward.
-        max_rows: Rows in one forward at the most, or None.
-    """
-
-    tokens: int
-    max_rows: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("tokens", "max_rows"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}; 1 decodes row by row")
-
-    def rows(self, width: int) -> int:
-        """Return how many rows of *width* tokens fit, at least one."""
-        fitting = max(1, self.tokens // width)
-        return fitting if self.max_rows is None else min(fitting, self.max_rows)
 
 
 def default_budget(denoiser: Denoiser) -> Budget:
@@ -78,6 +56,7 @@ def sweep(
     on_step: Callable[[int], None] | None = None,
     share: bool = True,
     guard: Guard = unguarded,
+    filled: Filled | None = None,
 ) -> Iterator[Decoded | Failed]:
     """Decode *rows*, yielding each as soon as it is finished or has failed.
 
@@ -89,6 +68,7 @@ def sweep(
         on_step: Called after every forward with the number of its rows, those of one canvas counted once.
         share: Whether rows of one sample that come to the same canvas share its forward; see `sharing`.
         guard: Entered around every step.
+        filled: Counts how full forwards are.
 
     Raises:
         DeviceLost: The device refuses every further call.
@@ -102,20 +82,23 @@ def sweep(
         check_offered(denoiser, setting)
     grids_of(denoiser, rows)
     for row in rows:
-        width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP
-        same_shape = buckets.setdefault((row.gen_length, width), {})
-        same_shape.setdefault(needs_of(row.setting), deque()).append(row)
+        needs = needs_of(row.setting)
+        is_fixed = needs.cache != "none" or needs.row_attention
+        width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP if is_fixed else 0
+        buckets.setdefault((row.gen_length, width), {}).setdefault(needs, deque()).append(row)
     keep_freed_memory()
     read: dict[UnmaskingMethod, frozenset[str]] = {}
     tell = on_step or (lambda n_canvases: None)
+    counts = filled or Filled()
     with _threads(model_traits(denoiser).cpu_threads):
-        for (gen_length, width), same_shape in sorted(buckets.items()):
+        for (_, width), same_shape in sorted(buckets.items()):
             for needs, queue in same_shape.items():
+                if not width:
+                    queue = deque(sorted(queue, key=lambda row: -len(row.prompt_ids)))
                 if share and may_share(needs, queue):
-                    shared = Shared(queue, read, tell)
-                    yield from _shared_bucket(denoiser, queue, shared, gen_length, width, budget, guard)
+                    yield from _shared_bucket(denoiser, queue, read, budget, tell, counts, guard)
                 else:
-                    yield from _bucket(denoiser, queue, needs, gen_length, width, budget, tell, guard)
+                    yield from _bucket(denoiser, queue, needs, width, budget, tell, counts, guard)
 
 
 @contextmanager
@@ -133,25 +116,32 @@ def _bucket(
     denoiser: Denoiser,
     queue: deque[Row],
     needs: Needs,
-    gen_length: int,
-    width: int,
+    least: int,
     budget: Budget,
     on_step: Callable[[int], None],
+    filled: Filled,
     guard: Guard,
 ) -> Iterator[Decoded | Failed]:
+    """Decode the rows of *queue*, prompts padded to the longest at work, or to *least* where that is more."""
     columns = widest(denoiser, queue) if needs.probabilities else None
-    most = needs.max_rows(gen_length, columns or 0, width + gen_length)
-    size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else needs.branches)
+    gen_length = queue[0].gen_length
     active: Slots | None = None
     parked: list[Slots] = []
     while queue or parked or active is not None:
+        first = [queue[0]] if queue and active is None and not parked else []
+        width = max(least, longest_prompt([*first, *(row for slots in parked[-1:] for row in slots.rows)]))
+        if active is not None:
+            width = max(width if parked else least, longest_prompt(active.rows))
+            active = widened(active, width, denoiser.pad_id)
+        most = needs.max_rows(gen_length, columns or 0, width + gen_length)
+        size = (width + gen_length * (2 if needs.shadow else 1)) * (2 if needs.guidance else needs.branches)
         fitting = budget.rows(size) if most is None else min(most, budget.rows(size))
         free = fitting - (0 if active is None else len(active))
         if parked and free > 0:
             waiting = parked.pop()
             if len(waiting) > free:
                 parked.append(keep(waiting, range(free, len(waiting))))
-            back = keep(waiting, range(min(free, len(waiting))))
+            back = widened(keep(waiting, range(min(free, len(waiting)))), width, denoiser.pad_id)
             active = back if active is None else join(active, back)
         elif queue and not parked and free > 0:
             entering = [queue.popleft() for _ in range(min(free, len(queue)))]
@@ -160,6 +150,7 @@ def _bucket(
             active = fresh if active is None else join(active, fresh)
         assert active is not None
         if len(active):
+            before = active.rows
             try:
                 stepped, ended = _step(active, denoiser, guard)
             except torch.OutOfMemoryError as error:
@@ -172,6 +163,7 @@ def _bucket(
                 parked.append(keep(active, range(half, len(active))))
                 active = keep(active, range(half))
                 continue
+            filled.add(before, width, fitting)
             on_step(len(active))
             yield from ended
             active = stepped
@@ -182,19 +174,29 @@ def _bucket(
 def _shared_bucket(
     denoiser: Denoiser,
     queue: deque[Row],
-    shared: Shared,
-    gen_length: int,
-    width: int,
+    read: dict[UnmaskingMethod, frozenset[str]],
     budget: Budget,
+    on_step: Callable[[int], None],
+    filled: Filled,
     guard: Guard,
 ) -> Iterator[Decoded | Failed]:
     """Decode the rows of *queue*: as many walk at once as have, together, a forward full of canvases."""
+    gen_length, fitting = queue[0].gen_length, 0
+
+    def tell(rows: Sequence[Row]) -> None:
+        filled.add(rows, longest_prompt(rows), fitting)
+        on_step(len(rows))
+
+    shared = Shared(queue, read, tell)
     active: Slots | None = None
     parked: list[Slots] = []
     while queue or parked or active is not None:
-        fitting = budget.rows(width + gen_length)
         if active is None and parked:
             active = parked.pop()
+        width = longest_prompt([queue[0]] if active is None else active.rows)
+        if active is not None:
+            active = widened(active, width, denoiser.pad_id)
+        fitting = budget.rows(width + gen_length)
         while queue and not parked and (active is None or len(active) < ACTIVE_PER_FORWARD * fitting):
             free = fitting - (0 if active is None else len(shared.missing(active)))
             if free <= 0:

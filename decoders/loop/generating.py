@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from decoders.budget import Budget
 from decoders.devices import is_lost
-from decoders.loop.batching import Budget, Guard, unguarded
+from decoders.loop.batching import Guard, unguarded
 from decoders.protocols import Generator
 from decoders.rows import Decoded, DecodeError, DeviceLost, Failed, Row, TimedOut
 from decoders.traits import model_traits

@@ -22,7 +22,7 @@ from torch import Tensor
 from decoders.devices import placed
 from decoders.loop.forwards import interpret, listen
 from decoders.loop.needs import Needs
-from decoders.loop.slots import Slots, keep
+from decoders.loop.slots import Slots, keep, longest_prompt, widened
 from decoders.loop.view import SCORES, Proposals, asked_positions, score_of
 from decoders.protocols import Denoiser
 from decoders.rows import Row
@@ -69,14 +69,14 @@ class Shared:
     Args:
         rows: All of them, of one generated length and one padded prompt length.
         read: The scores that each method was seen to read; grows.
-        on_forward: Told of every forward with the number of its canvases.
+        on_forward: Told of every forward with the first row of each of its canvases.
     """
 
     def __init__(
         self,
         rows: Sequence[Row],
         read: dict[UnmaskingMethod, frozenset[str]],
-        on_forward: Callable[[int], None],
+        on_forward: Callable[[Sequence[Row]], None],
     ) -> None:
         numbers: dict[Hashable, int] = {}
         self._rows = tuple(rows)  # kept, so that no later object has the identity of one of them
@@ -113,12 +113,14 @@ class Shared:
                 read = self._read.get(row.setting.method, NO_SCORES)
                 wanted[key] = wanted.get(key, NO_SCORES) | read
         leaders, n_forwards = list(missing.items()), -(-len(missing) // at_once)
+        size = -(-len(leaders) // max(n_forwards, 1))
         bare = replace(slots, memory={})
         for turn in range(n_forwards):
-            part = leaders[turn::n_forwards]
+            part = leaders[turn * size : (turn + 1) * size]  # neighbours, as their prompts are alike
             rows = keep(bare, [index for _, index in part])
+            rows = widened(rows, longest_prompt(rows.rows), denoiser.pad_id)
             found = interpret(rows, listen(rows, denoiser), unbiased=unbiased)
-            self._on_forward(len(part))
+            self._on_forward(rows.rows)
             self._remember(rows, found, {key: wanted[key] for key, _ in part})
         index = _index(map(self._places.__getitem__, keys), slots)
         return Proposals(

@@ -192,6 +192,27 @@ def _widen(support: Tensor, width: int) -> Tensor:
     return torch.cat([support, support[:, -1:].expand(-1, extra)], dim=1) if extra else support
 
 
+def widened(slots: Slots, prompt_width: int, pad_id: int) -> Slots:
+    """Return *slots* with prompts padded on the left to *prompt_width*, or cut to it where all are padded."""
+    extra = prompt_width - (slots.canvas.shape[1] - slots.gen_length)
+    if not extra:
+        return slots
+    if extra < 0:
+        return replace(slots, canvas=slots.canvas[:, -extra:], attend=slots.attend[:, -extra:])
+    pads = slots.canvas.new_full((len(slots), extra), pad_id)
+    blind = slots.attend.new_zeros((len(slots), extra))
+    return replace(
+        slots,
+        canvas=torch.cat([pads, slots.canvas], dim=1),
+        attend=torch.cat([blind, slots.attend], dim=1),
+    )
+
+
+def longest_prompt(rows: Sequence[Row]) -> int:
+    """Return how many tokens the longest prompt of *rows* has, 0 for none."""
+    return max((len(row.prompt_ids) for row in rows), default=0)
+
+
 def admit(
     rows: Sequence[Row], denoiser: Denoiser, prompt_width: int, support_width: int | None = None
 ) -> Slots:

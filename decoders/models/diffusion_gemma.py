@@ -279,9 +279,9 @@ def _network(directory: Path, config: Config, dtype: torch.dtype, device: torch.
             "transformers must have the class DiffusionGemmaForBlockDiffusion to run DiffusionGemma, got a "
             "version without it; install a newer one that this package allows"
         ) from error
-    made: Any = DiffusionGemmaForBlockDiffusion
+    kind: Any = DiffusionGemmaForBlockDiffusion
     try:
-        network, report = made.from_pretrained(
+        network, report = kind.from_pretrained(
             directory, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
     except Exception as error:  # whatever the library makes of files that do not fit

@@ -11,7 +11,7 @@ from decoders.network.family import Family, same_key
 from decoders.network.plan import LONGEST_BLOCK, Plan, plan_of
 from decoders.text.qwen2_tokenizer import qwen2_backend
 
-USUAL_BLOCK = 4
+BLOCK_LENGTH = 4
 """The block that published checkpoints were trained with, where config.json does not name it."""
 
 MASK_ID = 151669
@@ -63,7 +63,7 @@ def plan(config: Config) -> Plan:
         },
         mask_id=MASK_ID,
         parts=packed_experts(width),
-        block_length=config.integer("block_size", minimum=2, below=LONGEST_BLOCK, default=USUAL_BLOCK),
+        block_length=config.integer("block_size", minimum=2, below=LONGEST_BLOCK, default=BLOCK_LENGTH),
     )
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decoders.loop.batching import Budget, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import sweep
 from decoders.loop.needs import KNOWN, SCOPES
 from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.state import StepUpdate, StepView, UnmaskingMethod

@@ -19,7 +19,7 @@ from pb_plugin.records.canonical import digest
 from task_specs.prompt import STYLES, PromptStyle
 
 if TYPE_CHECKING:
-    from decoders.loop.batching import Budget
+    from decoders.budget import Budget
     from decoders.protocols import Denoiser
 
 
@@ -200,7 +200,7 @@ class ModelHandle:
     @contextmanager
     def at_most(self, rows: int | None) -> Iterator[None]:
         """Let a forward have *rows* rows, however many tokens that is; None: as many as before."""
-        from decoders.loop.batching import Budget
+        from decoders.budget import Budget
 
         before = self.budget
         if rows is not None:

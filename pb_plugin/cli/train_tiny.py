@@ -145,7 +145,8 @@ def evaluate(folder: Path, tell: Callable[[str, float], None] = lambda task, sco
 
 
 def _score(model: Any, spec: TaskSpec) -> float:
-    from decoders.loop.batching import Budget, sweep
+    from decoders.budget import Budget
+    from decoders.loop.batching import sweep
     from decoders.rows import Failed, Row, Setting
     from decoders.unmasking.top_k import confidence
     from task_specs.load import load_samples

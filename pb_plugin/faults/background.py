@@ -6,7 +6,10 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
+
+Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class Background:
@@ -18,19 +21,24 @@ class Background:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def submit(self, call: Callable[..., Any], *given: Any) -> Future[Any]:
         """Have ``call(*given)`` called after those before it."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
         future: Future[Any] = Future()
-        self._calls.put((future, call, given))
+        self._put((future, call, given))
         return future
+
+    def leave_behind(self) -> None:
+        """Leave the thread to the call that hangs in it, and give the calls behind that to a new one."""
+        old, self._calls, self._thread = self._calls, queue.SimpleQueue(), None
+        with suppress(queue.Empty):
+            while True:
+                left = old.get_nowait()
+                if left is not None:
+                    self._put(left)
+        old.put(None)
 
     def close(self, *, wait: bool) -> None:
         """Let the thread end behind the calls that are left; *wait* for that."""
@@ -40,12 +48,19 @@ class Background:
                 self._thread.join()
             self._thread = None
 
-    def _run(self) -> None:
-        while (asked := self._calls.get()) is not None:
-            future, call, given = asked
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(call(*given))
-            except BaseException as error:
-                future.set_exception(error)
+    def _put(self, call: Call) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=_run, args=(self._calls,), name=self._name, daemon=True)
+            self._thread.start()
+        self._calls.put(call)
+
+
+def _run(calls: queue.SimpleQueue[Call | None]) -> None:
+    while (asked := calls.get()) is not None:
+        future, call, given = asked
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            future.set_result(call(*given))
+        except BaseException as error:
+            future.set_exception(error)

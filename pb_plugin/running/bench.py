@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from decoders.traits import model_traits
@@ -10,6 +12,7 @@ from pb_plugin.asking.models import ModelHandle, ModelUnavailable
 from pb_plugin.asking.rows import lacking, setting_of
 from pb_plugin.asking.samples import NotApplicable
 from pb_plugin.faults.at_work import AtWork
+from pb_plugin.faults.background import Background
 from pb_plugin.faults.blame import Blame
 from pb_plugin.faults.careful import Wanted, carefully
 from pb_plugin.faults.ends import Ends
@@ -22,12 +25,15 @@ from pb_plugin.records.store import Store
 from pb_plugin.running.batch_check import N_ROWS, BatchCheck, BatchOutcome
 from pb_plugin.running.decode import decode_group, missing, sweep, unscored
 from pb_plugin.running.known import Known
+from pb_plugin.running.pending import Pending, place_of
 from pb_plugin.running.progress import Watch
 from pb_plugin.running.resources import Resources
+from pb_plugin.running.scoring import THREAD, Scoring
 from pb_plugin.running.tools import Tools, tools_of
 from pb_plugin.running.work import Work
 
 if TYPE_CHECKING:
+    from decoders.budget import Filled
     from decoders.protocols import Denoiser
 
 
@@ -61,6 +67,9 @@ class Bench:
         self.resources = Resources(options, tools)
         self.known = Known(store, fresh=options.fresh, keep_failures=options.keep_failures)
         self.guard = Guard(options.timeout, at_work or AtWork(None), ends_process=ends_process)
+        self.pending = Pending(self.known)
+        self._scorers = Background(THREAD)
+        self._ahead: set[tuple[str, ...]] = set()
         self.blame = Blame()
         self._ends = ends
         for ended in () if ends is None else ends.found:
@@ -93,22 +102,27 @@ class Bench:
         """Let the samples of the cell that failed in this process be decoded once more."""
         self.known.forget_failures(self.resources.keys(cell))
 
-    def decode(self, cells: Sequence[Cell], most: int | None = None) -> None:
+    def decode(self, cells: Sequence[Cell], most: int | None = None, *, wait: bool = True) -> None:
         """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
         A cell whose method asks for what the model does not offer is left out. *most* limits how many samples
-        of each cell are decoded.
+        of each cell are decoded. Without *wait* scores that tools owe are left for
+        the next call with these cells.
 
         Raises:
             ModelUnavailable: The model cannot be loaded.
             NotApplicable: The model cannot answer this task.
             ValueError: A sample does not fit the model, or a scoring tool does not start.
         """
+        place = place_of(cells[0])
+        self.pending.finish(place)
         self.known.refresh()
         handle = self.resources.model(cells[0])
         offered = [cell for cell in cells if self.is_done(cell) or self._lacking(cell) is None]
 
-        work = Work()
+        from decoders.budget import Filled
+
+        work, filled = Work(), Filled()
 
         def forward(n_canvases: int) -> None:
             nonlocal work
@@ -121,14 +135,18 @@ class Bench:
             self.learn_ends()
             try:
                 for record in carefully(
-                    wanted, lambda part: self.sweep(part, forward), self.blame, self.guard, handle.name
+                    wanted,
+                    lambda part: self.sweep(part, forward, filled),
+                    self.blame,
+                    self.guard,
+                    handle.name,
                 ):
                     work += Work(counted=record.nfe or 0)
                     self.known.note_decoded(record.decode_key)
                     yield record
             finally:
                 if handle.loaded and not model_traits(handle.get()).owns_loop:
-                    self.work += work
+                    self.work += work + Work(**asdict(filled))
                 self.watch.end()
 
         try:
@@ -137,21 +155,43 @@ class Bench:
                     offered,
                     self.resources,
                     self.known,
-                    self.guard,
+                    self.pending,
+                    Scoring(
+                        self.resources.task(cells[0]), self.resources.tools, self.guard.call, self._scorers
+                    ),
                     decode=decode,
                     on_decoded=lambda *decoded: self.batch_check.note(handle, *decoded),
                     on_finished=self.watch.finished,
                     most=most,
                 )
+            if wait:
+                self.pending.finish(place)
         finally:
             self.guard.rest()
+
+    def decode_ahead(self, groups: Iterable[Sequence[Cell]]) -> None:
+        """Decode *groups* before their turn, each once, and do not wait for their scores.
+
+        Why one cannot be decoded is said again, and then raised, when it is its turn.
+        """
+        for group in groups:
+            if group[0].group not in self._ahead:
+                self._ahead.add(group[0].group)
+                with suppress(ModelUnavailable, NotApplicable, ValueError, LookupError, OSError):
+                    if self.resources.unscorable(group[0]) is None:
+                        self.decode(group, wait=False)
 
     def learn_ends(self) -> None:
         """Take in how processes have ended meanwhile."""
         for ended in () if self._ends is None else self._ends.learn():
             self.blame.note(ended)
 
-    def sweep(self, wanted: Wanted, on_step: Callable[[int], None] | None = None) -> Iterator[Record]:
+    def sweep(
+        self,
+        wanted: Wanted,
+        on_step: Callable[[int], None] | None = None,
+        filled: Filled | None = None,
+    ) -> Iterator[Record]:
         """Yield the record of each sample as soon as it is decoded; see `decode.sweep`.
 
         Raises:
@@ -159,7 +199,9 @@ class Bench:
         """
         handle = self.resources.model(wanted[0][0])
         self.loaded(handle)
-        for record in sweep(wanted, handle, self.resources, on_step or self.watch.forward, self.guard):
+        for record in sweep(
+            wanted, handle, self.resources, on_step or self.watch.forward, self.guard, filled
+        ):
             self.known.note_decoded(record.decode_key)
             yield record
 
@@ -208,6 +250,8 @@ class Bench:
 
     def close(self) -> None:
         """Free every model and close the store's file."""
+        self.pending.drop()
+        self._scorers.close(wait=False)
         self.resources.close()
         self.known.store.close()
         self.guard.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from decoders.traits import model_traits
 from pb_plugin.asking.models import ModelHandle
@@ -15,8 +15,12 @@ from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.native import params_of
 from pb_plugin.records.record import Record
 from pb_plugin.running.known import Known
+from pb_plugin.running.pending import Pending, place_of
 from pb_plugin.running.resources import Resources
 from pb_plugin.running.scoring import Scoring, Unscored
+
+if TYPE_CHECKING:
+    from decoders.budget import Filled
 
 
 def missing(cell: Cell, resources: Resources, known: Known) -> list[Planned]:
@@ -46,7 +50,8 @@ def decode_group(
     cells: Sequence[Cell],
     resources: Resources,
     known: Known,
-    guard: Guard,
+    pending: Pending,
+    scoring: Scoring,
     *,
     decode: Callable[[Wanted], Iterator[Record]],
     on_decoded: Callable[[Cell, Planned, Record], None],
@@ -55,14 +60,16 @@ def decode_group(
 ) -> None:
     """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
 
-    A result is stored as soon as it is decoded. Scores that need tools follow in the background. What was not
-    decoded when an error or a time limit ends this is still missing.
+    A result is stored as soon as it is decoded. Scores that need tools follow in the background; those that
+    are not back at the end are left to *pending*. What was not decoded when an error or a time limit ends
+    this is still missing.
 
     Args:
         cells: What was asked for.
         resources: What it is decoded and scored with.
         known: What is stored of it, and where the rest goes.
-        guard: Watches the scorers.
+        pending: Scores of this run that are still to come, of other tasks too.
+        scoring: Scores the results.
         decode: Yields the record of each sample as soon as it is decoded (`sweep`).
         on_decoded: Told of every sample that was decoded without an error.
         on_finished: Told of every sample that needs no more work of the model.
@@ -70,7 +77,7 @@ def decode_group(
     """
     wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)[:most]]
     asked = {planned.decode_key: (cell, planned) for cell, planned in wanted}
-    with Scoring(resources.task(cells[0]), resources.tools, guard.call) as scoring:
+    try:
         for waiting in (waiting for cell in cells for waiting in unscored(cell, resources, known)):
             scoring.add(waiting)
         for record in decode(wanted) if wanted else ():
@@ -83,9 +90,12 @@ def decode_group(
                     known.keep(kept)
             for scored in scoring.ready():
                 known.keep(scored)
+            pending.collect()
             on_finished()
-        for scored in scoring.rest():
-            known.keep(scored)
+    except BaseException as error:
+        scoring.end(error)
+        raise
+    pending.add(place_of(cells[0]), scoring)
 
 
 def sweep(
@@ -94,6 +104,7 @@ def sweep(
     resources: Resources,
     on_step: Callable[[int], None],
     guard: Guard,
+    filled: Filled | None = None,
 ) -> Iterator[Record]:
     """Yield the record of each sample as soon as it is decoded; it is neither scored nor stored yet.
 
@@ -103,6 +114,7 @@ def sweep(
         resources: Its tasks and answer sets.
         on_step: Told of every forward with its number of canvases.
         guard: Watches every step.
+        filled: Counts how full forwards are.
 
     Raises:
         TimedOut: A step, a batch or a sample took too long.
@@ -138,7 +150,13 @@ def sweep(
     else:
         share = resources.options.share == "on"
         outcomes = sweep_rows(
-            model, rows, budget=handle.budget, on_step=on_step, share=share, guard=guard.step
+            model,
+            rows,
+            budget=handle.budget,
+            on_step=on_step,
+            share=share,
+            guard=guard.step,
+            filled=filled,
         )
     keys = [(planned.decode_key, label_of(cell)) for cell, planned in wanted]
     with guard.sweeping(handle.name, keys):

@@ -18,6 +18,9 @@ from pb_plugin.records.score_key import ScoreKey
 from pb_plugin.running.tools import Tools
 from task_specs.sample import Sample
 
+THREAD = "pb-scoring"
+"""Name of the thread in which tools are asked."""
+
 CHUNK = 64
 """Texts handed to the tools together."""
 
@@ -61,17 +64,25 @@ class Scoring:
     """Scores the records of one task, in the order they come back from the tools.
 
     Give it records with `begin` or `add`, take what is ready with `ready` and the rest with `rest`. The tools
-    work in a thread of their own, so that decoding never waits for them; what they raise comes out of `ready`
-    or `rest`. Leaving the ``with`` block by an exception asks no further text, and a server that stopped
-    answering is not asked again.
+    work in another thread, so that decoding never waits for them; what they raise comes out of `ready` or
+    `rest`. Ended by an error, as by leaving the ``with`` block with one, it asks no further text, and a
+    server that stopped answering is not asked again.
 
     Args:
         data: The task.
         tools: What its scorer needs to know.
         watched: Put around every call of the scorer and every wait for the tools.
+        thread: Where the tools are asked; None: in a thread of its own. Scorings that share one ask one
+            after the other, so that a text that two of them have is asked once.
     """
 
-    def __init__(self, data: TaskData, tools: Tools, watched: Watched = nullcontext) -> None:
+    def __init__(
+        self,
+        data: TaskData,
+        tools: Tools,
+        watched: Watched = nullcontext,
+        thread: Background | None = None,
+    ) -> None:
         self._data = data
         self._tools = tools
         self._needs = data.spec.needs
@@ -79,7 +90,8 @@ class Scoring:
         self._buffer: list[Unscored] = []
         self._asked: list[tuple[Sequence[Unscored], Future[list[dict[str, Any]]]]] = []
         self._watched = watched
-        self._thread = Background("pb-scoring")
+        self._is_own = thread is None
+        self._thread = thread or Background(THREAD)
         self._silent: str | None = None
         self._stop = Event()
 
@@ -89,11 +101,16 @@ class Scoring:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Ask no further text where *error* ended the work; let the thread end, if it is this one's own."""
+        if error is not None:
             self._stop.set()
             for _, future in self._asked:
                 future.cancel()
-        self._thread.close(wait=self._silent is None and kind is not KeyboardInterrupt)
+        if self._is_own:
+            self._thread.close(wait=self._silent is None and not isinstance(error, KeyboardInterrupt))
 
     def begin(self, decoded: Unscored) -> tuple[Record, ...]:
         """Return what of a fresh result is stored now: it with its scores, or without where tools give them.
@@ -110,7 +127,7 @@ class Scoring:
         """Take in a record to be scored in the background."""
         self._buffer.append(decoded)
         if len(self._buffer) >= CHUNK:
-            self._send()
+            self.send()
 
     def ready(self) -> Iterator[Record]:
         """Yield the scored records that need no more waiting."""
@@ -119,12 +136,14 @@ class Scoring:
 
     def rest(self) -> Iterator[Record]:
         """Yield every other scored record, waiting for the tools."""
-        if self._buffer:
-            self._send()
+        self.send()
         while self._asked:
             yield from self._take()
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Ask the tools for what waits here to be asked together."""
+        if not self._buffer:
+            return
         chunk, self._buffer = self._buffer, []
         asked = [(self._data.judged(decoded.record.text), decoded.sample) for decoded in chunk]
         self._asked.append((chunk, self._thread.submit(self._tools.measure, self._needs, asked, self._stop)))
@@ -143,6 +162,7 @@ class Scoring:
             except TimedOut as late:
                 self._stop.set()
                 self._silent = f"the answer was {late}; see --pb-timeout"
+                self._thread.leave_behind()
         if future.done() and not future.cancelled():
             return future.result()
         return [{need: {"reason": f"{need}: {self._silent}"} for need in self._needs}] * number

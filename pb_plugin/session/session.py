@@ -22,6 +22,7 @@ from pb_plugin.measuring.measured import Measured
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import Plan, plan
+from pb_plugin.portions.ahead import ahead_of
 from pb_plugin.portions.groups import cell_id_of, label_items
 from pb_plugin.records.begun import Mark
 from pb_plugin.records.canonical import canonical_json
@@ -239,6 +240,8 @@ class BenchSession:
                 self.tell_plan()
                 if not self.bench.is_done(cell):
                     self.bench.check_applicable(cell)
+                if self._n_workers <= 1 and self.options.sweep == "group":
+                    self.bench.decode_ahead(ahead_of(cell, self._groups.values()))
                 self.bench.decode(self.companions(cell) if self.gate_run is None else [cell])
         except ProcessSpoilt as error:
             end_process(str(error), is_worker=self._worker != "main")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from decoders.loop.batching import Budget, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import sweep
 from decoders.models import dream, llada
 from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row, Setting

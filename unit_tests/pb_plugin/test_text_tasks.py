@@ -347,3 +347,23 @@ def test_the_real_languagetool_scores_in_the_run(suite):
     suite.run("--task", task, *ONE, "--pb-grammar", str(SHARED)).assert_outcomes(passed=1)
     assert scores(suite) == [("The cat is on the mat.", 1.0), ("This are two cats.", 0.0)]
     assert all("/grammar=languagetool:6." in record.score_key for record in latest(suite))
+
+
+def test_texts_are_decoded_first_and_other_tasks_while_they_are_judged(suite, task, stand_in, monkeypatch):
+    """The item of `copy` comes first in the plan; by then the texts are asked and not awaited."""
+    from pb_plugin.running.bench import Bench
+
+    told, real = [], Bench.decode
+
+    def decode(self, cells, most=None, *, wait=True):
+        told.append((cells[0].task.rpartition("/")[2], wait))
+        return real(self, cells, most, wait=wait)
+
+    monkeypatch.setattr(Bench, "decode", decode)
+    server = stand_in(one_match_for_each_x)
+    result = suite.run("--task", f"copy,{task}", "--samples", "2", *ONE, "--pb-grammar", server.url)
+    result.assert_outcomes(passed=2)
+    names = {name for name, _ in told}
+    other = next(iter(names - {"copy"}))
+    assert told[:2] == [(other, False), ("copy", True)]
+    assert len(scores(suite)) == 4

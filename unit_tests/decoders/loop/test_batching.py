@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decoders.budget import Budget, Filled
 from decoders.loop import sampling
-from decoders.loop.batching import Budget, default_budget, sweep
+from decoders.loop.batching import default_budget, sweep
 from decoders.models.ideal import Ideal
 from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.state import StepUpdate
@@ -240,7 +241,7 @@ def test_a_single_row_that_does_not_fit_fails_with_its_reason():
     failed = outcomes.pop("long")
     assert isinstance(failed, Failed)
     assert failed.error.kind == "oom"
-    message = "model hash ran out of memory on row 'long' alone (69 tokens): tried to allocate"
+    message = "model hash ran out of memory on row 'long' alone (45 tokens): tried to allocate"
     assert str(failed.error) == message
     assert len(outcomes) == 13
     assert all(isinstance(outcome, Decoded) for outcome in outcomes.values())
@@ -300,3 +301,33 @@ def test_a_method_that_needs_more_than_the_loop_offers_is_refused():
     message = "method frozen must need only what the loop offers, got needs=attention, probs; choose another"
     with pytest.raises(ValueError, match=message):
         list(sweep(HashDenoiser(), rows_with(Needy())))
+
+
+def lengths_of_prompts(n_samples, settings):
+    """Rows of prompts of 20 to 60 tokens in no order, under some settings each."""
+    lengths = [20 + 17 * sample % 41 for sample in range(n_samples)]
+    return [
+        Row(key=(sample, i), prompt_ids=(5,) * n, gen_length=8, setting=setting, sample_id=str(sample))
+        for sample, n in enumerate(lengths)
+        for i, setting in enumerate(settings)
+    ]
+
+
+@pytest.mark.parametrize("share", [True, False], ids=["shared", "alone"])
+def test_forwards_are_full_and_hardly_padded_over_a_task_of_many_prompt_lengths(share):
+    settings = [Setting(method=confidence(), k=k) for k in (1, 2, 4)]
+    filled = Filled()
+    rows = lengths_of_prompts(100, settings)
+    done = list(sweep(HashDenoiser(), rows, budget=Budget(tokens=68 * 8), share=share, filled=filled))
+    assert len(done) == len(rows)
+    assert filled.padded / filled.positions < 0.03
+    assert filled.positions / filled.room > 0.9
+
+
+def test_padding_and_room_are_counted_in_positions():
+    """Two rows of 3 and 1 tokens in one forward of 2 x (3 + 4), and there is room for 3."""
+    setting = Setting(method=confidence(), k=4)
+    rows = [Row(key=n, prompt_ids=(5,) * n, gen_length=4, setting=setting, sample_id=str(n)) for n in (1, 3)]
+    filled = Filled()
+    assert len(list(sweep(HashDenoiser(), rows, budget=Budget(tokens=21), filled=filled))) == 2
+    assert (filled.positions, filled.padded, filled.room) == (14, 2, 21)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from decoders.loop.batching import Budget
+from decoders.budget import Budget
 from decoders.loop.generating import generate
 from decoders.rows import Decoded, DecodeError, Failed, Row, Setting
 from decoders.text.tokenizer import PieceTokenizer

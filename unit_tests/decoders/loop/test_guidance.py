@@ -6,7 +6,8 @@ from typing import ClassVar
 import pytest
 import torch
 
-from decoders.loop.batching import Budget, decode, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import decode, sweep
 from decoders.loop.needs import check_offered
 from decoders.models.ideal import Ideal
 from decoders.rows import NotSupported, Row, Setting

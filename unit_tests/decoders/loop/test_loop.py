@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoders.loop.batching import Budget, decode, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import decode, sweep
 from decoders.loop.loop import advance, settle
 from decoders.loop.slots import admit
 from decoders.loop.view import quota

@@ -7,7 +7,8 @@ from typing import ClassVar
 import pytest
 import torch
 
-from decoders.loop.batching import Budget, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import sweep
 from decoders.loop.loop import BROKEN_RULES
 from decoders.rows import Decoded, DecodeError, DeviceLost, Failed, Row, Setting, TimedOut
 from decoders.state import StepUpdate

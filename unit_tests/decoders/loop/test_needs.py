@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import pytest
 
+from decoders.budget import Budget
 from decoders.loop import needs
-from decoders.loop.batching import Budget, sweep
+from decoders.loop.batching import sweep
 from decoders.loop.needs import Needs, needs_of
 from decoders.models.ideal import Ideal
 from decoders.rows import NotSupported, Row, Setting

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decoders.budget import Budget
 from decoders.loop import sharing
-from decoders.loop.batching import Budget, sweep
+from decoders.loop.batching import sweep
 from decoders.models.ideal import Ideal
 from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.testing import HashDenoiser
@@ -182,7 +183,7 @@ def test_when_memory_runs_out_forwards_get_smaller_and_rows_stay():
     found, computed = decoded(model, rows, budget=budget)
     assert found == decoded(Steady(), rows, share=False)[0]
     assert max(computed) <= 3
-    assert budget.tokens == 3 * 40
+    assert budget.tokens == 3 * 10
     assert model.refused == 1, "half of what was tried fits, whatever the budget was"
 
 
@@ -190,7 +191,7 @@ def test_a_canvas_that_does_not_fit_alone_fails_its_rows_one_by_one():
     found, computed = decoded(Tight(0), IN_ORDER, budget=Budget(tokens=10_000))
     assert computed == []
     assert all(isinstance(outcome, Failed) and outcome.error.kind == "oom" for outcome in found.values())
-    assert "model hash ran out of memory on row 1 alone (40 tokens)" in str(found[1].error)
+    assert "model hash ran out of memory on row 1 alone (10 tokens)" in str(found[1].error)
 
 
 def test_a_method_that_runs_out_of_memory_takes_fewer_rows_at_a_time(monkeypatch):

@@ -6,7 +6,8 @@ from importlib import import_module
 import pytest
 import torch
 
-from decoders.loop.batching import Budget, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import sweep
 from decoders.loop.needs import check_offered
 from decoders.protocols import ModelRequest
 from decoders.rows import NotSupported, Row, Setting

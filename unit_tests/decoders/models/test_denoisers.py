@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from decoders.budget import Budget
 from decoders.loading.checkpoint import LoadError, read_config
-from decoders.loop.batching import Budget, sweep
+from decoders.loop.batching import sweep
 from decoders.network import self_tests
 from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row, Setting

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoders.loop.batching import Budget, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import sweep
 from decoders.rows import Decoded, Row, Setting
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.unmasking.factor import Factor

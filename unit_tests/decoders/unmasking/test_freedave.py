@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoders.loop.batching import Budget, decode, sweep
+from decoders.budget import Budget
+from decoders.loop.batching import decode, sweep
 from decoders.models.ideal import Ideal
 from decoders.models.tiny import load as load_tiny
 from decoders.protocols import ModelRequest

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoders.loop.batching import Budget, decode
+from decoders.budget import Budget
+from decoders.loop.batching import decode
 from decoders.models.tiny import load as load_tiny
 from decoders.protocols import ModelRequest
 from decoders.testing import HashDenoiser, check_method

@@ -9,6 +9,7 @@ import pytest
 
 from pb_plugin.asking.samples import ScorerFailed
 from pb_plugin.faults.alarm import Alarm
+from pb_plugin.faults.background import Background
 from pb_plugin.records.score_key import ScoreKey
 from pb_plugin.running import scoring as module
 from pb_plugin.running.scoring import Scoring, Unscored
@@ -203,3 +204,35 @@ def test_a_tool_that_hangs_is_waited_for_once_and_never_again_not_even_at_the_en
     said = "grammar: the answer was not back within 0.2 s; see --pb-timeout"
     assert {record.score_reasons["grammar"] for record in records} == {said}
     assert {record.scores["grammar"] for record in records} == {None}
+
+
+def test_scorings_that_share_a_thread_ask_one_after_the_other_and_leave_it_open(decoded):
+    tools, thread = FakeTools(), Background("shared")
+    with Scoring(Data(), tools, thread=thread) as first, Scoring(Data(), tools, thread=thread) as second:
+        for scoring, text in ((first, "a"), (second, "b"), (first, "c")):
+            scoring.add(decoded(text))
+            scoring.send()
+        assert [r.text for r in second.rest()] == ["b"]
+        assert [r.text for r in first.rest()] == ["a", "c"]
+    assert tools.batches == [["a"], ["b"], ["c"]]
+    assert thread.submit(lambda: 7).result() == 7
+    thread.close(wait=True)
+
+
+def test_a_tool_that_hangs_for_one_scoring_is_left_behind_and_the_other_goes_on(decoded, watched):
+    class Says(Data):
+        def scored(self, text, sample, measured):
+            said = measured["grammar"]
+            if isinstance(said, float):
+                return Scored(values={"grammar": said})
+            return Scored(values={"grammar": None}, reasons={"grammar": said["reason"]})
+
+    gate, thread = threading.Event(), Background("shared")
+    late, fine = (Scoring(Says(), tools, watched, thread) for tools in (FakeTools(gate), FakeTools()))
+    for scoring in (late, fine):
+        scoring.add(decoded("ok"))
+        scoring.send()
+    assert [record.scores["grammar"] for record in late.rest()] == [None]
+    assert [record.scores["grammar"] for record in fine.rest()] == [1.0]
+    gate.set()
+    thread.close(wait=True)
