@@ -146,6 +146,7 @@ COT: Mapping[str, Rule] = MappingProxyType(
             text="a text", accepts=is_text, cure="ask for the steps and the marker", required=True
         ),
         "canvas": number(1, 4096, "leave room for the steps", required=True),
+        "version": number(1, 10**6, "leave it out for that of the task; raise it with the prompt", default=1),
         "marker": Rule(
             text="a text", accepts=is_text, cure="name the words before the answer", required=True
         ),

@@ -46,6 +46,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
         "base_id": values["id"],
         "prompt": values["prompt"] if cot is None else cot["prompt"],
         "prompt_compact": values["prompt_compact"] if cot is None else None,
+        "version": values["version"] if cot is None else max(values["version"], cot["version"]),
         "canvas": canvas,
         "positions": _positions(values, parameters, canvas),
         "n_samples": changes.get("samples", values["samples"]),
@@ -62,7 +63,6 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
 
 _UNCHANGED = (
     "category",
-    "version",
     "shots",
     "infilling",
     "text_rule",
