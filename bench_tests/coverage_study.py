@@ -84,7 +84,7 @@ def make_pools(n_decoded: int, n_exact: int) -> dict[str, dict[str, Pool]]:
     model = ideal.load(ModelRequest(name="ideal", vocabulary=vocabulary()))
     pools: dict[str, dict[str, Pool]] = {method: {} for method in CURVES}
     for task in SUITES["core"]:
-        data = TaskData(planned=builtin_spec(task), directory=None, n_samples=None)
+        data = TaskData(planned=builtin_spec(task), data=None, n_samples=None)
         contexts = [answer_context(question, data.spec, model) for question in data.questions]
         canvas = data.spec.canvas
         if all(len(context.ids) == 1 for context in contexts):

@@ -286,7 +286,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=200.0, help="no batch is begun that would end later")
     parser.add_argument("--compile", action="store_true", help="compile the body (takes a minute or more)")
     given = parser.parse_args(words)
-    device = choose_device(given.device)
+    device = choose_device(ModelRequest(name="gpu", device=given.device))
     shape = Shape(
         layers=given.layers,
         width=given.width,

@@ -4,7 +4,8 @@ Gaussian noise, scaled by the spread of each weight matrix of `tiny`, makes some
 wrong and some wrong that were right. First the scale is sought at which 1 to 3 % of the samples have
 another score. Then so many networks with noise of that scale are held against the network as it is, as
 ``--pb-baseline`` does, and those that are red are counted. Larger noise shows which drop is found, and
-one layer of zeros must be.
+one layer of zeros must be. ``--retrained FOLDER`` judges a network of another training seed instead, made
+by ``pb train-tiny FOLDER --seed 1``.
 
 One thread. ``--noises 100`` takes as long as 100 runs; the settings are few for that reason.
 """
@@ -22,6 +23,7 @@ from typing import Any
 import torch
 
 from bench_tests.page_marks import write
+from decoders.models import load
 from pb_plugin.comparing.side import Side, side_of
 from pb_plugin.gates.against_baseline import judge_baseline
 from pb_plugin.planning.options import Options
@@ -130,6 +132,20 @@ def zero_layer(number: int) -> Change:
     return change
 
 
+def retrained(folder: Path) -> Change:
+    """Return the change to the weights of the network that was trained into *folder*.
+
+    Raises:
+        ValueError: The folder is no checkpoint of that architecture.
+    """
+    weights = load("tiny", str(folder), device="cpu").network.state_dict()
+
+    def change(network: Any) -> None:
+        network.load_state_dict(weights)
+
+    return change
+
+
 def layers_of(network: Any) -> Any:
     """Return the list of equal layers of *network*."""
     return next(child for child in network.modules() if isinstance(child, torch.nn.ModuleList))
@@ -168,12 +184,19 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20, help="of each of the ten tasks")
     parser.add_argument("--noises", type=int, default=100, help="networks with noise of the right scale")
     parser.add_argument("--planted", type=int, default=5, help="networks of each larger scale")
+    parser.add_argument("--retrained", type=Path, metavar="FOLDER", help="judge this network and no other")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     started = time.process_time()
     study = Study(arguments.samples)
     print(f"as it is: {time.process_time() - started:.0f} s of CPU", flush=True)
+    if arguments.retrained:
+        text = table([row("of another training", [study.judge(retrained(arguments.retrained))])])
+        print(text)
+        if arguments.write:
+            write(text, arguments.write, "retrained")
+        return
     scale = 0.0
     for scale, found in right_scale(study):
         print(f"scale {scale:.4g}: {found}", flush=True)

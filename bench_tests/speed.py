@@ -56,7 +56,7 @@ class Stopwatch:
 def exact_rows() -> tuple[Any, list[Row]]:
     """Return `ideal` and 64 shuffle questions under four settings."""
     model = ideal.load(ModelRequest(name="ideal", vocabulary=vocabulary()))
-    data = TaskData(planned=builtin_spec("shuffle"), directory=None, n_samples=64)
+    data = TaskData(planned=builtin_spec("shuffle"), data=None, n_samples=64)
     settings = [
         Setting(method=random(), k=2),
         Setting(method=confidence(), k=4),
@@ -93,7 +93,7 @@ def tiny_rows() -> tuple[Any, list[Row]]:
     from decoders.models import tiny
 
     model = tiny.load(ModelRequest(name="tiny"))
-    data = TaskData(planned=builtin_spec("shuffle"), directory=None, n_samples=64)
+    data = TaskData(planned=builtin_spec("shuffle"), data=None, n_samples=64)
     return model, _rows(model, [question.messages for question in data.asked(tiny.PROMPT_STYLE)])
 
 

@@ -87,7 +87,7 @@ def tiny_rows(model: Any, samples: int, chosen: Sequence[Setting]) -> list[Row]:
     """Return questions of some tasks under every setting, those of a sample one after the other."""
     rows: list[Row] = []
     for task in TASKS:
-        data = TaskData(planned=builtin_spec(task), directory=None, n_samples=samples)
+        data = TaskData(planned=builtin_spec(task), data=None, n_samples=samples)
         for question in data.asked("compact"):
             rows += [
                 build_row(len(rows) + i, question, data.spec, setting, 0, model, None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,6 +46,17 @@ def name_of(device: torch.device) -> str:
 def _gpu(index: int) -> str:
     properties = torch.cuda.get_device_properties(index)
     return f"cuda:{index} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
+
+
+@contextmanager
+def threads(wanted: int) -> Iterator[None]:
+    """Compute with *wanted* CPU threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def sync(device: torch.device) -> None:

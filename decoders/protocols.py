@@ -29,6 +29,7 @@ class ModelRequest:
         revision: Hub revision, or None.
         dtype: ``float32``, ``bfloat16`` or None for the family's default.
         device: Torch device, or None for the best one present.
+        device_map: ``auto`` where the layers may stand on all GPUs that the process sees, or None.
         vocabulary: Text pieces that must be one token each in a tokenizer of our own (names of the tasks).
         compiled: Whether the body of a network of transformers is compiled.
         allow_code: Own code that may run: ``OWNER/NAME@COMMIT`` or ``FOLDER@HASH``; see
@@ -42,6 +43,7 @@ class ModelRequest:
     revision: str | None = None
     dtype: str | None = None
     device: str | None = None
+    device_map: str | None = None
     vocabulary: tuple[str, ...] = field(default=(), repr=False)
     compiled: bool = False
     allow_code: tuple[str, ...] = ()

@@ -42,6 +42,9 @@ TASK_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 WORDS = 4
 """Words that a sample of words-to-sentence gives; a variant asks for the first of them."""
 
+RELEASED_WORDS = (1, 3, 4, 5, 6, 7)
+"""Words in the files of words-to-sentence that were published; those with `WORDS` are the task itself."""
+
 LIST_OP_IDS = ("list_copy", "list_replace_index", "list_replace_random", "list_shuffle")
 
 GENERATORS = ("waiting_line", "list_ops", "latin_square", "sudoku")
@@ -70,7 +73,12 @@ class Parameter:
 
 
 def parameters_of(
-    generator: str | None, operation: str | None = None, *, cot: bool = False, words: int | None = None
+    generator: str | None,
+    operation: str | None = None,
+    *,
+    cot: bool = False,
+    words: int | None = None,
+    most_words: int | None = None,
 ) -> Mapping[str, Parameter]:
     """Return the parameters of a task by name, in the order they appear in a variant's id.
 
@@ -79,6 +87,7 @@ def parameters_of(
         operation: The generator's operation, where it has one.
         cot: Whether the spec has a chain-of-thought prompt.
         words: How many words its samples give, or None where they give none.
+        most_words: How many can be asked for where samples from elsewhere give more; None for *words*.
     """
     found = []
     if generator == "waiting_line":
@@ -89,7 +98,9 @@ def parameters_of(
     if generator == "sudoku":
         found.append(Parameter(name="blanks", low=1, high=12, meaning="blank cells of the 16"))
     if words is not None:
-        found.append(Parameter(name="words", low=1, high=words, meaning="given words, the first ones"))
+        found.append(
+            Parameter(name="words", low=1, high=most_words or words, meaning="given words, the first ones")
+        )
     if cot:
         found.append(Parameter(name="cot", low=None, high=None, meaning="think aloud before the answer"))
     if generator is not None:
@@ -102,7 +113,9 @@ VARIANT_PARAMS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
     {
         **{task: parameters_of("waiting_line", task, cot=True) for task in BENCHMARK_IDS["waiting_line"]},
         **{
-            task: parameters_of(None, words=WORDS if task.startswith("w2s_") else None)
+            task: parameters_of(
+                None, words=WORDS if task.startswith("w2s_") else None, most_words=max(RELEASED_WORDS)
+            )
             for task in BENCHMARK_IDS["text_writing"]
         },
         **{task: parameters_of(task) for task in BENCHMARK_IDS["puzzles"]},

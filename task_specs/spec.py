@@ -259,10 +259,3 @@ def _check_positions(document: Document, values: dict[str, Any]) -> None:
         raise document.problem(
             "infilling", "false", True, f"the generator {values['generator']} writes no templates"
         )
-
-
-def source_of(spec: TaskSpec, directory: Path | None) -> str:
-    """Return where the samples of *spec* are from: ``own``, ``user``, or ``released``, in *directory*."""
-    if directory is not None:
-        return "released"
-    return "own" if spec.base_id in OWN_IDS else "user"

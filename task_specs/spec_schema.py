@@ -12,7 +12,7 @@ from task_specs.catalogue import GENERATORS, LIST_OP_IDS
 from task_specs.document import Rule
 
 TEXT_RULES = ("first_eos", "whole_canvas")
-TOOLS = ("grammar", "bertscore")
+TOOLS = ("grammar", "bertscore", "passed")
 ANSWER_SOURCES = ("derived", "stored")
 
 SCORER_NAME = re.compile(r"[a-z][a-z0-9_]*|[\w.]+:[\w.]+")
@@ -146,6 +146,7 @@ COT: Mapping[str, Rule] = MappingProxyType(
             text="a text", accepts=is_text, cure="ask for the steps and the marker", required=True
         ),
         "canvas": number(1, 4096, "leave room for the steps", required=True),
+        "version": number(1, 10**6, "leave it out for that of the task; raise it with the prompt", default=1),
         "marker": Rule(
             text="a text", accepts=is_text, cure="name the words before the answer", required=True
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from task_specs.catalogue import Parameter, canvas_for, parameters_of
+from task_specs.catalogue import BENCHMARK_IDS, RELEASED_WORDS, Parameter, canvas_for, parameters_of
 from task_specs.document import did_you_mean
 
 ParameterValue = str | int | bool
@@ -46,6 +46,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
         "base_id": values["id"],
         "prompt": values["prompt"] if cot is None else cot["prompt"],
         "prompt_compact": values["prompt_compact"] if cot is None else None,
+        "version": values["version"] if cot is None else max(values["version"], cot["version"]),
         "canvas": canvas,
         "positions": _positions(values, parameters, canvas),
         "n_samples": changes.get("samples", values["samples"]),
@@ -62,7 +63,6 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
 
 _UNCHANGED = (
     "category",
-    "version",
     "shots",
     "infilling",
     "text_rule",
@@ -83,6 +83,7 @@ def _read(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> di
         values["parameters"].get("operation"),
         cot=values["cot"] is not None,
         words=values["words"],
+        most_words=max(RELEASED_WORDS) if values["id"] in BENCHMARK_IDS["text_writing"] else None,
     )
     for name in params:
         if name not in known:

@@ -19,7 +19,7 @@ from pb_plugin.records.fault_classes import FAULT_CLASSES
 from pb_plugin.results.suites import SUITES
 from task_specs.audit.data_card import as_markdown
 from task_specs.audit.findings import Finding, as_table
-from unit_tests import text_on_ideal, tiny_card
+from unit_tests import paper_tables, text_on_ideal, tiny_card
 from unit_tests.pages import EXAMPLES, PAGES, ROOT, text, with_tables
 
 GOLDEN = Path(__file__).parent / "task_specs" / "golden"
@@ -240,6 +240,12 @@ def tables() -> Mapping[str, str]:
         "tiny_threshold": tiny_threshold_table(),
         "tiny_choices": tiny_choices_table(),
         "tiny_pb80": tiny_pb80_table(),
+        "paper_index": _markdown(*paper_tables.index()),
+        "paper_correlations": _markdown(*paper_tables.correlations()),
+        "paper_top_k": _markdown(*paper_tables.top_k()),
+        "paper_threshold": _markdown(*paper_tables.threshold()),
+        "paper_figure_6": _markdown(*paper_tables.figure_6()),
+        "paper_figure_7": _markdown(*paper_tables.figure_7()),
     }
 
 

@@ -12,10 +12,10 @@ ORDER = {
     "pb_plugin": "plugin hookspec controller cli export viewing report analyses cluster workers session "
     "gates comparing results statistics running measuring faults asking portions planning records "
     "pages printable",
-    "decoders": "training testing served models unmasking network loading loop theory text protocols budget "
-    "rows state traits devices fingerprint checkpoints",
-    "task_specs": "questions audit released load choose vocabulary prompt generate spec scoring spec_schema "
-    "variants answers sample template document catalogue specs data",
+    "decoders": "tuning training testing served models unmasking network loading loop theory text protocols "
+    "budget rows state traits devices fingerprint checkpoints",
+    "task_specs": "reference questions audit sources exported released load choose vocabulary prompt "
+    "generate spec scoring spec_schema variants answers sample template document catalogue specs data",
 }
 """The first floor of each package, rooms and files; each imports only from what comes later."""
 
@@ -255,6 +255,7 @@ def test_a_model_that_is_named_alone_knows_no_other_family(path):
 VARIANT_OF = {
     "apd": ("autoregressive", "dream"),
     "llada21": ("llada2",),
+    "sdar_moe": ("sdar",),
     "tiny": ("llada",),
 }
 """Models that own their loop over the checkpoints of other families, and one of another's architecture."""

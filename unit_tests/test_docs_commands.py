@@ -21,6 +21,31 @@ QUICK = ["--samples", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"
 CSV = "task,tps,accuracy\ncopy,1,100\ncopy,2,90\ncopy,4,50\n"
 
 
+GSM8K = '{"question": "1 + 1?", "answer": "#### 2"}\n'
+HUMANEVAL = '{"task_id": "HumanEval/0", "prompt": "def f():", "entry_point": "f"}\n'
+SAYS = """
+from decoders.testing.hash_denoiser import HashDenoiser
+
+class Says(HashDenoiser):
+    name = "says"
+
+    def encode_prompt(self, messages):
+        return [2, 3]
+
+def load(request):
+    return Says()
+"""
+
+
+def run_humaneval(folder):
+    """Make the task and decode it, with a network that says anything, into the default store."""
+    assert main(["reference", "humaneval", "HUMANEVAL.jsonl", "--into", "mine", "--canvas", "16"]) == 0
+    folder.makepyfile(says=SAYS)
+    folder.syspathinsert()
+    task = ["--task", "mine/humaneval.yaml", "--model", "says:load", "--unmasking", "random", "--k", "4"]
+    folder.runpytest_inprocess("bench_tests", *task, "-p", "no:cacheprovider").assert_outcomes(skipped=1)
+
+
 @pytest.fixture
 def checkout(pytester, monkeypatch, loaded_libraries):
     """An empty folder with the suite of this checkout and its configuration; the packages are ours."""
@@ -107,6 +132,10 @@ def test_the_command_with_processes_passes(checkout):
 def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     (checkout.path / "FILE.csv").write_text(CSV, encoding="utf-8")
     (checkout.path / "FILE.txt").write_text("Alice Adams", encoding="utf-8")
+    (checkout.path / "GSM8K.jsonl").write_text(GSM8K, encoding="utf-8")
+    (checkout.path / "HUMANEVAL.jsonl").write_text(HUMANEVAL, encoding="utf-8")
+    if words[0] == "completions":
+        run_humaneval(checkout)
     if words[0] in (
         "analyses",
         "compare",
@@ -133,6 +162,10 @@ def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
     if words[0] == "train-tiny":
         words = [*words, "--steps", "1", "--no-compile", "--threads", "1"]
         monkeypatch.setattr("pb_plugin.cli.train_tiny.evaluate", lambda folder, tell: {"copy": 1.0})
+    if words[0] == "fine-tune":  # what is asked for is read and checked; other tests train
+        shutil.copytree(EXAMPLES, checkout.path / "docs" / "examples")
+        facts = {"losses": {"train": 1.0}, "minutes": 1.0, "use": ""}
+        monkeypatch.setattr("pb_plugin.cli.fine_tune.fine_tune", lambda folder, asked, out: facts)
     assert main(words) == 0
     assert capsys.readouterr().out
 

@@ -1,12 +1,16 @@
 """The studies of the gate against a baseline: they simulate what they say, and see a broken gate."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import decoders
 from bench_tests import gate_study, noise_study
 from bench_tests.gate_study import Curve, copies, share_red
 from bench_tests.page_marks import write
+from decoders.models import load
 from pb_plugin.results.aggregate import aggregate
 from unit_tests.pb_plugin.conftest import build_cell
 
@@ -72,6 +76,14 @@ def test_changes_reach_every_matrix_and_no_more():
     assert network[0][1].weight.abs().sum() == 0.0
     assert torch.equal(network[0][1].bias, second[1])
     assert network[0][0].weight.abs().sum() > 0.0
+
+
+def test_a_network_of_another_training_takes_the_place_of_the_one_that_is_there(loaded_libraries):
+    tiny = load("tiny", device="cpu")
+    network, as_it_is = tiny.network, {name: w.clone() for name, w in tiny.network.state_dict().items()}
+    noise_study.noise(0.1, 0)(network)
+    noise_study.retrained(Path(decoders.__file__).with_name("checkpoints") / "tiny")(network)
+    assert all(torch.equal(weight, as_it_is[name]) for name, weight in network.state_dict().items())
 
 
 def test_the_table_of_noise_counts_what_is_red():

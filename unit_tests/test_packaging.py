@@ -111,7 +111,8 @@ def test_the_wheel_declares_plugin_command_licence_and_extras(wheel):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in archive.namelist())
     (described,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
     metadata = message_from_bytes(archive.read(described))
-    extras = {"models", "parallel", "timing", "report", "cluster", "parquet", "served", "all", "text", "test"}
+    extras = {"models", "parallel", "timing", "report", "spread", "cluster", "parquet", "served", "tune"}
+    extras |= {"all", "text", "test"}
     assert extras == set(metadata.get_all("Provides-Extra"))
 
 

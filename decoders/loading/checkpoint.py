@@ -29,8 +29,10 @@ MODEL_OF = MappingProxyType(
         "LLaDAMoEModelLM": "llada-moe",
         "LLaDA2MoeModelLM": "llada2",
         "SDARForCausalLM": "sdar",
+        "SDARMoeForCausalLM": "sdar-moe",
         "Fast_dLLM_QwenForCausalLM": "fast-dllm-v2",
         "StableDiffcoderForCausalLM": "stable-diffcoder",
+        "DiffusionGemmaForBlockDiffusion": "diffusion-gemma",
         "LlamaForCausalLM": "ar-llama",
         "Qwen2ForCausalLM": "ar",
         "Qwen3ForCausalLM": "ar-qwen3",
@@ -154,13 +156,13 @@ def _same(value: Any, other: Any) -> bool:
     return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
-def need_packages(*names: str) -> None:
-    """Raise a LoadError unless every package of *names* is installed."""
+def need_packages(*names: str, extra: str = "models", purpose: str = "run network models") -> None:
+    """Raise a LoadError that names *extra* unless every package of *names* is installed."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise LoadError(
-            f"packages must be installed to run network models, got none of {', '.join(missing)}; "
-            "pip install 'parallelbench-pytest[models]'"
+            f"packages must be installed to {purpose}, got none of {', '.join(missing)}; "
+            f"pip install 'parallelbench-pytest[{extra}]'"
         )
 
 
@@ -291,9 +293,33 @@ def choose_dtype(requested: str | None, config: Config, default: str) -> str:
     return str(choice)
 
 
-def choose_device(requested: str | None) -> torch.device:
-    """Return the requested device, or the best one present; float32 is float32 there, not TF32."""
+def choose_device(request: ModelRequest, *, is_mapped: bool = False) -> torch.device:
+    """Return the requested device, or the best one present; float32 is float32 there, not TF32.
+
+    Args:
+        request: What is asked for.
+        is_mapped: Whether the model can be spread over devices.
+
+    Raises:
+        LoadError: This machine lacks the device, or a device map was asked for that does not go with it.
+    """
     without_tf32()
+    requested = request.device
+    if request.device_map is not None and not is_mapped:
+        raise LoadError(
+            f"device map must be left out for {request.name!r}, got {request.device_map!r}; only networks of "
+            "transformers' own classes are spread over GPUs"
+        )
+    if request.device_map is not None and requested not in (None, "cuda"):
+        raise LoadError(
+            f"device must be cuda or left out with device map {request.device_map!r}, got {requested!r}; "
+            "leave one of them out"
+        )
+    if request.device_map is not None and request.compiled:
+        raise LoadError(
+            f"networks must not be compiled with device map {request.device_map!r}, got both; leave one of "
+            "them out"
+        )
     if requested is None:
         for kind, present in (
             ("cuda", torch.cuda.is_available()),

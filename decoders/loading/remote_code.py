@@ -207,7 +207,9 @@ def build_network(
     for module in network.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             setattr(module, name, nn.Parameter(parameter.to("meta"), requires_grad=False))
-    tensors = load_weights(network, checkpoint.directory, rename=str, ties=ties, dtype=dtype, device=device)
+    tensors = load_weights(
+        network, checkpoint.directory, rename=str, ties=ties, dtype=dtype, device=lambda _: device
+    )
     return network.to(device), tensors
 
 

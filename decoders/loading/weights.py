@@ -110,7 +110,7 @@ def load_weights(
     parts: Parts = whole,
     ties: Mapping[str, str],
     dtype: torch.dtype,
-    device: torch.device,
+    device: Callable[[str], torch.device],
     rotary: Callable[[], Tensor] | None = None,
 ) -> int:
     """Fill *network*, built on the meta device, from the files of *directory*; return the count of tensors.
@@ -127,7 +127,7 @@ def load_weights(
         parts: Renamed key to the parts its tensor consists of, where networks split or pack what is stored.
         ties: Parameters that the files leave out, with the parameter that each shares.
         dtype: Of the loaded parameters; buffers keep the network's.
-        device: Of the loaded parameters.
+        device: Gives that of a loaded parameter.
         rotary: Gives the frequencies that stored ``inv_freq`` must be; None refuses such keys.
     """
     network_state = network.state_dict()
@@ -142,7 +142,7 @@ def load_weights(
         for part in stored.parts:
             if part.name not in state:
                 kept = network_state[part.name].dtype if part.name in buffers else dtype
-                state[part.name] = torch.empty(wanted[part.name], dtype=kept, device=device)
+                state[part.name] = torch.empty(wanted[part.name], dtype=kept, device=device(part.name))
             _place(state[part.name], part).copy_(tensor if part.rows is None else tensor[slice(*part.rows)])
     for copy in copies:
         name = copy.parts[0].name
@@ -153,6 +153,50 @@ def load_weights(
     network.requires_grad_(False)
     network.eval()
     return len(found)
+
+
+def write_weights(
+    network: nn.Module,
+    source: Path,
+    target: Path,
+    *,
+    rename: Callable[[str], str],
+    parts: Parts = whole,
+    dtype: torch.dtype,
+) -> None:
+    """Write *network* into the folder *target* as the checkpoint *source* stores it: same files, same keys.
+
+    `load_weights` backwards. Buffers keep the network's number type; what is no tensor of the network
+    (rotary frequencies) is copied. Each file is whole or not there.
+
+    Args:
+        network: With the weights.
+        source: The checkpoint that it was loaded from.
+        target: A folder that exists.
+        rename: Published key to the network's.
+        parts: Renamed key to the parts its tensor consists of.
+        dtype: Of the stored parameters.
+    """
+    from safetensors.torch import save_file
+
+    state = network.state_dict()
+    buffers = {name for name, _ in network.named_buffers()}
+    for path in weight_files(source):
+        tensors = {}
+        for stored in _stored([path], _resolved(rename, parts, set(state))):
+            if not all(part.name in state for part in stored.parts):
+                tensors[stored.key] = _read(path, stored.key)
+                continue
+            name = stored.parts[0].name
+            tensor = torch.empty(stored.shape, dtype=state[name].dtype if name in buffers else dtype)
+            for part in stored.parts:
+                filled = tensor if part.rows is None else tensor[slice(*part.rows)]
+                filled.copy_(_place(state[part.name], part))
+            tensors[stored.key] = tensor
+        fresh = target / f"{path.name}.new"
+        save_file(tensors, fresh, metadata={"format": "pt"})
+        fresh.chmod(0o644)  # safetensors writes for the owner alone
+        fresh.replace(target / path.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

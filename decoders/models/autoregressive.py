@@ -36,8 +36,7 @@ from decoders.network.family import (
     read_tokenizer,
     same_key,
 )
-from decoders.network.fields import INERT
-from decoders.network.plan import NetworkPlan
+from decoders.network.plan import INERT, NetworkPlan
 from decoders.network.row_batches import check_rows, in_batches, padded_prompts, read_params
 from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
 from decoders.network.transformers_interior import fresh_rotary, growing_cache, with_cache
@@ -147,7 +146,7 @@ class AutoregressiveGenerator:
                 **with_cache(self.network.model, cache),
             ).last_hidden_state
             logits: Tensor = self.network.lm_head(hidden[:, -1])
-            return logits.float()
+            return logits.to(self.device).float()
 
     def sync(self) -> None:
         """Wait until the device is idle."""
@@ -225,13 +224,15 @@ def load(request: ModelRequest) -> AutoregressiveGenerator:
     architecture = config.values["architectures"][0]
     native, network_class = _native(config, architecture)
     preset = PRESETS.get(request.name, next(iter(PRESETS.values())))
-    dtype, device = choose_dtype(request.dtype, config, preset.dtype), choose_device(request.device)
+    dtype, device = choose_dtype(request.dtype, config, preset.dtype), choose_device(request, is_mapped=True)
     rows = config.integer("vocab_size")
     tokenizer = read_tokenizer(directory, request.name, rows, qwen2_backend)
     ties = {"lm_head.weight": "model.embed_tokens.weight"} if config.values.get("tie_word_embeddings") else {}
     native.tie_word_embeddings = False
     plan = NetworkPlan(native=native, network=network_class, ties=ties)
-    network, tensors = build_network(plan, directory, same_key, DTYPES[dtype], device)
+    network, tensors = build_network(
+        plan, directory, same_key, DTYPES[dtype], device, is_spread=request.device_map is not None
+    )
     ends = config.ids("eos_token_id", below=rows)
     form = CHATS[architecture]
     lacking = set(range(rows)) - tokenizer.ids if isinstance(tokenizer, HFTokenizer) else set()

@@ -6,8 +6,7 @@ from types import MappingProxyType
 
 from decoders.loading.checkpoint import Config, Preset
 from decoders.network.family import Family, same_key
-from decoders.network.fields import plan_of
-from decoders.network.plan import Plan
+from decoders.network.plan import Plan, plan_of
 from decoders.text.chat import CHATML_MARKERS, QWEN_ENDS, ChatFormat, chatml, render_plain
 from decoders.text.qwen2_tokenizer import qwen2_backend
 
@@ -40,6 +39,15 @@ PRESETS = MappingProxyType(
             revision="main",
             dtype="bfloat16",
             licence="Apache-2.0",
+        ),
+        "dparallel-dream": Preset(
+            hub_id="Zigeng/dParallel_Dream_7B_Instruct", revision="main", dtype="bfloat16", licence="MIT"
+        ),
+        "d3llm-dream": Preset(
+            hub_id="d3LLM/d3LLM_Dream", revision="main", dtype="bfloat16", licence="see its card"
+        ),
+        "d3llm-dream-coder": Preset(
+            hub_id="d3LLM/d3LLM_Dream_Coder", revision="main", dtype="bfloat16", licence="see its card"
         ),
         "diffucoder": Preset(
             hub_id="apple/DiffuCoder-7B-cpGRPO",

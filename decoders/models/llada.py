@@ -18,6 +18,12 @@ PRESETS = MappingProxyType(
         "llada-8b": Preset(
             hub_id="GSAI-ML/LLaDA-8B-Instruct", revision="main", dtype="bfloat16", licence="MIT"
         ),
+        "dparallel-llada": Preset(
+            hub_id="Zigeng/dParallel-LLaDA-8B-instruct", revision="main", dtype="bfloat16", licence="MIT"
+        ),
+        "d3llm-llada": Preset(
+            hub_id="d3LLM/d3LLM_LLaDA", revision="main", dtype="bfloat16", licence="see its card"
+        ),
     }
 )
 

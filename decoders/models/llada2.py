@@ -9,8 +9,7 @@ from decoders.loading.checkpoint import Config, Preset
 from decoders.loading.rope import rotary_share
 from decoders.loading.weights import Part, Parts, packed_experts
 from decoders.network.family import Family
-from decoders.network.fields import plan_of
-from decoders.network.plan import Plan
+from decoders.network.plan import Plan, plan_of
 from decoders.text.chat import LING_CHAT
 
 MASK_ID = 156895

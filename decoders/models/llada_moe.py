@@ -7,8 +7,7 @@ from types import MappingProxyType
 from decoders.loading.checkpoint import MOST_LAYERS, Config, Preset
 from decoders.loading.weights import packed_experts
 from decoders.network.family import Family, same_key
-from decoders.network.fields import plan_of
-from decoders.network.plan import Plan
+from decoders.network.plan import Plan, plan_of
 from decoders.text.chat import LING_CHAT
 
 MASK_ID = 156895

@@ -173,7 +173,7 @@ def load(request: ModelRequest) -> RemoteDenoiser:
     config, directory = checkpoint.config, checkpoint.directory
     mask_id = _mask_id(config, directory)
     dtype = choose_dtype(request.dtype, config, "float32")
-    device = choose_device(request.device)
+    device = choose_device(request)
     network, tensors = build_network(checkpoint, dtype=DTYPES[dtype], device=device)
     with torch.no_grad():
         rows = outputs_of(network, torch.zeros(1, 2, dtype=torch.int64, device=device)).shape[-1]

@@ -6,8 +6,7 @@ from types import MappingProxyType
 
 from decoders.loading.checkpoint import Config, Preset
 from decoders.network.family import Family, same_key
-from decoders.network.fields import LONGEST_BLOCK, plan_of
-from decoders.network.plan import Plan
+from decoders.network.plan import LONGEST_BLOCK, Plan, plan_of
 from decoders.text.chat import CHATML_MARKERS, QWEN_ENDS, ChatFormat, chatml
 from decoders.text.qwen2_tokenizer import qwen2_backend
 

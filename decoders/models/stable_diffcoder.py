@@ -6,8 +6,7 @@ from types import MappingProxyType
 
 from decoders.loading.checkpoint import Config, Preset
 from decoders.network.family import Family, same_key
-from decoders.network.fields import plan_of
-from decoders.network.plan import Plan
+from decoders.network.plan import Plan, plan_of
 from decoders.text.chat import SEED_CODER_CHAT
 
 MASK_ID = 5

@@ -21,11 +21,10 @@ from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
-from decoders.fingerprint import checkpoint_hash
-from decoders.loading.checkpoint import Preset, find_checkpoint
+from decoders.loading.checkpoint import Preset
 from decoders.models.llada import INERT, native_key, plan
 from decoders.network.denoiser import NativeDenoiser
-from decoders.network.family import Family, load_checkpoint
+from decoders.network.family import Family, files_hash, load_checkpoint
 from decoders.protocols import Message, ModelRequest
 from decoders.text.chat import ChatFormat, check_messages
 from decoders.text.hf_tokenizer import HFTokenizer
@@ -111,7 +110,7 @@ def fingerprint(request: ModelRequest) -> str:
     Raises:
         ValueError: It cannot be found, or is incomplete.
     """
-    return checkpoint_hash(find_checkpoint(_with_source(request), PRESETS))
+    return files_hash(with_source(request), PRESETS)
 
 
 def load(request: ModelRequest) -> NativeDenoiser:
@@ -120,8 +119,11 @@ def load(request: ModelRequest) -> NativeDenoiser:
     Raises:
         LoadError: It cannot be found, is no checkpoint of this kind, or failed a self-test.
     """
-    return load_checkpoint(_with_source(request), FAMILY)
+    return load_checkpoint(with_source(request), FAMILY)
 
 
-def _with_source(request: ModelRequest) -> ModelRequest:
-    return request if request.source is not None else replace(request, source=str(shipped_folder()))
+def with_source(request: ModelRequest) -> ModelRequest:
+    """Return *request* with the shipped folder where it names none, or only an adapter (``+ADAPTER``)."""
+    source = request.source or ""
+    given = source and not source.startswith("+")
+    return request if given else replace(request, source=f"{shipped_folder()}{source}")

@@ -45,7 +45,7 @@ class AttentionMaps:
         scores = scores.view(rows, heads, length - self.first, length)
         weights = torch.softmax(scores.masked_fill(~mask[:, :, self.first :], float("-inf")), dim=3)
         found = weights[..., self.first :].sum(dim=1) / heads
-        self._total = found if self._total is None else self._total + found
+        self._total = found if self._total is None else self._total + found.to(self._total.device)
         self._seen += 1
 
     def mean(self) -> Tensor:

@@ -105,7 +105,7 @@ class NativeDenoiser:
         )
         rows = self._network_rows(attend, query)
         logits = self.raw_logits(canvas, attend, rows, attention_maps=maps)
-        return self._suppress(logits), maps.mean()
+        return self._suppress(logits), maps.mean().to(self.device)
 
     @property
     def lacks(self) -> frozenset[str]:
@@ -211,8 +211,9 @@ class NativeDenoiser:
                 **with_cache(self.network.model, cache),
                 **options,
             ).last_hidden_state
+            query = query.to(hidden.device)  # of the last layer, where layers stand on several devices
             logits: Tensor = self.network.lm_head(hidden[query[:, 0], query[:, 1]])
-            return logits.float()
+            return logits.to(self.device).float()
 
     def _suppress(self, logits: Tensor) -> Tensor:
         with torch.inference_mode():

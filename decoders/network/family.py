@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from decoders.fingerprint import checkpoint_hash
+from decoders.loading.adapter import adapter_hash, add_adapter, split_adapter
 from decoders.loading.checkpoint import (
     DTYPES,
     Config,
@@ -22,10 +24,10 @@ from decoders.loading.checkpoint import (
     read_config,
 )
 from decoders.loading.weights import load_weights
+from decoders.network import spread
 from decoders.network.compiled import CompiledBody, check_compiled
 from decoders.network.denoiser import NativeDenoiser
-from decoders.network.fields import INERT
-from decoders.network.plan import NetworkPlan, Plan
+from decoders.network.plan import INERT, NetworkPlan, Plan
 from decoders.network.self_tests import SelfTest, check
 from decoders.network.transformers_interior import fresh_rotary, use_full_precision_rope, use_own_attention
 from decoders.protocols import ModelRequest
@@ -75,7 +77,18 @@ class Family:
         Raises:
             ValueError: It cannot be found, or is incomplete.
         """
-        return checkpoint_hash(find_checkpoint(request, self.presets))
+        return files_hash(request, self.presets)
+
+
+def files_hash(request: ModelRequest, presets: Mapping[str, Preset]) -> str:
+    """Return the hash of the files that *request* names: a checkpoint's, and an adapter's if there is one.
+
+    Raises:
+        ValueError: They cannot be found, or are incomplete.
+    """
+    request, adapter = split_adapter(request)
+    files = checkpoint_hash(find_checkpoint(request, presets))
+    return files if adapter is None else sha256((files + adapter_hash(adapter)).encode()).hexdigest()
 
 
 def same_key(key: str) -> str:
@@ -86,10 +99,13 @@ def same_key(key: str) -> str:
 def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     """Return the checkpoint that *request* asks for, loaded and self-tested.
 
+    A source ``CHECKPOINT+ADAPTER`` is a checkpoint with a LoRA adapter that is added to its weights.
+
     Raises:
         LoadError: It cannot be found, does not fit the family, or failed a self-test.
     """
     need_packages("transformers", "safetensors")
+    request, adapter = split_adapter(request)
     directory = find_checkpoint(request, family.presets)
     config = read_config(directory, family.architecture)
     plan = family.plan(config)
@@ -97,9 +113,13 @@ def load_checkpoint(request: ModelRequest, family: Family) -> NativeDenoiser:
     preset = family.presets.get(request.name, next(iter(family.presets.values()), None))
     form = family.chat if preset is None else preset.chat or family.chat
     dtype = choose_dtype(request.dtype, config, "float32" if preset is None else preset.dtype)
-    device = choose_device(request.device)
+    device = choose_device(request, is_mapped=True)
     tokenizer = read_tokenizer(directory, request.name, plan.rows, family.backend)
-    network, tensors = build_network(plan, directory, family.rename, DTYPES[dtype], device)
+    network, tensors = build_network(
+        plan, directory, family.rename, DTYPES[dtype], device, is_spread=request.device_map is not None
+    )
+    if adapter is not None:
+        add_adapter(network, adapter, rename=family.rename, parts=plan.parts)
     if plan.full_precision_rope:
         use_full_precision_rope(network)
     use_own_attention(network)
@@ -134,16 +154,20 @@ def build_network(
     rename: Callable[[str], str],
     dtype: torch.dtype,
     device: torch.device,
+    *,
+    is_spread: bool = False,
 ) -> tuple[Any, int]:
     """Return the network with the weights of *directory*, and how many tensors those are.
 
-    It is built on the meta device; its rotary tables, which no file holds, are made anew afterwards.
+    It is built on the meta device; its rotary tables, which no file holds, are made anew afterwards. Where it
+    *is_spread*, its layers stand on all GPUs that this process sees.
     """
     try:
         with torch.device("meta"):
             network = plan.network(plan.native)
     except Exception as error:  # whatever the library's class makes of numbers that do not fit together
         raise not_taken(directory, type(plan.native), error) from error
+    places = spread.layout(network, dtype) if is_spread else {"": str(device)}
     make_rotary = type(network.model.rotary_emb)
     tensors = load_weights(
         network,
@@ -152,10 +176,12 @@ def build_network(
         parts=plan.parts,
         ties=plan.ties,
         dtype=dtype,
-        device=device,
+        device=spread.place_of(places),
         rotary=lambda: make_rotary(plan.native).inv_freq,
     )
     network.model.rotary_emb = fresh_rotary(network, plan.native).to(device)
+    if is_spread:
+        spread.join(network, places)
     return network, tensors
 
 

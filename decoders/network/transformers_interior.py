@@ -83,8 +83,9 @@ class CacheUpdate:
         )
 
     def _stored(self, buffer: Tensor, fresh: Tensor, layer: int) -> Tensor:
-        buffer[self.rows.unsqueeze(1), layer, :, self.columns] = fresh.transpose(1, 2).to(buffer.dtype)
-        return buffer[self.rows, layer, :, : self.length]
+        written = fresh.transpose(1, 2).to(buffer.device, buffer.dtype)
+        buffer[self.rows.unsqueeze(1), layer, :, self.columns] = written
+        return buffer[self.rows, layer, :, : self.length].to(fresh.device)
 
 
 def fresh_rotary(network: Any, config: Any) -> Any:
@@ -117,6 +118,20 @@ def use_full_precision_rope(network: Any) -> None:
         network: A transformers causal model with ``network.model.rotary_emb``.
     """
     network.model.rotary_emb = FullPrecisionRotary(network.model.rotary_emb)
+
+
+def recompute_layers(network: Any) -> None:
+    """Let *network* compute each layer a second time for the gradient, instead of keeping its outputs.
+
+    The method has another name since transformers 5.24.
+
+    Args:
+        network: A transformers causal model.
+    """
+    enable = (
+        getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+    )
+    enable({"use_reentrant": False})
 
 
 def use_own_attention(network: Any) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from decoders import devices
 from decoders.fingerprint import code_hash
 from decoders.training.checkpoint import (
     MODEL_FILES,
@@ -115,7 +115,7 @@ def train(
     )
     if begun is not None:
         restore(learner.network, optimizer, begun)
-    with _threads(threads):
+    with devices.threads(threads):
         return _steps(folder, recipe, learner, code, optimizer, begun, tell)
 
 
@@ -210,13 +210,3 @@ def _means(tasks: tuple[str, ...], totals: Tensor) -> dict[str, float]:
         for task, total, number in zip(tasks, *totals, strict=True)
         if number
     }
-
-
-@contextmanager
-def _threads(wanted: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -73,7 +73,7 @@ def failures(run: Run, index: StoreIndex, summary: Summary, task: str, rules: Ru
     if not cells:
         known = ", ".join(dict.fromkeys(cell.task for cell in summary.cells)) or "none"
         raise ValueError(f"--task must be a task of the run, got {task!r}; it has {known}")
-    data = _task_data(run.chosen, task)
+    data = task_data(run.chosen, task)
     found = []
     for planned in run.cells:
         cell = cells.get(_asked(planned))
@@ -101,7 +101,12 @@ def _is_wrong(record: Record, score: str) -> bool:
     return 0.0 in (record.scores.get(score), record.scores.get(GRAMMAR))
 
 
-def _task_data(chosen: ChosenTasks, task: str) -> TaskData:
+def task_data(chosen: ChosenTasks, task: str) -> TaskData:
+    """Return *task* of a run, its samples read again by what the run file says was asked.
+
+    Raises:
+        ValueError: No task of the run that can be read today is called so.
+    """
     directory = None if chosen.data is None else Path(chosen.data)
     for text in chosen.task:
         try:
@@ -110,7 +115,7 @@ def _task_data(chosen: ChosenTasks, task: str) -> TaskData:
             continue  # a file or package of the user that is not here any more
         for spec in specs:
             if spec.id == task:
-                return TaskData(planned=spec, directory=directory, n_samples=chosen.samples)
+                return TaskData(planned=spec, data=directory, n_samples=chosen.samples)
     raise ValueError(
         f"--task must be a task that can be read today, got {task!r} of {', '.join(chosen.task)}; "
         "put its file or package back, or run the suite again"

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pb_plugin.analyses.found import Found
+from pb_plugin.analyses.given import GivenPoint
 from pb_plugin.records.asked import DEFAULTS
+from pb_plugin.results.cell_numbers import CellSamples
 from pb_plugin.results.summary import CellSummary, Summary
 from pb_plugin.statistics.intervals import Interval
 
@@ -28,8 +31,14 @@ Scores = Mapping[int, float]
 Number = Callable[[Scores], float | None]
 """What is computed of the scores of one method."""
 
-Key = Callable[[CellSummary], int | None]
-"""Gives the place of a cell on the axis, None where it does not count."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """One score on an axis; ``samples`` is None where it came without those behind it."""
+
+    place: int
+    percent: float
+    samples: CellSamples | None
 
 
 def centre_of_mass(scores: Scores) -> float | None:
@@ -50,45 +59,74 @@ def slope(scores: Scores) -> float:
     return above / math.fsum((x - mean_x) ** 2 for x in xs)
 
 
-def parallelizability(summary: Summary) -> Found:
-    """Return the centre of mass over k of every model and task, the mean over `METHODS`, in any order."""
+def parallelizability(summary: Summary, given: Sequence[GivenPoint] = ()) -> Found:
+    """Return the centre of mass over k of every model and task, the mean over `METHODS`, in any order.
+
+    *given* are points from elsewhere, beside those of the run.
+    """
     return _by_task(
         summary,
         what="parallelizability",
         number=centre_of_mass,
         key=lambda cell: cell.asked.k if cell.asked.block == cell.asked.canvas else None,
+        given=[(point, point.k) for point in given if point.block_length is None],
         option=f"--k {KS}",
     )
 
 
-def order_benefit(summary: Summary) -> Found:
-    """Return the slope over block lengths at k = 2 of every model and task, the mean over `METHODS`."""
+def order_benefit(summary: Summary, given: Sequence[GivenPoint] = ()) -> Found:
+    """Return the slope over block lengths at k = 2 of every model and task, the mean over `METHODS`.
+
+    *given* are points from elsewhere, beside those of the run; of these any order has no block length and
+    is left out.
+    """
     return _by_task(
         summary,
         what="benefit of order",
         number=slope,
         key=lambda cell: cell.asked.block if cell.asked.k == K_OF_BLOCKS else None,
+        given=[
+            (point, point.block_length)
+            for point in given
+            if point.k == K_OF_BLOCKS and point.block_length is not None
+        ],
         option=f"--k {K_OF_BLOCKS} --block-length {BLOCKS}",
     )
 
 
-def _by_task(summary: Summary, *, what: str, number: Number, key: Key, option: str) -> Found:
-    cells: dict[tuple[str, str], dict[str, dict[int, CellSummary]]] = {}
-    for cell in summary.cells:
-        if not _counts(cell):
-            continue
-        methods = cells.setdefault((cell.identity.model, cell.task), {})
+def _by_task(
+    summary: Summary,
+    *,
+    what: str,
+    number: Number,
+    key: Callable[[CellSummary], int | None],
+    given: Sequence[tuple[GivenPoint, int]],
+    option: str,
+) -> Found:
+    measured: dict[tuple[str, str], dict[str, dict[int, Measured]]] = {}
+    for cell in filter(_counts, summary.cells):
+        methods = measured.setdefault((cell.identity.model, cell.task), {})
         place = key(cell)
         if place is not None and cell.percent is not None and cell.incomplete is None:
-            methods.setdefault(cell.identity.method, {})[place] = cell
+            point = Measured(place=place, percent=cell.percent, samples=cell.samples)
+            methods.setdefault(cell.identity.method, {})[place] = point
+    of_run = set(measured)
+    for one, place in given:
+        if (one.model, one.task) in of_run:
+            raise ValueError(
+                f"--points must name models and tasks that the run lacks, got {one.task} of {one.model}; "
+                "give the model another name"
+            )
+        methods = measured.setdefault((one.model, one.task), {})
+        methods.setdefault(one.method, {})[place] = Measured(place=place, percent=one.score, samples=None)
     rows, missing = [], []
-    for (model, task), methods in sorted(cells.items()):
+    for (model, task), methods in sorted(measured.items()):
         several = {name: dict(sorted(found.items())) for name, found in methods.items() if len(found) > 1}
         shared = _shared(several)
         of_methods = [[found[x] for x in shared] for found in several.values()] if shared else []
-        value = _mean(number, shared, [[cell.percent or 0.0 for cell in found] for found in of_methods])
+        value = _mean(number, shared, [[point.percent for point in found] for found in of_methods])
         lacking = [name for name in METHODS if name not in several]
-        if lacking:
+        if lacking and (model, task) in of_run:
             missing.append((model, task, ",".join(lacking)))
         if value is not None:
             interval = _interval(number, shared, of_methods, task)
@@ -113,14 +151,14 @@ def _mean(number: Number, places: Sequence[int], methods: Sequence[Sequence[floa
 
 
 def _interval(
-    number: Number, places: Sequence[int], methods: Sequence[Sequence[CellSummary]], task: str
+    number: Number, places: Sequence[int], methods: Sequence[Sequence[Measured]], task: str
 ) -> Interval | None:
     """Return the 95 % interval of `_mean` by the joint resample; None where a draw has no number."""
     import numpy as np
 
     from pb_plugin.statistics.resample import Resample, percentile_interval
 
-    samples = [cell.samples for found in methods for cell in found if cell.samples is not None]
+    samples = [point.samples for found in methods for point in found if point.samples is not None]
     if len(samples) < len(places) * len(methods) or len({len(s.scores) for s in samples}) != 1:
         return None
     drawn = 100.0 * Resample().mean_scores({task: np.array([s.scores for s in samples]).T})
@@ -138,7 +176,7 @@ def _counts(cell: CellSummary) -> bool:
     return usual and identity.method in METHODS and not cell.is_variant
 
 
-def _shared(several: Mapping[str, Mapping[int, CellSummary]]) -> list[int]:
+def _shared(several: Mapping[str, Mapping[int, Measured]]) -> list[int]:
     """Return the places that all methods have, where there are at least two."""
     sets = [set(found) for found in several.values()]
     shared = sorted(set.intersection(*sets)) if sets else []

@@ -101,14 +101,14 @@ def build_row(
     )
 
 
-def answer_context(question: Question, spec: TaskSpec, model: Denoiser, *, released: bool = False) -> Any:
+def answer_context(question: Question, spec: TaskSpec, model: Denoiser, *, published: bool = False) -> Any:
     """Return the tokenised answer set of the question for a model that decodes from it, None for any other.
 
     Args:
         question: What is asked.
         spec: Its task.
         model: Who is asked.
-        released: Whether the answers are published ones, which nobody is to shorten.
+        published: Whether the answers are somebody else's, which nobody is to shorten.
 
     Raises:
         NotApplicable: The sample has no reference answers, or they are published and the built-in tokenizer
@@ -130,7 +130,7 @@ def answer_context(question: Question, spec: TaskSpec, model: Denoiser, *, relea
     for text in whole:
         if not isinstance(model.tokenizer, PieceTokenizer):  # that one gives back any text
             _check_comes_back(model.tokenizer, text, name)
-        elif released and (needed := len(model.tokenizer.encode(text))) > spec.canvas:
+        elif published and (needed := len(model.tokenizer.encode(text))) > spec.canvas:
             raise NotApplicable(
                 f"the built-in tokenizer cannot hold it: {needed} positions needed of {spec.canvas} for "
                 f"{name}; take a published tokenizer (--model ideal=FOLDER) or a longer canvas "

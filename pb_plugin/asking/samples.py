@@ -1,4 +1,4 @@
-"""The samples of the planned tasks, own or released, read once per task."""
+"""The samples of the planned tasks, from whichever source, read once per task."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pb_plugin.records.canonical import digest
 from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.score_key import ScoreKey
 from task_specs.choose import choose
-from task_specs.load import data_checksum, load_samples
-from task_specs.prompt import PromptStyle, messages
-from task_specs.released import files as released
+from task_specs.prompt import PromptStyle
+from task_specs.released.checkout import groups_folder
 from task_specs.sample import Enumerated, Sample
 from task_specs.scoring import SCORER_VERSIONS, Scored, Scorer, answer_text, resolve_scorer, unfenced
 from task_specs.scoring.own_answers import check_own_answers
-from task_specs.spec import TaskSpec, source_of
+from task_specs.sources.source import Source, is_export, source
+from task_specs.spec import TaskSpec
 from task_specs.vocabulary import vocabulary
 
 CHOICE_SEED = 0
@@ -30,18 +30,19 @@ CHOICE_SEED = 0
 _PERSON = re.compile(r'"([^"\\ ]+)( [^"\\ ]+)\\?"')
 
 
-def vocabulary_of(directory: Path | None) -> tuple[str, ...]:
+def vocabulary_of(data: Path | None) -> tuple[str, ...]:
     """Return the text pieces that are one token each in a tokenizer of our own.
 
-    The names of our own lists; with released data also the names in theirs, whichever tasks are selected, as
-    the vocabulary is part of the key of a record.
+    The names of our own lists; with data from elsewhere also the names in theirs, whichever tasks are
+    selected, as the vocabulary is part of the key of a record.
 
     Raises:
         ValueError: What has the name of such a file is none.
     """
     pieces = dict.fromkeys(vocabulary())
-    if directory is not None:
-        for file in plain_files(directory, "waiting_line*/*.jsonl"):
+    if data is not None:
+        files = [data] if is_export(data) else plain_files(groups_folder(data), "waiting_line*/*.jsonl")
+        for file in files:
             for match in _PERSON.finditer(file.read_text(encoding="utf-8", errors="replace")):
                 pieces |= dict.fromkeys(match.groups())
     return tuple(pieces)
@@ -73,51 +74,53 @@ class TaskData:
 
     Args:
         planned: The spec as it is in the plan.
-        directory: A checkout of released data, or None.
+        data: What ``--pb-data`` names: a checkout of released files, an exported file, or None.
         n_samples: How many samples are asked for, or None for all.
     """
 
     planned: TaskSpec
-    directory: Path | None
+    data: Path | None
     n_samples: int | None
 
     @cached_property
+    def origin(self) -> Source:
+        """Where the samples come from.
+
+        Raises:
+            ValueError: The source cannot give this variant.
+        """
+        return source(self.planned, self.data)
+
+    @property
     def spec(self) -> TaskSpec:
         """The spec with the semantics of the data source."""
-        return (
-            self.planned if self.directory is None else released.released_spec(self.planned, self.directory)
-        )
+        return self.origin.spec
 
     @property
     def source(self) -> str:
-        """``own``, ``released`` or ``user``."""
-        return source_of(self.planned, self.directory)
+        """``own``, ``released``, ``exported`` or ``user``."""
+        return self.origin.name
 
     @cached_property
     def checksum(self) -> str:
         """Checksum of the data behind the samples."""
-        if self.directory is not None:
-            return released.released_checksum(self.planned, self.directory)
-        return data_checksum(self.planned)
+        return self.origin.checksum
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """The samples, in file order or, for a subset, in the fixed stratified order.
 
         Those that others wrote are refused where their own answers are not right; of ours a test says it.
-        Of released data the label is looked at, as the other answers are derived by our rules.
+        Of published data the label is looked at, as the other answers are derived by our rules.
 
         Raises:
             LookupError: The scorer cannot be found.
             ValueError: The data cannot be read, or an answer does not score 1.
         """
-        if self.directory is not None:
-            found = released.load_released(self.planned, self.directory)
-        else:
-            found = load_samples(self.planned)
+        found = self.origin.samples()
         if self.source != "own":
             _ = self.scorer
-            asked = found if self.directory is None else [replace(one, answers=None) for one in found]
+            asked = [replace(one, answers=None) for one in found] if self.origin.is_published else found
             check_own_answers(asked, self.scored, scorer=self.spec.scorer, main=self.spec.score)
         return tuple(choose(found, self.n_samples, CHOICE_SEED))
 
@@ -130,8 +133,7 @@ class TaskData:
     @cached_property
     def questions(self) -> tuple[Question, ...]:
         """The samples with their natural prompts."""
-        ask: Any = messages if self.directory is None else released.released_messages
-        return tuple(_question(sample, ask(self.spec, sample)) for sample in self.samples)
+        return self._asked("natural")
 
     @cached_property
     def compact_questions(self) -> tuple[Question, ...]:
@@ -140,10 +142,13 @@ class TaskData:
         Raises:
             NotApplicable: The task has none.
         """
-        if self.directory is not None or self.spec.prompt_compact is None:
-            what = "released data" if self.directory is not None else f"task {self.spec.id}"
+        if self.origin.is_published or self.spec.prompt_compact is None:
+            what = f"{self.source} data" if self.origin.is_published else f"task {self.spec.id}"
             raise NotApplicable(f"the model reads compact prompts only, and there are none for {what}")
-        return tuple(_question(sample, messages(self.spec, sample, "compact")) for sample in self.samples)
+        return self._asked("compact")
+
+    def _asked(self, style: PromptStyle) -> tuple[Question, ...]:
+        return tuple(_question(sample, self.origin.chat(sample, style)) for sample in self.samples)
 
     def asked(self, style: PromptStyle) -> tuple[Question, ...]:
         """Return the questions as a model that reads prompts of *style* is asked them.
@@ -185,8 +190,8 @@ class TaskData:
         return answer_text(text, self.spec.answer_marker)
 
     def judged(self, text: str) -> str:
-        """Return the part of an output that tools judge: without a code fence, which released data keep."""
-        return self.answer(text) if self.directory is not None else unfenced(self.answer(text))
+        """Return the part of an output that tools judge: without a code fence, which published data keep."""
+        return self.answer(text) if self.origin.is_published else unfenced(self.answer(text))
 
     def scored(self, text: str, sample: Sample, measured: Mapping[str, Any]) -> Scored:
         """Return the scores of the output *text*, as plain numbers.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from pb_plugin.analyses.given import GivenPoint, read_given
 from pb_plugin.analyses.oracle import DEFAULT, oracle
-from pb_plugin.analyses.order import order_benefit, parallelizability
+from pb_plugin.analyses.order import METHODS, order_benefit, parallelizability
 from pb_plugin.analyses.reference import against_ideal
 from pb_plugin.cli.verb import Outcome, Verb, shown, stored_run
 from pb_plugin.report.stored import read_report
@@ -16,16 +18,21 @@ from pb_plugin.results.summary import Summary
 from pb_plugin.statistics.pbx import PBx
 
 
-def analyses(summary: Summary, method: str) -> dict[str, Any]:
-    """Return all analyses of a run as plain data; *method* is the sweep whose oracle is taken.
+def analyses(summary: Summary, method: str, given: Sequence[GivenPoint] = ()) -> dict[str, Any]:
+    """Return all analyses of a run as plain data.
+
+    Args:
+        summary: The run.
+        method: The sweep whose oracle is taken.
+        given: Points from elsewhere for the two numbers of Figure 6.
 
     Raises:
-        ValueError: The run has no curve of *method*.
+        ValueError: The run has no curve of *method*, or a task of *given* too.
     """
     return {
         "oracle": oracle(summary, method).to_json(),
-        "parallelizability": parallelizability(summary).to_json(),
-        "order_benefit": order_benefit(summary).to_json(),
+        "parallelizability": parallelizability(summary, given).to_json(),
+        "order_benefit": order_benefit(summary, given).to_json(),
         "against_ideal": against_ideal(summary).to_json(),
     }
 
@@ -107,11 +114,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--oracle", metavar="METHOD", default=DEFAULT, help="whose settings the oracle chooses from"
     )
+    parser.add_argument(
+        "--points",
+        metavar="FILE.csv",
+        type=Path,
+        help="scores from elsewhere beside those of the run, for parallelizability and benefit of order: "
+        "columns model, task, method, k, block_length (empty: any order) and score (in percent)",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> Outcome:
+    given = () if arguments.points is None else read_given(arguments.points, METHODS)
     report = read_report(arguments.store, arguments.name)
-    return shown(arguments, analyses(report.summary, arguments.oracle), lines), 0
+    return shown(arguments, analyses(report.summary, arguments.oracle, given), lines), 0
 
 
 VERB = Verb(

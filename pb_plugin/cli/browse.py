@@ -16,6 +16,7 @@ from pb_plugin.planning.option_grammar import parse_int, parse_task
 from pb_plugin.report.terminal import table
 from task_specs.catalogue import BENCHMARK_IDS, VARIANT_PARAMS, list_op_ids, task_ids
 from task_specs.sample import AnswerSet, Enumerated
+from task_specs.sources.source import is_export
 
 NO_SPEC = "no spec in this version"
 """Status of a task of the suite that cannot run yet."""
@@ -60,11 +61,11 @@ def count_text(counts: Mapping[str, int] | None) -> str:
     return " to ".join(f"{end:.1e}" if end >= LARGEST_COUNT else str(end) for end in ends)
 
 
-def all_tasks(directory: Path | None) -> dict[str, Any]:
+def all_tasks(origin: Path | None) -> dict[str, Any]:
     """Return a row for every task of the suite, every list operation and every task of other packages.
 
     Args:
-        directory: A checkout of released data, or None for the tasks' own samples.
+        origin: A checkout of released data, an exported file, or None for the tasks' own samples.
 
     Raises:
         LookupError: A task of another package cannot be imported.
@@ -80,8 +81,8 @@ def all_tasks(directory: Path | None) -> dict[str, Any]:
             rows.append({"task": task, "category": category_of[task], "status": NO_SPEC})
             continue
         for spec in registry.specs_of(parse_task(task), points):
-            rows.append(_row(TaskData(planned=spec, directory=directory, n_samples=None)))
-    return {"data": "own" if directory is None else "released", "tasks": rows}
+            rows.append(_row(TaskData(planned=spec, data=origin, n_samples=None)))
+    return {"data": "own" if origin is None else _published(origin), "tasks": rows}
 
 
 def all_tasks_lines(data: Mapping[str, Any]) -> list[str]:
@@ -103,13 +104,13 @@ def all_tasks_lines(data: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def one_task(text: str, index: int | None, directory: Path | None) -> dict[str, Any]:
+def one_task(text: str, index: int | None, origin: Path | None) -> dict[str, Any]:
     """Return the facts of the task *text* and its sample number *index*, the first one where it is None.
 
     Args:
         text: A task as ``--task`` takes it.
         index: Place of the sample in the data, from 0.
-        directory: A checkout of released data, or None for the task's own samples.
+        origin: A checkout of released data, an exported file, or None for the task's own samples.
 
     Raises:
         LookupError: The task, or a parameter of it, is not known.
@@ -122,7 +123,7 @@ def one_task(text: str, index: int | None, directory: Path | None) -> dict[str, 
         raise ValueError(
             f"task must be one task, got {text!r}, which is {names}; give each parameter one value"
         )
-    task = TaskData(planned=specs[0], directory=directory, n_samples=None)
+    task = TaskData(planned=specs[0], data=origin, n_samples=None)
     questions = task.questions
     place = index or 0
     if not 0 <= place < len(questions):
@@ -130,7 +131,7 @@ def one_task(text: str, index: int | None, directory: Path | None) -> dict[str, 
             f"--index must be from 0 to {len(questions) - 1}, the samples of {task.spec.id}, got {index!r}; "
             "leave it out for the first"
         )
-    has_compact = directory is None and task.spec.prompt_compact is not None
+    has_compact = origin is None and task.spec.prompt_compact is not None
     compact = task.compact_questions[place].messages[0]["content"] if has_compact else None
     return {"task": _facts(task), "sample": _sample(questions[place], place, compact)}
 
@@ -179,11 +180,15 @@ def sample_lines(data: Mapping[str, Any]) -> list[str]:
     return [*lines, *_indented(sample["example"] or "")]
 
 
+def _published(origin: Path) -> str:
+    return "exported" if is_export(origin) else "released"
+
+
 def _row(task: TaskData) -> dict[str, Any]:
     try:
         spec = task.spec
     except LookupError:
-        return {"task": task.planned.id, "category": task.planned.category, "status": "not released"}
+        return {"task": task.planned.id, "category": task.planned.category, "status": f"not {task.source}"}
     return {
         "task": spec.id,
         "category": spec.category,
@@ -198,7 +203,7 @@ def _row(task: TaskData) -> dict[str, Any]:
 
 def _facts(task: TaskData) -> dict[str, Any]:
     spec = task.spec
-    varies = VARIANT_PARAMS.get(spec.base_id, {}) if task.directory is None else {}
+    varies = VARIANT_PARAMS.get(spec.base_id, {}) if task.data is None else {}
     return {
         **_row(task),
         "version": spec.version,
@@ -245,7 +250,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--index", metavar="I", help="show only sample number I, from 0")
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, help="a checkout of the released files, instead of own data"
+        "--data",
+        metavar="DATA",
+        type=Path,
+        help="a checkout of the released files or an exported .jsonl, instead of own data",
     )
 
 

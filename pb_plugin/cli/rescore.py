@@ -21,6 +21,7 @@ from pb_plugin.results.summary import setting_label
 from pb_plugin.running.scoring import Scoring, Unscored, score_key
 from pb_plugin.running.tools import Tools, tools_of
 from task_specs.prompt import PromptStyle
+from task_specs.scoring.reference.passed_tool import PassedTool
 from task_specs.spec import TaskSpec
 
 CURE = "run the suite again"
@@ -36,6 +37,7 @@ def rescore(
     grammar: str = "auto",
     bertscore: str | None = None,
     data: Path | None = None,
+    passed: Path | None = None,
 ) -> Rescored:
     """Score the results of a stored run as they are scored today, store what changed, and tell it.
 
@@ -47,7 +49,8 @@ def rescore(
         name: A file of its runs; None for the newest.
         grammar: What checks the grammar, as ``--pb-grammar`` says it.
         bertscore: The encoder, as ``--pb-bertscore`` says it.
-        data: Where the checkout of released data is now; None where the run found it.
+        data: Where the released data or the exported file are now; None where the run found it.
+        passed: What the user's evaluator of code says of the completions; None leaves them as they are.
 
     Raises:
         LookupError: A task of the run is not known any more.
@@ -60,13 +63,15 @@ def rescore(
     index = Store(store).index()
     specs = _specs(run.chosen)
     directory = data or (None if run.chosen.data is None else Path(run.chosen.data))
-    tools = tools_of(grammar=grammar, bertscore=bertscore, folder=store)
+    tools = tools_of(grammar=grammar, bertscore=bertscore, folder=store, passed=passed)
+    if passed is not None:
+        tools.check([PassedTool.name])
     done = []
     try:
         for task in dict.fromkeys(cell.asked.task for cell in run.cells):
             if task not in specs:
                 raise LookupError(f"{path}: task must be one that its file defines, got {task!r}; {CURE}")
-            planned = TaskData(planned=specs[task], directory=directory, n_samples=run.chosen.samples)
+            planned = TaskData(planned=specs[task], data=directory, n_samples=run.chosen.samples)
             cells = [cell for cell in run.cells if cell.asked.task == task and cell.keys]
             done += [_rescore_task(planned, cells, index, tools)] if cells else []
     finally:
@@ -245,7 +250,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="encoder of BERTScore, as pytest --pb-bertscore takes it",
     )
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, help="where the checkout of the released files is now"
+        "--passed",
+        metavar="FILE",
+        type=Path,
+        help="results of your evaluator for the completions of pb completions",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        type=Path,
+        help="where the checkout of the released files, or the exported file, is now",
     )
 
 
@@ -256,6 +270,7 @@ def _run(arguments: argparse.Namespace) -> Outcome:
         grammar=arguments.grammar,
         bertscore=arguments.bertscore,
         data=arguments.data,
+        passed=arguments.passed,
     )
     return shown(arguments, found.to_json(), lambda _: found.lines()), 0 if found.ok else 1
 

@@ -91,7 +91,7 @@ def theory(texts: Sequence[str]) -> dict[str, Any]:
         parse_model("ideal"), dtype=None, device=None, vocabulary=vocabulary(), max_rows=None
     )
     model = handle.get()
-    tasks = [_task(TaskData(planned=spec, directory=None, n_samples=None), model) for spec in specs]
+    tasks = [_task(TaskData(planned=spec, data=None, n_samples=None), model) for spec in specs]
     return {"tokenizer": model.tokenizer.name, "tasks": tasks}
 
 

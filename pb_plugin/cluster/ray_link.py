@@ -75,12 +75,12 @@ class RayLink:
     def n_places(self) -> int:
         """Return how many workers the GPUs of the cluster take, else its CPUs."""
         if self._gpus:
-            return int(self._gpus) * self._options.workers_per_gpu
+            return int(self._gpus) // self._options.gpus_per_worker * self._options.workers_per_gpu
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def add(self, worker: str, setup: Mapping[str, Any]) -> None:
         """Start an actor that keeps a CPU and, where models compute on them, its share of a GPU."""
-        gpus = 1 / self._options.workers_per_gpu if self._gpus else 0
+        gpus = self._options.gpus_per_worker / self._options.workers_per_gpu if self._gpus else 0
         kind = self._ray.remote(Supervisor)
         # as many calls at once as one that runs, one that stops it and one that takes away its files
         placed = kind.options(num_cpus=1, num_gpus=gpus, max_concurrency=3, max_restarts=0)

@@ -30,7 +30,7 @@ class Cell:
         model: The model as it was named.
         variant: The method object with the parameters that were given or swept.
         samples: How many samples are asked for, None for all.
-        data: The checkout of released data, or None for the project's own.
+        data: The checkout of released data or the exported file, or None for the project's own.
         spec: The task's spec.
         position: Place in the plan; items are sorted by it.
         is_replicate: Whether other cells differ in the seed alone, so that its id has it.

@@ -154,8 +154,9 @@ TABLE: tuple[OptionRow, ...] = (
     OptionRow(
         field="data",
         kind="path",
-        metavar="DIR",
-        help="A checkout of the released ParallelBench files. Default: the project's own data.",
+        metavar="DATA",
+        help="A checkout of the released ParallelBench files, or FILE.jsonl exported from elsewhere. "
+        "Default: the project's own data.",
     ),
     OptionRow(
         field="gate",
@@ -284,6 +285,14 @@ TABLE: tuple[OptionRow, ...] = (
         help="Torch device (cpu, cuda, cuda:1). Default: the best one present.",
     ),
     OptionRow(
+        field="device_map",
+        kind="text",
+        metavar="MAP",
+        choices=("auto",),
+        help="auto: spread the layers of each model over all GPUs that its process sees, for models larger "
+        "than one GPU (extra spread). Default: one device.",
+    ),
+    OptionRow(
         field="compile",
         kind="flag",
         help="Compile networks of transformers (torch.compile; takes half a minute or more at the start). "
@@ -339,6 +348,13 @@ TABLE: tuple[OptionRow, ...] = (
         metavar="N",
         parse=partial(parse_int, minimum=1),
         help="How many workers share a GPU (pytest-xdist, Ray). Default: 1.",
+    ),
+    OptionRow(
+        field="gpus_per_worker",
+        kind="int",
+        metavar="N",
+        parse=partial(parse_int, minimum=1),
+        help="How many GPUs each worker has (pytest-xdist, Ray), for --pb-device-map auto. Default: 1.",
     ),
     OptionRow(
         field="engine",

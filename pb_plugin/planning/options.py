@@ -120,6 +120,7 @@ class Options:
     timing: bool = False
     dtype: str | None = None
     device: str | None = None
+    device_map: str | None = None
     compile: bool = False
     allow_remote_code: tuple[str, ...] = ()
     concurrency: int | None = None
@@ -128,6 +129,7 @@ class Options:
     tokenizer: Path | None = None
     shard: Shard | None = None
     workers_per_gpu: int = 1
+    gpus_per_worker: int = 1
     engine: str = "local"
     ray_address: str | None = None
     ray_workers: int | None = None
@@ -164,6 +166,11 @@ def read_options(config: pytest.Config) -> Options:
         if written is not None and written != []:
             fields[row.field] = read_value(row, written, name=name, folder=folder)
     options = Options(**fields)
+    if options.gpus_per_worker > 1 and options.workers_per_gpu > 1:
+        raise ValueError(
+            f"--pb-gpus-per-worker must be 1 where workers share a GPU, got {options.gpus_per_worker} with "
+            f"--pb-workers-per-gpu {options.workers_per_gpu}; leave one of them out"
+        )
     if len(options.batch) > 1 and not options.timing:
         sizes = ",".join(map(str, options.batch))
         raise ValueError(

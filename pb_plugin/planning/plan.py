@@ -19,7 +19,8 @@ from pb_plugin.planning.options import DEFAULT_UNMASKING
 from pb_plugin.records.asked import TAGS, Asked
 from pb_plugin.records.canonical import canonical
 from task_specs.catalogue import BENCHMARK_IDS, CATEGORIES, TASK_SETS, task_ids
-from task_specs.spec import OWN_IDS, source_of
+from task_specs.sources.source import source
+from task_specs.spec import OWN_IDS
 
 if TYPE_CHECKING:
     from decoders.state import UnmaskingMethod
@@ -262,7 +263,7 @@ def _cells(
         Cell(
             asked=Asked(
                 task=place.spec.id,
-                data_source=source_of(place.spec, options.data),
+                data_source=source(place.spec, options.data).name,
                 model=model.name,
                 method=variant.method.name,
                 method_params=canonical(params_of(variant.method)),

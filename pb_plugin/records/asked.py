@@ -25,7 +25,7 @@ class Asked:
 
     Args:
         task: Id of the task or variant.
-        data_source: ``own``, ``released`` or ``user``.
+        data_source: ``own``, ``released``, ``exported`` or ``user``.
         model: Name of the model.
         method: Name of the unmasking method.
         method_params: All of its parameters.

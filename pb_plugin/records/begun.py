@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from pb_plugin.records.moments import moment_after
 from pb_plugin.records.plain_files import write_whole
 
 SUFFIX = ".begun"
@@ -76,8 +76,7 @@ class Mark:
     def __init__(self, store: Path) -> None:
         self.others = [run for run in begun_runs(store) if not run.alive]
         """The runs that did not reach their end before this one began."""
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        self.path = store / f"{moment}-{os.getpid()}{SUFFIX}"
+        self.path = store / f"{moment_after()}-{os.getpid()}{SUFFIX}"
         self._descriptor: int | None = None
         unheld = self.path.with_suffix(".part")
         try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from decoders.text.json_file import one_line
 from pb_plugin.records.canonical import canonical_json, digest, read_json
+from pb_plugin.records.moments import moment_after
 from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.record import RESULT, Record
 
@@ -122,7 +122,6 @@ def write_resolutions(conflicts: Iterable[Conflict], store: Path) -> Path:
         )
         for conflict in conflicts
     ]
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    path = store / f"{moment}-{os.getpid()}{SUFFIX}"
+    path = store / f"{moment_after()}-{os.getpid()}{SUFFIX}"
     write_whole(path, "".join(f"{line}\n" for line in lines), what="what was decided")
     return path

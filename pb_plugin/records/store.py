@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from decoders.text.json_file import one_line
 from pb_plugin.records.conflict import Conflict, StoredRecord, decision_of, read_resolutions, result_digest
+from pb_plugin.records.moments import moment_after
 from pb_plugin.records.plain_files import plain_files
 from pb_plugin.records.record import SCHEMA, Record, schema_of
 
@@ -333,7 +333,7 @@ class Store:
 
     def _open(self) -> int:
         self.prepare()
-        moment = datetime.fromtimestamp(self._now(), UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        moment = moment_after(plain_files(self.directory, "*.jsonl"), now=self._now())
         self._path = self.directory / f"{moment}-{self._worker}-{os.getpid()}.jsonl"
         try:
             return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o666)

@@ -54,7 +54,7 @@ def determined_tasks(chosen: ChosenTasks, tasks: Sequence[str]) -> Mapping[str, 
         try:
             for spec in specs_of((text,)):
                 if spec.id in tasks:
-                    data = TaskData(planned=spec, directory=directory, n_samples=chosen.samples)
+                    data = TaskData(planned=spec, data=directory, n_samples=chosen.samples)
                     found[spec.id] = data.is_determined
         except (ValueError, LookupError, OSError):
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from pb_plugin.measuring import measured
 from pb_plugin.measuring.measured import Measured, to_plain
 from pb_plugin.pages import PAGES
 from pb_plugin.records.begun import begun_runs
+from pb_plugin.records.moments import moment_of
 from pb_plugin.records.store import Store, StoreIndex
 from pb_plugin.report.screen import disagreement_lines, screen_width
 from pb_plugin.report.sections import Shown, section_lines
@@ -41,11 +41,8 @@ class StoredReport:
     @property
     def created(self) -> str | None:
         """When the run's file was written, from its name; None where somebody renamed it."""
-        stamp = self.path.stem.partition("-")[0]
-        try:
-            return datetime.strptime(stamp, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC).isoformat()
-        except ValueError:
-            return None
+        moment = moment_of(self.path)
+        return None if moment is None else moment.isoformat()
 
     @property
     def unavailable(self) -> dict[str, int]:

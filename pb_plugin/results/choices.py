@@ -68,7 +68,7 @@ class RandomTasks:
             for spec in specs:
                 if spec.parameters.get("operation") in RANDOM_OPERATIONS:
                     directory = None if self.data is None else Path(self.data)
-                    found[spec.id] = TaskData(planned=spec, directory=directory, n_samples=self.samples)
+                    found[spec.id] = TaskData(planned=spec, data=directory, n_samples=self.samples)
         return found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from pb_plugin.planning.native import params_of
 from pb_plugin.records.asked import value_text
 from pb_plugin.records.begun import BegunRun, begun_runs
 from pb_plugin.records.canonical import canonical_json, digest, read_json
+from pb_plugin.records.moments import moment_after
 from pb_plugin.records.plain_files import plain_files, write_whole
 from pb_plugin.records.record import Record
 from pb_plugin.results.aggregate import aggregate
@@ -171,8 +171,7 @@ def save(run: Run, store: Path) -> Path:
     known = plain_files(folder, "*.json")
     if known and known[-1].read_bytes() == text.encode("ascii"):
         return known[-1]
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    path = folder / f"{moment}-{digest(text)[:12]}.json"
+    path = folder / f"{moment_after(known)}-{digest(text)[:12]}.json"
     write_whole(path, text, what="the run file, from which pb report makes its tables,")
     return path
 

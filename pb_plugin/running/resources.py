@@ -48,6 +48,7 @@ class Resources:
                 cell.model,
                 dtype=options.dtype,
                 device=options.device,
+                device_map=options.device_map,
                 vocabulary=vocabulary_of(options.data),
                 max_rows=max(options.batch, default=None),
                 compiled=options.compile,
@@ -91,7 +92,7 @@ class Resources:
     def task(self, cell: Cell) -> TaskData:
         """Return the task of the cell; its samples are read at their first use."""
         if cell.task not in self._tasks:
-            self._tasks[cell.task] = TaskData(planned=cell.spec, directory=cell.data, n_samples=cell.samples)
+            self._tasks[cell.task] = TaskData(planned=cell.spec, data=cell.data, n_samples=cell.samples)
         return self._tasks[cell.task]
 
     def planned(self, cell: Cell) -> tuple[Planned, ...]:
@@ -139,7 +140,7 @@ class Resources:
         if sample_id not in self._contexts:
             data = self.task(cell)
             self._contexts[sample_id] = answer_context(
-                planned.question, data.spec, model, released=data.source == "released"
+                planned.question, data.spec, model, published=data.origin.is_published
             )
         return self._contexts[sample_id]
 

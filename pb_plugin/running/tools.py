@@ -11,6 +11,7 @@ from task_specs.sample import Sample
 from task_specs.scoring.bertscore_tool import BertScoreTool
 from task_specs.scoring.languagetool.backend import Backend
 from task_specs.scoring.languagetool.tool import GrammarTool
+from task_specs.scoring.reference.passed_tool import PassedTool
 
 if TYPE_CHECKING:
     from task_specs.scoring.tool import Tool
@@ -23,6 +24,7 @@ def tools_of(
     grammar: str,
     bertscore: str | None,
     folder: Path,
+    passed: Path | None = None,
     shared: Mapping[str, Mapping[str, Any]] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Tools:
@@ -32,6 +34,7 @@ def tools_of(
         grammar: What ``--pb-grammar`` says.
         bertscore: What ``--pb-bertscore`` says; None leaves BERTScore out.
         folder: Of the store, in which tools keep answers and logs in a folder of their own.
+        passed: The result file of an evaluator of code; None leaves code for later.
         shared: What a controlling process hands on of the tools that it started (`Tools.shared`).
         env: The environment.
     """
@@ -40,6 +43,7 @@ def tools_of(
     return Tools(
         GrammarTool(named, folder=folder / CACHE_FOLDER, env=env),
         BertScoreTool(bertscore),
+        PassedTool(passed),
     )
 
 

@@ -98,12 +98,7 @@ class BenchSession:
         _ = self.plan, self.store
         check_served(self.plan.models, self.options, self._n_workers)
         self.check_tools(self.plan.specs)
-        data = self.options.data
-        if data is not None and not data.is_dir():
-            raise ValueError(
-                f"--pb-data must be a folder, got {str(data)!r}; name a checkout of the released files"
-            )
-        check_data(self.plan.specs, data)
+        check_data(self.plan.specs, self.options.data)
         _ = self.baseline
 
     @cached_property

@@ -82,18 +82,18 @@ class PBxDraws:
         low, high = (self._draw(order[place]) for place in places(len(order), level))
         return low, high
 
-    def signs(self, other: PBxDraws) -> NDArray[np.int8]:
-        """Return in every draw whether this one is higher (1), lower (-1) or neither is known (0), [D].
+    def differences(self, other: PBxDraws) -> Floats:
+        """Return in every draw by how much this one is higher, as far as it is known, [D].
 
-        A value "v or more" is higher than all below v and undecided against the rest; so is one between
-        bounds against what lies between them.
+        A value "v or more" is higher than all below v and undecided against the rest, which counts as 0; so
+        is one between bounds against what lies between them.
         """
-        return self._is_above(other).astype(np.int8) - other._is_above(self).astype(np.int8)
+        return self._excess(other) - other._excess(self)
 
-    def _is_above(self, other: PBxDraws) -> NDArray[np.bool_]:
+    def _excess(self, other: PBxDraws) -> Floats:
         most = other.most or other
-        above: NDArray[np.bool_] = (self.values > most.values) & (most.kinds != AT_LEAST)
-        return above
+        is_above = (self.values > most.values) & (most.kinds != AT_LEAST)
+        return np.where(is_above, self.values - most.values, 0.0)
 
     def _draw(self, index: int) -> PBx:
         return PBx(value=float(self.values[index]), censored=KINDS[int(self.kinds[index]) + 1])

@@ -35,7 +35,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     options = _options(config)
     if options is None or os.environ.get(AUTO_WORKERS):
         return None
-    return len(gpus_for(options, os.environ)) * options.workers_per_gpu or None
+    return _n_places(options, gpus_for(options, os.environ)) or None
 
 
 def pytest_cmdline_main(config: pytest.Config) -> None:
@@ -49,23 +49,37 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if options is None:
         return
     gpus = gpus_for(options, os.environ)
-    if gpus and len(specs) > len(gpus) * options.workers_per_gpu:
+    if gpus and len(specs) > _n_places(options, gpus):
+        per_gpu = f"{options.workers_per_gpu} to each"
+        cure = "let more workers share a GPU (--pb-workers-per-gpu)"
+        if options.gpus_per_worker > 1:
+            per_gpu, cure = f"{options.gpus_per_worker} for each worker", "lower --pb-gpus-per-worker"
         raise pytest.UsageError(
-            f"-n must be at most {len(gpus) * options.workers_per_gpu} on {len(gpus)} GPUs "
-            f"({', '.join(gpus)}) with {options.workers_per_gpu} to each, got {len(specs)}; let more workers "
-            "share a GPU with --pb-workers-per-gpu, or take -n auto"
+            f"-n must be at most {_n_places(options, gpus)} on {len(gpus)} GPUs ({', '.join(gpus)}) with "
+            f"{per_gpu}, got {len(specs)}; {cure}, or take -n auto"
         )
-    config.option.tx = pinned(len(specs), gpus, environ=os.environ, n_cpus=n_cpus())
+    shares = gpu_shares(gpus, options.gpus_per_worker)
+    config.option.tx = pinned(len(specs), shares, environ=os.environ, n_cpus=n_cpus())
 
 
-def pinned(n_workers: int, gpus: Sequence[str], *, environ: Mapping[str, str], n_cpus: int) -> list[str]:
-    """Return the spec of every worker: its GPU, the next one in turn, and its share of the CPUs.
+def gpu_shares(gpus: Sequence[str], size: int) -> tuple[str, ...]:
+    """Return the GPUs in shares of *size*, each as ``CUDA_VISIBLE_DEVICES`` names it; a rest is not used."""
+    return tuple(",".join(gpus[first : first + size]) for first in range(0, len(gpus) - size + 1, size))
+
+
+def _n_places(options: Options, gpus: Sequence[str]) -> int:
+    """Return how many workers *gpus* take."""
+    return len(gpu_shares(gpus, options.gpus_per_worker)) * options.workers_per_gpu
+
+
+def pinned(n_workers: int, shares: Sequence[str], *, environ: Mapping[str, str], n_cpus: int) -> list[str]:
+    """Return the spec of every worker: its share of the GPUs, the next in turn, and of the CPUs.
 
     A number of threads that the user has set stays.
     """
     threads = [] if environ.get(THREADS) else [f"env:{THREADS}={max(1, n_cpus // n_workers)}"]
     return [
-        "//".join([PLAIN, *([f"env:{VISIBLE}={gpus[number % len(gpus)]}"] if gpus else []), *threads])
+        "//".join([PLAIN, *([f"env:{VISIBLE}={shares[number % len(shares)]}"] if shares else []), *threads])
         for number in range(n_workers)
     ]
 

@@ -1,8 +1,8 @@
 """The published ParallelBench files (``--pb-data DIR``): prompts and samples come from there at run time.
 
 **Source**: the layout of furiosa-ai/ParallelBench: ``DIR/<group>/<name>.jsonl`` beside
-``DIR/<group>/task_config.yaml``, whose key ``<group>/<name>`` holds the prompt template. Nothing of those
-files is part of this package.
+``DIR/<group>/task_config.yaml``, whose key ``<group>/<name>`` holds the prompt template; DIR may be the root
+of a checkout too (`checkout`). Nothing of those files is part of this package.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from task_specs.catalogue import BENCHMARK_IDS
+from task_specs.catalogue import BENCHMARK_IDS, LONG_LINE, RELEASED_WORDS
 from task_specs.document import parse
+from task_specs.released.checkout import LAYOUT, groups_folder
 from task_specs.released.lines import file_text, released_lines, sample_of, shot_lines
 from task_specs.released.text_lines import text_sample
 from task_specs.sample import Sample
@@ -42,8 +43,6 @@ RELEASED_FILES: Mapping[str, tuple[str, str]] = MappingProxyType(
 A waiting line of 15 people is in the group ``waiting_line_n15``, a sentence of 3 words in ``easy_n3``.
 """
 
-_CHECKOUT = "give the folder of a ParallelBench checkout that holds waiting_line/ and puzzle/"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleasedTask:
@@ -63,16 +62,17 @@ def released_task(spec: TaskSpec, directory: Path) -> ReleasedTask:
         ValueError: The file of templates is malformed or has none for this task.
     """
     group, name = _files_of(spec)
-    if not (directory / group).is_dir():
+    folder = groups_folder(directory)
+    if not (folder / group).is_dir():
         raise FileNotFoundError(
-            f"released data of {spec.id} must be in the folder {group!r} of {str(directory)!r}, "
-            f"got no such folder; {_CHECKOUT}"
+            f"released data of {spec.id} must be in the folder {group!r} of {str(folder)!r}, "
+            f"got no such folder; {LAYOUT}"
         )
-    data, config = directory / group / f"{name}.jsonl", directory / group / "task_config.yaml"
+    data, config = folder / group / f"{name}.jsonl", folder / group / "task_config.yaml"
     for path in (data, config):
         if not path.is_file():
             raise FileNotFoundError(
-                f"released data of {spec.id} must hold the file {str(path)!r}, got none; {_CHECKOUT}"
+                f"released data of {spec.id} must hold the file {str(path)!r}, got none; {LAYOUT}"
             )
     document = parse(file_text(config), str(config))
     key = f"{group}/{name}"
@@ -181,13 +181,14 @@ def _files_of(spec: TaskSpec) -> tuple[str, str]:
     match group, changes:
         case _, []:
             return group, name
-        case "waiting_line", ["n15"]:
-            return f"{group}_n15", name
-        case "words_to_sentence", [change] if change.startswith("words"):
+        case "waiting_line", [change] if change == f"n{LONG_LINE}":
+            return f"{group}_n{LONG_LINE}", name
+        case "words_to_sentence", [change] if change in {f"words{n}" for n in RELEASED_WORDS}:
             return group, f"{name}_n{change.removeprefix('words')}"
     raise LookupError(
-        "variant of a released task must be n=15 of a waiting line or words of words-to-sentence, "
-        f"got {spec.id!r}; leave its parameters out"
+        f"variant of a released task must be n={LONG_LINE} of a waiting line or "
+        f"words={','.join(map(str, RELEASED_WORDS))} of words-to-sentence, got {spec.id!r}; "
+        "leave its parameters out"
     )
 
 

@@ -15,6 +15,8 @@ from task_specs.scoring.puzzles import (
     score_released_sudoku,
     score_sudoku,
 )
+from task_specs.scoring.reference.gsm8k import score_gsm8k
+from task_specs.scoring.reference.humaneval import score_humaneval
 from task_specs.scoring.scored import Scored, Scorer, answer_text, unfenced
 from task_specs.scoring.text import (
     score_paraphrase,
@@ -41,6 +43,8 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType(
         "released_words_to_sentence": score_released_w2s,
         "released_summary": score_released_summary,
         "released_paraphrase": score_released_paraphrase,
+        "gsm8k": score_gsm8k,
+        "humaneval": score_humaneval,
     }
 )
 
@@ -58,6 +62,8 @@ SCORER_VERSIONS: Mapping[str, int] = MappingProxyType(
         "released_words_to_sentence": 1,
         "released_summary": 2,
         "released_paraphrase": 2,
+        "gsm8k": 1,
+        "humaneval": 1,
     }
 )
 """Raised whenever a score may move; part of the key of every score."""

@@ -11,6 +11,7 @@ import torch
 from decoders import devices
 from decoders.devices import machine
 from decoders.loop.batching import decode
+from decoders.protocols import ModelRequest
 from decoders.testing.hash_denoiser import HashDenoiser
 from decoders.unmasking.threshold import Threshold
 
@@ -97,7 +98,7 @@ def test_tf32_is_off_wherever_a_device_is_chosen(monkeypatch):
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:
-        assert choose_device("cpu") == torch.device("cpu")
+        assert choose_device(ModelRequest(name="m", device="cpu")) == torch.device("cpu")
         assert torch.get_float32_matmul_precision() == "highest"
         assert not torch.backends.cuda.matmul.allow_tf32
         assert not torch.backends.cudnn.allow_tf32

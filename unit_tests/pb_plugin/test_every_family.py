@@ -47,8 +47,11 @@ def test_no_family_is_left_out():
     elsewhere = {
         "decoders.models.apd:load",
         "decoders.models.autoregressive:load",
+        "decoders.models.diffusion_gemma:load",
         "decoders.models.ideal:load",
         "decoders.models.remote:load",
+        "decoders.models.sdar_moe:load",
+        "decoders.models.sedd.tiny:load",
         "decoders.models.tiny:load",
     }
     assert ours - tested == elsewhere, "these have no golden checkpoint"

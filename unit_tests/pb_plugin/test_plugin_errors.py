@@ -49,12 +49,17 @@ def task_file(suite):
     [
         (
             ("--task", "copy,sort"),
-            "released data of copy must be in the folder 'waiting_line' of '*; give *",
+            "released data of copy must be in the folder 'waiting_line' of '*; give * (so it is with sort)",
+        ),
+        (
+            (),
+            "released data of copy *; give * (so it is with sort, reverse, shuffle, replace_index, "
+            "replace_random and 11 more)",
         ),
         (("--task", "copy:cot=true"), "variant of a released task must be n=15 *, got 'copy_cot'; leave *"),
         (("--task", "list_copy"), "task must be one that was released, got 'list_copy'; released are *"),
     ],
-    ids=["layout", "cot", "not-released"],
+    ids=["layout", "all", "cot", "not-released"],
 )
 def test_what_holds_for_all_items_of_released_data_is_one_message_at_the_start(suite, options, message):
     suite.pytester.mkdir("data")
@@ -62,6 +67,20 @@ def test_what_holds_for_all_items_of_released_data_is_one_message_at_the_start(s
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
     assert "Traceback" not in result.stderr.str()
+
+
+def test_one_task_that_the_released_files_lack_is_told_before_the_others_are_decoded(suite):
+    folder = suite.pytester.mkdir("data").joinpath("waiting_line")
+    folder.mkdir()
+    folder.joinpath("task_config.yaml").write_text("waiting_line/copy:\n  prompt: '{context}'\n")
+    people = '["Ann Moss", "Bob Lane"]'
+    line = {"input": {"context": people}, "answer": people, "metadata": {"length": 2}}
+    folder.joinpath("copy.jsonl").write_text(json.dumps(line))
+    run = ("--unmasking", "random", "--k", "1", "--pb-data=data")
+    suite.run("--task", "copy", *run).assert_outcomes(passed=1)
+    result = suite.run("--task", "copy", "--task", "shuffle:n=15", *run)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: released data of shuffle_n15 must be in the folder *"])
 
 
 def test_an_encoder_without_a_known_layer_is_one_message_at_the_start(suite):
@@ -157,7 +176,15 @@ def test_released_texts_that_the_built_in_tokenizer_cannot_hold_are_skipped(suit
         (("--pb-gate", "PB80=>4"), "gate must *, got *"),
         (("--pb-floor", "copy"), "--pb-floor must be TASK=ACCURACY, got 'copy'; for example copy=0.9"),
         (("--pb-floor", "copi=0.9"), "--pb-floor must name a task, got 'copi'; known: copy, *"),
-        (("--pb-data=nowhere",), "--pb-data must be a folder, got '*nowhere'; name a checkout of *"),
+        (
+            ("--pb-data=nowhere",),
+            "--pb-data must be a folder of released *, got '*nowhere'; name a checkout *",
+        ),
+        (("--pb-data=nowhere.jsonl",), "--pb-data must be a folder of *, got '*nowhere.jsonl'; name a *"),
+        (
+            ("--task", "copy", "--task", "w2s_hard:words=5"),
+            "words of task w2s_hard must be a whole number from 1 to 4 for the data *, got 5; *",
+        ),
         (("--pb-timing", "-n", "2"), "--pb-timing must run in one process, got -n: *"),
         (("--pb-timing", "-p", "no:benchmark"), "--pb-timing must have pytest-benchmark, *"),
         (("--pb-timing", "--benchmark-disable"), "--pb-timing must have pytest-benchmark measure, got *"),

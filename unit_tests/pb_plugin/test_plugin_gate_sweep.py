@@ -2,9 +2,12 @@
 
 import pytest
 
+from bench_tests import gate_savings
+from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
+from pb_plugin.report.stored import read_report
 from pb_plugin.results.suites import SUITES
 from pb_plugin.session.gate_run import expected_rate
 
@@ -137,3 +140,26 @@ def test_the_speed_of_top_k_follows_from_what_is_asked(suite):
     assert {expected_rate(cell) for cell in cells("copy", unmasking=("threshold", "rcr"))} == {None}
     upstream = cells("copy", unmasking=("random:upstream_exact=true",))
     assert {expected_rate(cell) for cell in upstream} == {None}
+
+
+@pytest.mark.parametrize("gate", ["copy:score@k32>=50", "copy:score@k32<=99", "shuffle:score@k32>=60"])
+def test_a_stored_run_tells_what_a_run_for_its_gate_decodes(suite, gate):
+    run = ("--task", "copy,shuffle", "--unmasking", "random", "--k", "1,32", "--samples", "10")
+    suite.run(*run).assert_outcomes(passed=4)
+    report = read_report(suite.store, None)
+    holds, saved = gate_savings.replay([parse_gate(gate)], report)
+    assert saved.planned == 40
+    assert saved.unneeded == 30
+    apart = suite.pytester.path / "apart"
+    result = suite.run(*run, "--pb-sweep", "gate", "--pb-gate", gate, store=apart)
+    assert (result.ret == 0) == holds
+    result.stdout.fnmatch_lines([f"*{saved.line}*"])
+
+
+def test_a_run_that_is_not_complete_has_nothing_to_tell(suite):
+    suite.run("--task", "copy", "--unmasking", "random", "--k", "1", "--samples", "2").assert_outcomes(
+        passed=1
+    )
+    next(suite.store.glob("*.jsonl")).unlink()
+    with pytest.raises(ValueError, match="must hold a result of every sample, got 0 of 2 of copy with rand"):
+        gate_savings.replay([parse_gate("copy:score@k1>=50")], read_report(suite.store, None))

@@ -1,6 +1,10 @@
 """Paths that options name move nothing of a run; what the system does not take, or a disk, is one message."""
 
+import itertools
 import os
+import time
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -151,3 +155,27 @@ def test_a_disk_that_is_full_in_the_middle_says_so_and_keeps_what_is_stored(suit
     assert len(suite.records()) == 1
     suite.run(*ONE).assert_outcomes(passed=1)
     assert len(suite.records()) == 2
+
+
+def test_a_clock_that_is_set_back_hides_no_run_and_ends_none(suite, monkeypatch, capsys):
+    """An hour back before the second run, and a day back at every other question for the time meanwhile."""
+    from pb_plugin.records import moments
+
+    suite.run(*ONE).assert_outcomes(passed=1)
+    asked = itertools.count()
+    day_s = 24 * 3600.0
+    hour_back = SimpleNamespace(
+        now=lambda zone: datetime.now(zone) - timedelta(hours=1),
+        fromtimestamp=datetime.fromtimestamp,
+        strptime=datetime.strptime,
+    )
+    whole = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(moments, "datetime", hour_back)
+        patch.setattr(time, "time", lambda: whole() - day_s * (next(asked) % 2))
+        result = suite.run(*ONE[2:], "--task", "copy,sort", "--pb-timeout", "20,40")
+    result.assert_outcomes(passed=2)
+    assert not [record for record in suite.records() if record.error]
+    capsys.readouterr()
+    assert main(["report", str(suite.store)]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("sort ")]

@@ -100,6 +100,24 @@ def test_when_only_the_controller_is_killed_the_workers_leave_and_the_run_resume
     assert set(keys.values()) == {1}
 
 
+def test_two_runs_at_once_on_one_store_give_what_one_gives(suite):
+    suite.pytester.makepyfile(slow_ideal=SLOW_IDEAL)
+    whole = suite.pytester.path / "whole"
+    suite.run_apart(*RUN, store=whole).assert_outcomes(passed=N_CELLS)
+
+    environment = {**os.environ, "SECONDS_PER_FORWARD": "0.005"}
+    commands = [[sys.executable, "-m", "pytest", *suite.arguments(*RUN)] for _ in range(2)]
+    both = [
+        subprocess.Popen(command, cwd=suite.pytester.path, env=environment, stdout=subprocess.DEVNULL)
+        for command in commands
+    ]
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
+    by_key = [{r.decode_key: r.to_json() for r in suite.records(store)} for store in (suite.store, whole)]
+    assert by_key[0] == by_key[1]
+    assert suite.summary() == suite.summary(whole)
+    assert len({path.name.split("-")[-1] for path in suite.store.glob("*.jsonl")}) == 2, "each has its files"
+
+
 def group_is_alive(group):
     try:
         os.killpg(group, 0)

@@ -65,7 +65,8 @@ def test_the_benchmark_has_17_tasks_with_a_spec_each_and_4_list_operations():
 @pytest.mark.parametrize("task_id", EXACT)
 def test_a_built_in_spec_says_what_the_design_asks(task_id):
     spec = builtin_spec(task_id)
-    assert (spec.id, spec.base_id, spec.is_variant, spec.version) == (task_id, task_id, False, 1)
+    version = 2 if spec.category == "puzzles" else 1
+    assert (spec.id, spec.base_id, spec.is_variant, spec.version) == (task_id, task_id, False, version)
     assert (spec.score, spec.text_rule, spec.needs, spec.floor) == (
         "accuracy",
         "first_eos",
@@ -78,6 +79,27 @@ def test_a_built_in_spec_says_what_the_design_asks(task_id):
         "list_ops": (100, 0, 64, 10, True, "list"),
     }[spec.category]
     assert (spec.n_samples, spec.shots, spec.canvas, spec.positions, spec.infilling, spec.scorer) == expected
+
+
+def test_a_chain_of_thought_has_a_version_of_its_own():
+    assert (builtin_spec("shuffle").version, builtin_spec("shuffle", {"cot": True}).version) == (1, 2)
+    assert builtin_spec("shuffle", {"n": 15}).version == 1
+
+
+@pytest.mark.parametrize("task_id", OWN)
+def test_no_sentence_of_a_prompt_is_broken_by_the_width_of_its_file(task_id):
+    """A line ends with a sentence, or with what introduces or is the input."""
+    spec = builtin_spec(task_id)
+    prompts = [
+        spec.prompt,
+        *(
+            [builtin_spec(task_id, {"cot": True}).prompt]
+            if "cot" in task_specs.VARIANT_PARAMS[task_id]
+            else []
+        ),
+    ]
+    for line in (line for prompt in prompts for line in prompt.splitlines()):
+        assert line.endswith((".", ":", "}")), line
 
 
 def test_a_spec_can_be_a_key():
@@ -211,7 +233,10 @@ BAD = {
         r"scorer must be the name of a scorer or module:attribute, got 'a b'",
     ),
     "text_rule": (USER + "text_rule: all\n", r"text_rule must be one of first_eos, whole_canvas, got 'all'"),
-    "needs": (USER + "needs: [java]\n", r"needs must be a list of grammar, bertscore, got \['java'\]"),
+    "needs": (
+        USER + "needs: [java]\n",
+        r"needs must be a list of grammar, bertscore, passed, got \['java'\]",
+    ),
     "floor": (USER + "floor: 90\n", r"floor must be a number from 0 to 1, got 90; leave it out"),
     "data_missing": (
         put(USER, "data", "no.jsonl"),

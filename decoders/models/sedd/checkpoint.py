@@ -56,14 +56,15 @@ GPT2_HUB_ID = "openai-community/gpt2"
 class Sedd:
     """A loaded SEDD checkpoint, however it is decoded.
 
-    ``tokens`` counts the states that are tokens; the absorbing graph has MASK after them. ``graph`` is
-    ``absorb`` or ``uniform``.
+    ``tokens`` counts the states that are tokens; the absorbing graph has MASK after them. ``eos_id`` is the
+    last token, GPT-2's end of text, unless config.json names another. ``graph`` is ``absorb`` or ``uniform``.
     """
 
     name: str
     directory: Path
     device: torch.device
     tokens: int
+    eos_id: int
     max_length: int
     graph: str
     noise: Noise
@@ -75,11 +76,6 @@ class Sedd:
     def states(self) -> int:
         """The tokens, and MASK for the absorbing graph."""
         return self.tokens + (self.graph == "absorb")
-
-    @property
-    def eos_id(self) -> int:
-        """The last token: GPT-2's end of text."""
-        return self.tokens - 1
 
     def check_length(self, length: int) -> None:
         """Raise a ValueError for a canvas longer than the network was trained with.
@@ -125,7 +121,7 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
             f"dtype must be float32 for {request.name!r}, got {request.dtype!r}; scores are ratios of small "
             "probabilities, leave it out"
         )
-    device = choose_device(request.device)
+    device = choose_device(request)
     tokens = config.integer("tokens", minimum=2)
     config.must_be("graph.type", "absorb", "uniform")
     absorb = config.get("graph.type") == "absorb"
@@ -148,8 +144,11 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
             scale_by_sigma=config.get("model.scale_by_sigma"),
         )
     noise, max_length = _noise(config), config.integer("model.length")
+    eos_id = config.integer("eos_token_id", minimum=0, below=tokens, default=tokens - 1)
     config.refuse_unread({key for key in config.values if INERT.match(key)}, {})
-    tensors = load_weights(network, directory, rename=same_key, ties={}, dtype=torch.float32, device=device)
+    tensors = load_weights(
+        network, directory, rename=same_key, ties={}, dtype=torch.float32, device=lambda _: device
+    )
     rope = rotary_tables(network, ROTARY_THETA, hidden // heads)
     tokenizer = _tokenizer(request, directory, tokens)
     if tokenizer.is_fallback:
@@ -161,6 +160,7 @@ def load_sedd(request: ModelRequest, presets: Mapping[str, Preset]) -> Sedd:
         directory=directory,
         device=device,
         tokens=tokens,
+        eos_id=eos_id,
         max_length=max_length,
         graph=config.get("graph.type"),
         noise=noise,

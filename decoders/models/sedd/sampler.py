@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from decoders import devices
+from decoders.loading.checkpoint import Preset
 from decoders.loop import draws
 from decoders.models.sedd.absorb import mask_predictor
 from decoders.models.sedd.checkpoint import PRESETS as CHECKPOINTS
@@ -230,7 +231,12 @@ def load(request: ModelRequest) -> SeddGenerator:
     Raises:
         LoadError: It cannot be found, is not SEDD, or failed a self-test.
     """
-    checkpoint = load_sedd(request, PRESETS)
+    return load_with(request, PRESETS)
+
+
+def load_with(request: ModelRequest, presets: Mapping[str, Preset]) -> SeddGenerator:
+    """Return the SEDD checkpoint that *request* asks for, a folder or one of *presets*."""
+    checkpoint = load_sedd(request, presets)
     absorb = checkpoint.graph == "absorb"
     return SeddGenerator(
         checkpoint=checkpoint,

@@ -226,7 +226,7 @@ class _Questions:
         if spec is None:
             return _unknown(samples, f"task {task} is not known here any more")
         directory = None if self._chosen.data is None else Path(self._chosen.data)
-        data = TaskData(planned=spec, directory=directory, n_samples=self._chosen.samples)
+        data = TaskData(planned=spec, data=directory, n_samples=self._chosen.samples)
         try:
             asked = _asked(data, {record.parts["prompt_style"] for record in record_of.values()})
         except (ValueError, LookupError, OSError) as error:

@@ -158,7 +158,7 @@ def test_a_device_this_machine_does_not_have_is_refused(device):
     with pytest.raises(
         LoadError, match=rf"device must be one this machine has, got '{device}' \(.+\); try 'cpu'"
     ):
-        choose_device(device)
+        choose_device(ModelRequest(name="m", device=device))
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_a_device_this_machine_does_not_have_is_refused(device):
 def test_the_best_device_present_is_chosen(monkeypatch, cuda, mps, best):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert choose_device(None) == torch.device(best)
-    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device(ModelRequest(name="m")) == torch.device(best)
+    assert choose_device(ModelRequest(name="m", device="cpu")) == torch.device("cpu")
 
 
 def test_missing_packages_are_named_with_the_extra_that_brings_them():

@@ -42,6 +42,23 @@ CONFIGS = {
         "attention_bias": False,
         "block_size": 4,
     },
+    "sdar_moe": {
+        "architectures": ["SDARMoeForCausalLM"],
+        "model_type": "sdar_moe",
+        **SIZES,
+        **IDS,
+        "intermediate_size": 96,
+        "moe_intermediate_size": 32,
+        "head_dim": 16,
+        "hidden_act": "silu",
+        "rope_theta": 1000000,
+        "attention_bias": False,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+        "norm_topk_prob": True,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+    },
     "llada_moe": {
         "architectures": ["LLaDAMoEModelLM"],
         "model_type": "llada",
@@ -124,6 +141,18 @@ def native_networks():
         ),
         "sdar": lambda: hf.Qwen3ForCausalLM(
             hf.Qwen3Config(**SIZES, intermediate_size=96, head_dim=16, rope_parameters=rope(1e6))
+        ),
+        "sdar_moe": lambda: hf.Qwen3MoeForCausalLM(
+            hf.Qwen3MoeConfig(
+                **SIZES,
+                head_dim=16,
+                moe_intermediate_size=32,
+                num_experts=4,
+                num_experts_per_tok=2,
+                norm_topk_prob=True,
+                mlp_only_layers=[],
+                rope_parameters=rope(1e6),
+            )
         ),
         "llada_moe": lambda: hf.Qwen3MoeForCausalLM(
             hf.Qwen3MoeConfig(
@@ -220,7 +249,7 @@ def published_llada2(weights):
     return found
 
 
-PUBLISHED = {"llada_moe": unpacked, "llada2": published_llada2}
+PUBLISHED = {"sdar_moe": unpacked, "llada_moe": unpacked, "llada2": published_llada2}
 """How the published names come from those of transformers, where they differ."""
 
 

@@ -9,6 +9,7 @@ import pytest
 from decoders.loading.checkpoint import LoadError, read_config
 from decoders.models import (
     autoregressive,
+    diffusion_gemma,
     dream,
     fast_dllm_v2,
     llada,
@@ -16,6 +17,7 @@ from decoders.models import (
     llada21,
     llada_moe,
     sdar,
+    sdar_moe,
     stable_diffcoder,
 )
 from decoders.models.sedd import absorb as sedd
@@ -57,6 +59,10 @@ REFUSED = [
     ("dream", "mask_token_id", None, "a whole number from 0 on and below 320, got None"),
     ("dream", "eos_token_id", 320, "token ids below 320, got 320"),
     ("dream", "rope_theta", None, "a number above 0, got None"),
+    ("sdar_moe", "mlp_only_layers", [0], r"\[\] or None, got \[0\]; " + VARIANT),
+    ("sdar_moe", "decoder_sparse_step", 2, f"1, got 2; {VARIANT}"),
+    ("sdar_moe", "norm_topk_prob", None, f"True or False, got None; {VARIANT}"),
+    ("sdar_moe", "num_experts_per_tok", 9, "a whole number from 1 on and below 5, got 9"),
     ("sdar", "attention_bias", True, f"False or None, got True; {VARIANT}"),
     ("sdar", "block_size", None, "a whole number from 2 on and below 1025, got None"),
     ("sdar", "block_size", 1, "a whole number from 2 on and below 1025, got 1"),
@@ -158,6 +164,7 @@ def test_shift_and_blocks_are_as_the_families_were_trained(tiny):
     assert {family: (plan.shift, plan.block_length) for family, plan in plans.items()} == {
         "dream": (True, None),
         "sdar": (False, 4),
+        "sdar_moe": (False, 4),
         "llada_moe": (False, None),
         "llada2": (False, 32),
         "fast_dllm_v2": (True, 4),
@@ -166,7 +173,7 @@ def test_shift_and_blocks_are_as_the_families_were_trained(tiny):
 
 
 def test_presets_name_published_checkpoints_with_their_licence():
-    blocks = (fast_dllm_v2, llada2, llada21, sdar, stable_diffcoder)
+    blocks = (fast_dllm_v2, llada2, llada21, sdar, sdar_moe, stable_diffcoder, diffusion_gemma)
     modules = (autoregressive, dream, llada, llada_moe, *blocks, sedd, sedd_sampler)
     named = [(name, preset) for module in modules for name, preset in module.PRESETS.items()]
     assert len({name for name, _ in named}) == len(named)
@@ -194,6 +201,9 @@ def test_a_preset_may_have_its_own_chat(tiny):
     assert rendered == {
         "dream": plain,
         "dream-coder": plain,
+        "dparallel-dream": plain,
+        "d3llm-dream": plain,
+        "d3llm-dream-coder": plain,
         "dream-base": "Hi\n\n",
         "diffucoder": plain.replace("Hi", "Hi\n"),
     }

@@ -23,8 +23,8 @@ from decoders.unmasking.top_k import confidence
 
 torch.set_num_threads(1)
 
-FAMILIES = ("dream", "sdar", "llada_moe", "llada2", "fast_dllm_v2", "stable_diffcoder")
-BLOCKS = {"sdar": 4, "llada2": 32, "fast_dllm_v2": 4, "stable_diffcoder": 4}
+FAMILIES = ("dream", "sdar", "sdar_moe", "llada_moe", "llada2", "fast_dllm_v2", "stable_diffcoder")
+BLOCKS = {"sdar": 4, "sdar_moe": 4, "llada2": 32, "fast_dllm_v2": 4, "stable_diffcoder": 4}
 
 
 def module(family):

@@ -9,6 +9,7 @@ from decoders.network.transformers_interior import (
     ATTENTION,
     fresh_rotary,
     growing_cache,
+    recompute_layers,
     use_full_precision_rope,
     use_own_attention,
     with_cache,
@@ -115,3 +116,19 @@ def test_layers_rotate_by_the_tables_of_the_one_embedding_of_the_model(network):
     assert cosines.dtype == sines.dtype == torch.float32
     assert after.dtype == before.dtype == torch.bfloat16
     torch.testing.assert_close(after, before, atol=0.1, rtol=0.0)
+
+
+def test_layers_that_are_computed_twice_give_the_same_gradient(network):
+    network.train().requires_grad_(True)
+    mask, gradients, runs = torch.ones(1, 1, 3, 3, dtype=torch.bool), [], []
+    network.model.layers[0].self_attn.register_forward_pre_hook(lambda *_: runs.append(1))
+    for twice in (False, True):
+        if twice:
+            recompute_layers(network)
+        network.zero_grad()
+        network.model(
+            input_ids=torch.tensor([[1, 2, 3]]), attention_mask=mask, use_cache=False
+        ).last_hidden_state.sum().backward()
+        gradients.append(network.model.embed_tokens.weight.grad.clone())
+    assert len(runs) == 3
+    torch.testing.assert_close(*gradients)

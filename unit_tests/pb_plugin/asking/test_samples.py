@@ -14,8 +14,8 @@ from task_specs.prompt import messages
 from task_specs.spec import builtin_spec
 
 
-def data_of(task, params=None, *, directory=None):
-    return TaskData(planned=builtin_spec(task, params or {}), directory=directory, n_samples=3)
+def data_of(task, params=None, *, place=None):
+    return TaskData(planned=builtin_spec(task, params or {}), data=place, n_samples=3)
 
 
 def test_a_question_is_asked_in_the_style_that_the_model_reads():
@@ -55,7 +55,7 @@ def test_released_data_have_no_compact_prompts(tmp_path):
     with pytest.raises(
         NotApplicable, match=r"^the model reads compact prompts only, and there are none for released data$"
     ):
-        data_of("copy", directory=tmp_path).asked("compact")
+        data_of("copy", place=tmp_path).asked("compact")
 
 
 def planned_of(style):

@@ -210,7 +210,7 @@ def test_answers_are_counted_without_listing_them():
         ),
         (["shuffle:m=4"], "parameter of task shuffle must be one of n,"),
         (["none.yaml"], "task file must exist, got 'none.yaml'"),
-        (["copy", "--data", "nowhere"], "got no such folder; give the folder of a ParallelBench checkout"),
+        (["copy", "--data", "nowhere"], "got no such folder; give DIR/GROUP/NAME.jsonl beside "),
     ],
     ids=["beyond", "negative", "words", "alone", "several", "parameter", "file", "checkout"],
 )

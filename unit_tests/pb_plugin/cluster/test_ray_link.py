@@ -46,6 +46,7 @@ class FakeRay:
     [
         ({"model": ("llada",)}, 8, 1.0),
         ({"model": ("llada",), "workers_per_gpu": 4}, 32, 0.25),
+        ({"model": ("llada",), "gpus_per_worker": 3}, 2, 3.0),
         ({"model": ("llada",), "device": "cpu"}, 64, 0),
         ({"model": ("ideal",)}, 64, 0),
     ],

@@ -104,7 +104,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
             "t",
         ],
         *["--pb-allow-remote-code", CODE, "--pb-allow-remote-code", f" {CODE} "],
-        *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2"],
+        *["--pb-shard", "2/8", "--pb-workers-per-gpu", "2", "--pb-device-map", "auto"],
         *["--pb-engine", "ray", "--pb-ray-address", "auto", "--pb-ray-workers", "4"],
     )
     assert options == Options(
@@ -145,6 +145,7 @@ def test_every_option_is_read_from_the_command_line(read, pytester):
         tokenizer=pytester.path / "t",
         shard=Shard(2, 8),
         workers_per_gpu=2,
+        device_map="auto",
         engine="ray",
         ray_address="auto",
         ray_workers=4,
@@ -191,7 +192,9 @@ pb_budget = "usd=2"
 pb_prices = "prices.yaml"
 pb_tokenizer = "folder"
 pb_shard = "1/1"
+pb_gpus_per_worker = 1
 pb_workers_per_gpu = 3
+pb_device_map = "auto"
 pb_engine = "local"
 pb_ray_address = "host:6379"
 pb_ray_workers = 2
@@ -236,7 +239,9 @@ pb_ray_workers = 2
         prices=pytester.path / "prices.yaml",
         tokenizer=pytester.path / "folder",
         shard=Shard(1, 1),
+        gpus_per_worker=1,
         workers_per_gpu=3,
+        device_map="auto",
         engine="local",
         ray_address="host:6379",
         ray_workers=2,
@@ -305,12 +310,19 @@ def test_paths_of_the_configuration_are_relative_to_its_file(read, pytester, mon
             ["--pb-workers-per-gpu", "0"],
             r"--pb-workers-per-gpu must be a whole number of at least 1, got",
         ),
+        (["--pb-device-map", "even"], r"--pb-device-map must be one of auto, got 'even'"),
         (["--model", "a,a"], r"--model must be a list without repetitions, got 'a' twice"),
     ],
 )
 def test_a_bad_value_names_option_rule_value_and_cure(read, args, message):
     with pytest.raises(ValueError, match=message):
         read(*[f"{args[0]}={args[1]}"])
+
+
+def test_a_worker_has_several_gpus_or_shares_one(read):
+    said = r"--pb-gpus-per-worker must be 1 where workers share a GPU, got 4 with --pb-workers-per-gpu 2; "
+    with pytest.raises(ValueError, match=said):
+        read("--pb-workers-per-gpu=2", "--pb-gpus-per-worker=4")
 
 
 def test_a_bad_value_of_the_configuration_names_its_key(read):

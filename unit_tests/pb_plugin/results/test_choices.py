@@ -19,7 +19,7 @@ def answered(make_record):
     """Return a function: the records of a task whose answers *answer* gives for the facts of a sample."""
 
     def build(task, answer, **parts):
-        data = TaskData(planned=builtin_spec(task), directory=None, n_samples=None)
+        data = TaskData(planned=builtin_spec(task), data=None, n_samples=None)
         return data, [
             make_record(
                 text=as_list_text(answer(question.sample.facts)),

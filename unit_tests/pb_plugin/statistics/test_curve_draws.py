@@ -68,5 +68,5 @@ def test_an_interval_may_end_where_nothing_is_known():
     ],
 )
 def test_which_of_two_draws_is_higher(one, other, sign):
-    assert draws_of(one).signs(draws_of(other)) == [sign]
-    assert draws_of(other).signs(draws_of(one)) == [-sign]
+    assert np.sign(draws_of(one).differences(draws_of(other))) == [sign]
+    assert np.sign(draws_of(other).differences(draws_of(one))) == [-sign]

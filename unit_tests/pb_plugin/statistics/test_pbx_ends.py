@@ -109,8 +109,8 @@ def test_the_interval_runs_from_the_lower_end_of_the_least_to_the_upper_end_of_t
 @pytest.mark.parametrize(("value", "sign"), [(1.0, 1), (2.0, 0), (3.0, 0), (4.0, 0), (5.0, -1)])
 def test_a_value_between_the_ends_is_not_told_apart(value, sign):
     bounded = PBxDraws(values=np.array([2.0]), kinds=np.zeros(1, dtype=np.int8), most=draws([4.0]))
-    assert bounded.signs(draws([value])) == [sign]
-    assert draws([value]).signs(bounded) == [-sign]
+    assert np.sign(bounded.differences(draws([value]))) == [sign]
+    assert np.sign(draws([value]).differences(bounded)) == [-sign]
 
 
 def drawn_run(generator, resample, n=40, tasks=("copy", "sort")):

@@ -22,6 +22,15 @@ def test_each_worker_gets_the_next_gpu_and_its_share_of_the_threads():
     ]
 
 
+def test_a_worker_gets_several_gpus_for_a_model_that_one_does_not_hold(config):
+    run = config(["popen"] * 2, gpus_per_worker=3)
+    pytest_cmdline_main(run)
+    assert [spec.partition("//env:OMP")[0] for spec in run.option.tx] == [
+        "popen//env:CUDA_VISIBLE_DEVICES=0,1,2",
+        "popen//env:CUDA_VISIBLE_DEVICES=3,4,5",
+    ]
+
+
 def test_without_gpus_only_threads_are_shared_and_a_number_that_is_set_stays():
     assert pinned(3, [], environ={}, n_cpus=8) == ["popen//env:OMP_NUM_THREADS=2"] * 3
     assert pinned(3, [], environ={"OMP_NUM_THREADS": "4"}, n_cpus=8) == ["popen"] * 3
@@ -73,10 +82,14 @@ def test_the_specs_of_a_run_are_rewritten(config):
 def test_more_workers_than_gpus_are_refused_or_share_them(config):
     with pytest.raises(pytest.UsageError, match=r"-n must be at most 8 on 8 GPUs \(0, .*\) with 1 to each, "):
         pytest_cmdline_main(config(["popen"] * 9))
+    with pytest.raises(
+        pytest.UsageError, match=r"at most 2 on 8 GPUs .* with 3 for each worker, got 3; lower --pb-gpus-per"
+    ):
+        pytest_cmdline_main(config(["popen"] * 3, gpus_per_worker=3))
     run = config(["popen"] * 9, workers_per_gpu=2)
     pytest_cmdline_main(run)
     assert "DEVICES=0//" in run.option.tx[8]
-    with pytest.raises(pytest.UsageError, match="got 17; let more workers share a GPU with --pb-workers-per"):
+    with pytest.raises(pytest.UsageError, match=r"got 17; let more workers share a GPU \(--pb-workers-per"):
         pytest_cmdline_main(config(["popen"] * 17, workers_per_gpu=2))
 
 
@@ -92,6 +105,7 @@ def test_what_is_not_ours_is_left_alone(config, specs, args):
 def test_auto_is_one_worker_for_each_place_on_a_gpu(config, monkeypatch):
     assert pytest_xdist_auto_num_workers(config([])) == 8
     assert pytest_xdist_auto_num_workers(config([], workers_per_gpu=3)) == 24
+    assert pytest_xdist_auto_num_workers(config([], gpus_per_worker=3)) == 2
     assert pytest_xdist_auto_num_workers(config([], model=("ideal",))) is None
     assert pytest_xdist_auto_num_workers(config([], args=["unit"])) is None
     monkeypatch.setattr(os, "environ", {**EIGHT, "PYTEST_XDIST_AUTO_NUM_WORKERS": "3"})

@@ -53,7 +53,7 @@ def test_a_text_spec_says_what_the_design_asks(task):
     assert (spec.score, spec.text_rule, spec.answers) == ("grammar", "first_eos", "stored")
     assert spec.scorer == SCORER.get(task, "words_to_sentence")
     assert spec.needs == {"grammar"} | ({"bertscore"} if task == "paraphrasing" else set())
-    assert (spec.version, spec.n_samples, spec.words) == (1, SAMPLES, 4 if task in W2S else None)
+    assert (spec.version, spec.n_samples, spec.words) == (2, SAMPLES, 4 if task in W2S else None)
     assert spec.checksum is not None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from task_specs import BENCHMARK_IDS
+from task_specs.released.checkout import CHECKOUT_FOLDERS
 from task_specs.released.files import (
     RELEASED_FILES,
     RELEASED_VERSION,
@@ -153,6 +154,31 @@ def test_lines_of_fifteen_people_come_from_their_own_group(tmp_path):
         released_spec(builtin_spec("shuffle"), tmp_path)
 
 
+@pytest.mark.parametrize("n_words", [1, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("level", ["easy", "hard"])
+def test_sentences_of_every_published_number_of_words_have_a_file(tmp_path, level, n_words):
+    words = [f"word{place}" for place in range(n_words)]
+    line = {"input": {"words": ", ".join(words)}, "answer": {"words": words}, "metadata": {}}
+    name = level if n_words == 4 else f"{level}_n{n_words}"
+    write(tmp_path, "words_to_sentence", name, [line], prompt="Use {words}.")
+    spec = released_spec(builtin_spec(f"w2s_{level}", {"words": n_words}), tmp_path)
+    (sample,) = load_released(spec, tmp_path)
+    assert (sample.facts["words"], sample.length, sample.answers) == (words, n_words, None)
+    assert released_messages(spec, sample)[-1]["content"] == f"Use {', '.join(words)}."
+
+
+@pytest.mark.parametrize("below", CHECKOUT_FOLDERS)
+def test_the_root_of_a_checkout_is_as_good_as_the_folder_of_the_groups(tmp_path, below):
+    groups = tmp_path / below
+    groups.mkdir(parents=True)
+    write(groups, "waiting_line", "replace_random", [LINE])
+    own = builtin_spec("replace_random")
+    assert load_released(own, tmp_path) == load_released(own, groups)
+    assert released_checksum(own, tmp_path) == released_checksum(own, groups)
+    write(tmp_path, "waiting_line", "replace_random", [LINE, LINE])
+    assert released_spec(own, tmp_path).n_samples == 2, "the folder itself comes first"
+
+
 def test_another_canvas_is_the_same_data(tmp_path):
     write(tmp_path, "waiting_line", "replace_random", [LINE])
     spec = released_spec(builtin_spec("replace_random", {"canvas": 64}), tmp_path)
@@ -166,13 +192,14 @@ def test_another_canvas_is_the_same_data(tmp_path):
         (
             "shuffle",
             {"n": 7},
-            "must be n=15 of a waiting line or words of words-to-sentence, got 'shuffle_n7'; ",
+            "must be n=15 of a waiting line or words=1,3,4,5,6,7 of words-to-sentence, got 'shuffle_n7'; ",
         ),
         ("shuffle", {"n": 15, "samples": 5}, "got 'shuffle_n15_samples5'; leave its parameters out"),
         ("copy", {"cot": True}, "got 'copy_cot'; leave its parameters out"),
         ("sudoku", {"blanks": 4}, "got 'sudoku_blanks4'; leave its parameters out"),
+        ("w2s_easy", {"words": 2}, "words=1,3,4,5,6,7 of words-to-sentence, got 'w2s_easy_words2'; leave"),
     ],
-    ids=["list-op", "other-length", "other-sample-count", "chain-of-thought", "other-blanks"],
+    ids=["list-op", "other-length", "other-sample-count", "chain-of-thought", "other-blanks", "two-words"],
 )
 def test_what_was_not_released_is_refused(tmp_path, task, params, message):
     with pytest.raises(LookupError, match=re.escape(message)):
@@ -181,7 +208,7 @@ def test_what_was_not_released_is_refused(tmp_path, task, params, message):
 
 def test_a_missing_folder_or_file_is_named_with_the_cure(tmp_path):
     own = builtin_spec("replace_random")
-    cure = "give the folder of a ParallelBench checkout that holds waiting_line/ and puzzle/"
+    cure = "give DIR/GROUP/NAME.jsonl beside DIR/GROUP/task_config.yaml, .* or the root of a Par"
     with pytest.raises(FileNotFoundError, match=f"folder 'waiting_line' of .*, got no such folder; {cure}"):
         load_released(own, tmp_path)
     write(tmp_path, "waiting_line", "replace_random", [LINE])

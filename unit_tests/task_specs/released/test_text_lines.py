@@ -102,8 +102,8 @@ def test_another_number_of_words_has_its_own_file(tmp_path, n_words):
     assert (spec.id, spec.data, spec.n_samples) == (f"w2s_easy_words{n_words}", f"easy_n{n_words}.jsonl", 1)
     (sample,) = load_released(spec, tmp_path)
     assert sample.facts["words"] == ["tea", "cup", "sugar"]
-    with pytest.raises(FileNotFoundError, match=r"data of w2s_easy_words2 must hold .*easy_n2\.jsonl"):
-        load_released(builtin_spec("w2s_easy", {"words": 2}), tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"data of w2s_easy_words7 must hold .*easy_n7\.jsonl"):
+        load_released(builtin_spec("w2s_easy", {"words": 7}), tmp_path)
 
 
 NO_LIST = "answer.examples must be a Python list of texts, got "

@@ -1,0 +1,1 @@
+"""How a loaded model is trained further: examples from outside -> noise -> loss -> weights -> folder."""
