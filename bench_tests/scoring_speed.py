@@ -178,12 +178,16 @@ def run_seconds(grammar: str, samples: int | None, tool: Sleeping | None = None)
 def overlap(seconds: float, samples: int | None) -> None:
     """Print the seconds of a run beside those of its parts."""
     tool = Sleeping(seconds)
+    at_start = time.process_time()
     without_s, _, n = run_seconds("later", samples)
+    between = time.process_time()
     with_s, waited_s, _ = run_seconds("auto", samples, tool)
+    busy = (between - at_start, time.process_time() - between)
     longer = max(without_s, tool.slept_s)
     print(
         f"default run, {n} results: decoding alone {without_s:.1f} s, grammar alone {tool.slept_s:.1f} s, "
-        f"together {with_s:.1f} s ({with_s / longer:.2f} x the longer), {waited_s:.1f} s of them waiting"
+        f"together {with_s:.1f} s ({with_s / longer:.2f} x the longer), {waited_s:.1f} s of them waiting; "
+        f"processor time {busy[0]:.1f} s without grammar and {busy[1]:.1f} s with it"
     )
 
 
