@@ -229,7 +229,7 @@ def same_on_cpu(device: torch.device) -> str:
         model = tiny.load(ModelRequest(name="tiny", device=place))
         rows: list[Row] = []
         for task in ("copy", "shuffle", "insert_random", "sudoku"):
-            data = TaskData(planned=builtin_spec(task), directory=None, n_samples=4)
+            data = TaskData(planned=builtin_spec(task), data=None, n_samples=4)
             for question in data.asked("compact"):
                 for setting in (Setting(method=confidence(), k=2), Setting(method=Threshold(gamma=0.9))):
                     rows.append(build_row(len(rows), question, data.spec, setting, 0, model, None))
