@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FILL_FROM = 10_000
+"""From so many canvases on it is told how full forwards were: fewer need not fill one."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
@@ -37,7 +40,7 @@ class Work:
             f"forwards: {self.computed:,} computed for {self.counted:,} counted ({share:.0%}): settings of a "
             "sample share those of equal canvases"
         )
-        if not self.room:
+        if not self.room or self.computed < FILL_FROM:
             return line
         full, padded = self.positions / self.room, self.padded / self.positions
         return f"{line}; forwards {full:.0%} full, {padded:.1%} of their positions padding"
