@@ -66,6 +66,7 @@ class Numerics:
         tf32: Whether float32 products keep only the bits of TF32.
         compiled: Whether the body was compiled.
         torch: Version of torch.
+        commit: That of the hub at which a checkpoint was fetched (``main`` moves); None for a folder.
     """
 
     device: str
@@ -74,6 +75,7 @@ class Numerics:
     tf32: bool
     compiled: bool
     torch: str
+    commit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,6 +28,9 @@ from decoders.traits import Numerics
 
 LOGGER = logging.getLogger(__name__)
 
+HUB_COMMITS = "snapshots"
+"""In the cache of huggingface_hub a checkpoint is in a folder of this one, named after its commit."""
+
 
 @dataclass(kw_only=True, eq=False)
 class NativeDenoiser:
@@ -236,6 +239,7 @@ class NativeDenoiser:
             tf32=self.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
             compiled=self.compiled is not None,
             torch=str(torch.__version__),
+            commit=self.directory.name if self.directory.parent.name == HUB_COMMITS else None,
         )
 
     def sync(self) -> None:

@@ -13,6 +13,7 @@ from pb_plugin.statistics.intervals import Interval
 from pb_plugin.statistics.pbx import PBx
 
 if TYPE_CHECKING:
+    from decoders.traits import Numerics
     from pb_plugin.measuring.measured import Measured
     from pb_plugin.session.conclusion import Conclusion
     from pb_plugin.session.session import BenchSession
@@ -235,14 +236,15 @@ def measured_lines(measured: Measured) -> list[str]:
     ]
     header = ["throughput", "batch", "rows/forward", "tokens/s", "s/sample", "peak MiB", "differ"]
     lines = [*table(header, rows), ""] if rows else []
-    return [
-        *lines,
-        *(
-            f"computed with: {model} on {own.device} in {own.dtype}, {own.attention} attention, "
-            f"TF32 {'on' if own.tf32 else 'off'}, {'' if own.compiled else 'not '}compiled, torch {own.torch}"
-            for model, own in measured.numerics
-        ),
-    ]
+    return lines + [_numerics_line(model, own) for model, own in measured.numerics]
+
+
+def _numerics_line(model: str, own: Numerics) -> str:
+    commit = "" if own.commit is None else f" at commit {own.commit[:12]}"
+    return (
+        f"computed with: {model}{commit} on {own.device} in {own.dtype}, {own.attention} attention, "
+        f"TF32 {'on' if own.tf32 else 'off'}, {'' if own.compiled else 'not '}compiled, torch {own.torch}"
+    )
 
 
 def closing_lines(

@@ -1,7 +1,12 @@
 """What a run measured of its machine goes into a file of its own and comes back, or is refused."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+import decoders
+from decoders.models import load
 from decoders.traits import Numerics
 from pb_plugin.measuring import measured
 from pb_plugin.measuring.measured import Measured, from_plain, to_plain
@@ -49,6 +54,16 @@ def test_people_read_a_table_and_a_line():
         "computed with: llada on Acme 1 in bfloat16, efficient attention, TF32 off, compiled, torch 2.13.0",
     ]
     assert measured_lines(Measured()) == []
+
+
+def test_a_checkpoint_of_the_hub_says_its_commit(tmp_path, loaded_libraries):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    folder = tmp_path / "models--owner--tiny" / "snapshots" / commit
+    shutil.copytree(Path(decoders.__file__).with_name("checkpoints") / "tiny", folder)
+    numerics = load("tiny", str(folder), device="cpu").numerics
+    assert numerics.commit == commit
+    (line,) = measured_lines(Measured(numerics=(("tiny", numerics),)))
+    assert line.startswith("computed with: tiny at commit 0123456789ab on cpu in float32, ")
 
 
 @pytest.mark.parametrize(
