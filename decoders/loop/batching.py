@@ -38,6 +38,11 @@ Guard = Callable[[Sequence[Row]], AbstractContextManager[object]]
 """Entered around every step with its rows: who watches the time, or writes down what is being decoded."""
 
 
+def _keeps_columns(needs: Needs) -> bool:
+    """Return whether a row must stay in the columns in which it began."""
+    return needs.cache != "none" or needs.row_attention
+
+
 def unguarded(rows: Sequence[Row]) -> AbstractContextManager[object]:
     """Guard nothing."""
     return nullcontext()
@@ -83,8 +88,7 @@ def sweep(
     grids_of(denoiser, rows)
     for row in rows:
         needs = needs_of(row.setting)
-        is_fixed = needs.cache != "none" or needs.row_attention
-        width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP if is_fixed else 0
+        width = -(-len(row.prompt_ids) // PROMPT_STEP) * PROMPT_STEP if _keeps_columns(needs) else 0
         buckets.setdefault((row.gen_length, width), {}).setdefault(needs, deque()).append(row)
     keep_freed_memory()
     read: dict[UnmaskingMethod, frozenset[str]] = {}
@@ -236,12 +240,21 @@ def _step(
             return advance(slots, denoiser, shared, at_once)
     except FailedTogether:
         half = len(slots) // 2
-    first, ended = _step(keep(slots, range(half)), denoiser, guard, shared, at_once)
-    second, also = _step(keep(slots, range(half, len(slots))), denoiser, guard, shared, at_once)
+    first, ended = _step(_part(slots, range(half), denoiser), denoiser, guard, shared, at_once)
+    second, also = _step(_part(slots, range(half, len(slots)), denoiser), denoiser, guard, shared, at_once)
     ended += also
     if not len(first) or not len(second):
         return (first if len(first) else second), ended
-    return join(first, second), ended
+    width = max(part.canvas.shape[1] for part in (first, second)) - slots.gen_length
+    return join(*(widened(part, width, denoiser.pad_id) for part in (first, second))), ended
+
+
+def _part(slots: Slots, kept: Sequence[int], denoiser: Denoiser) -> Slots:
+    """Return the rows *kept*, padded to the longest prompt among them: what they are blamed for is theirs."""
+    part = keep(slots, kept)
+    if _keeps_columns(needs_of(part.rows[0].setting)):
+        return part
+    return widened(part, longest_prompt(part.rows), denoiser.pad_id)
 
 
 def _out_of_memory(denoiser: Denoiser, slots: Slots, error: torch.OutOfMemoryError) -> Failed:

@@ -107,5 +107,7 @@ def test_presets_name_published_checkpoints_with_their_licence():
     assert {name: (preset.hub_id, preset.licence) for name, preset in PRESETS.items()} == {
         "llada": ("GSAI-ML/LLaDA-1.5", "MIT"),
         "llada-8b": ("GSAI-ML/LLaDA-8B-Instruct", "MIT"),
+        "dparallel-llada": ("Zigeng/dParallel-LLaDA-8B-instruct", "MIT"),
+        "d3llm-llada": ("d3LLM/d3LLM_LLaDA", "see its card"),
     }
     assert {preset.dtype for preset in PRESETS.values()} == {"bfloat16"}

@@ -247,7 +247,7 @@ def test_a_source_that_is_none_is_refused(source, message):
         ),
         ({"architectures": ["Fast_dLLM_QwenForCausalLM"]}, r"runs here without it \(--model fast-dllm-v2="),
         (
-            {"architectures": ["SDARMoeForCausalLM"]},
+            {"architectures": ["SDARVisionForCausalLM"]},
             r"its attention is in blocks, so its own code is not run",
         ),
     ],

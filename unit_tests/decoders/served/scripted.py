@@ -40,6 +40,7 @@ def stream(text="an answer", *, delay=0.0, cut_after=None, done=True, raw=(), **
             handler.wfile.write(f"data: {line}\n\n".encode())
             handler.wfile.flush()
             time.sleep(delay)
+        handler.ended()  # before the one who asked can know: the next question may be faster than this thread
         if done and cut_after is None:
             handler.wfile.write(b"data: [DONE]\n\n")
 
@@ -146,13 +147,18 @@ def _handler(engine):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with engine.lock:
                 engine.headers.append(dict(self.headers.items()))
+            self.at_work = 1
             try:
                 engine.reply(body)(self)
             except (BrokenPipeError, ConnectionResetError):
                 pass
             finally:
-                with engine.lock:
-                    engine.at_once -= 1
+                self.ended()
+
+        def ended(self):
+            with engine.lock:
+                engine.at_once -= self.at_work
+                self.at_work = 0
 
         def log_message(self, *args):
             pass

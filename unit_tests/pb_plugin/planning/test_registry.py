@@ -81,9 +81,7 @@ def test_an_unknown_name_gets_the_nearest_and_all_known_names():
     )
     with pytest.raises(LookupError, match=expected):
         registry.resolve(registry.METHODS, "confidense")
-    expected = (
-        r"--model must be .*, got 'zzz'; Known: diffucoder, dream, .*, ideal, llada.*; see docs/models\.md$"
-    )
+    expected = r"--model must be .*, got 'zzz'; Known: d3llm-dream, .*, ideal, llada.*; see docs/models\.md$"
     with pytest.raises(LookupError, match=expected):
         registry.resolve(registry.MODELS, "zzz")
     expected = r"--task must be .*'shufle'; did you mean 'shuffle'\? Known: copy, .*; see docs/tasks\.md$"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pb_plugin.records import store as store_module
 from pb_plugin.records.conflict import StoredRecord
 from pb_plugin.records.store import Store, StoreLost
 from unit_tests.json_mutations import check_refusal, damaged
@@ -265,11 +266,15 @@ def test_a_directory_that_cannot_be_written_is_refused_before_decoding(tmp_path,
         Store(tmp_path).prepare()
 
 
-def test_an_existing_file_is_never_appended_to(tmp_path, make_record):
-    with Store(tmp_path, now=lambda: 0.0) as store:
-        store.append(make_record())
+def test_an_existing_file_is_never_appended_to(tmp_path, make_record, monkeypatch):
+    for _ in range(2):
+        with Store(tmp_path, now=lambda: 0.0) as store:
+            store.append(make_record())
+    first, second = sorted(tmp_path.glob("*.jsonl"))
+    assert first.read_bytes() == second.read_bytes()
+    monkeypatch.setattr(store_module, "moment_after", lambda files, now: "19700101T000000000000Z")
     with pytest.raises(ValueError, match=r"can be written, got '.*' \(File exists\)"):
-        Store(tmp_path, now=lambda: 0.0).append(make_record())
+        Store(tmp_path).append(make_record())
 
 
 def test_a_full_disk_is_an_error_and_the_next_record_starts_a_new_file(tmp_path, make_record, monkeypatch):
