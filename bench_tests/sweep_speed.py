@@ -16,17 +16,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import product
+from math import prod
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
 from load_memory import CONFIG
+from page_marks import write
 from safetensors.torch import load_file, save_file
 from speed import Stopwatch
 from torch import Tensor
@@ -178,65 +183,179 @@ SHAPES = {
 }
 
 
-def measure(model: Any, rows: Sequence[Row], rounds: int) -> str:
-    """Return a line: how much faster a shared and an unshared sweep is than the plain loop."""
-    seconds = {"plain": 0.0, "unshared": 0.0, "shared": 0.0}
-    inside, computed, found = 0.0, 0, dict[str, list[tuple[tuple[int, ...], int]]]()
-    for _ in range(rounds):
-        for way in seconds:
-            watched, sizes, started = Stopwatch(model), list[int](), time.process_time()
-            if way == "plain":
-                found[way] = [plain(model, row) for row in rows]
-            else:
-                outcomes = [
-                    outcome
-                    for outcome in sweep(watched, rows, on_step=sizes.append, share=way == "shared")
-                    if isinstance(outcome, Decoded)
-                ]
-                outcomes.sort(key=lambda outcome: outcome.key)
-                found[way] = [(outcome.ids, outcome.nfe or 0) for outcome in outcomes]
-            seconds[way] += time.process_time() - started
-            if way == "shared":
-                inside, computed = inside + watched.seconds, sum(sizes)
-    equal = sum(ours == theirs for ours, theirs in zip(found["shared"], found["plain"], strict=True))
-    counted = sum(nfe for _, nfe in found["shared"])
-    tokens = sum(
-        sum(t == model.mask_id for t in r.template_ids or (model.mask_id,) * r.gen_length) for r in rows
-    )
-    return (
-        f"{seconds['plain'] / rounds:8.1f} s  x{seconds['plain'] / seconds['unshared']:5.1f} "
-        f"x{seconds['plain'] / seconds['shared']:5.1f}   {inside / seconds['shared']:4.0%}   "
-        f"{computed / counted:4.0%} of {counted:6}   {tokens / counted:5.2f}   {equal}/{len(rows)}"
-    )
+COLUMNS = (
+    "shape",
+    "samples",
+    "settings",
+    "plain loop",
+    "sweep",
+    "faster, each forward computed",
+    "shared",
+    "in the network",
+    "forwards computed",
+    "tokens per step",
+    "equal",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One row of the table: a shape with so many samples and settings, ready to be measured."""
+
+    shape: str
+    model: Any
+    samples: int
+    settings: Sequence[Setting]
+    rows: Sequence[Row]
+
+    def measure(self, alone: int) -> Measured:
+        """Return what the ways took; the plain loop and unshared rows answer a draw of *alone* rows at most.
+
+        Both are linear in rows, so that their cost is that of each forward times the forwards of all rows.
+        """
+        drawn = sorted(Random(0).sample(range(len(self.rows)), min(alone, len(self.rows))))
+        some = [self.rows[index] for index in drawn]
+        started = time.process_time()
+        theirs = [plain(self.model, row) for row in some]
+        plain_s = time.process_time() - started
+        unshared_s, _, _, unshared = self._swept(some, share=False)
+        shared_s, inside_s, computed, shared = self._swept(self.rows, share=True)
+        found = [(shared[row.key].ids, shared[row.key].nfe) for row in some]
+        by_setting = {id(setting): [0, 0] for setting in self.settings}
+        for row in self.rows:
+            tokens, forwards = by_setting[id(row.setting)]
+            by_setting[id(row.setting)] = [tokens + self._masks(row), forwards + (shared[row.key].nfe or 0)]
+        counted = sum(outcome.nfe or 0 for outcome in shared.values())
+        each = counted / sum(nfe for _, nfe in theirs)
+        return Measured(
+            plain_s=plain_s * each,
+            unshared_s=unshared_s * each,
+            shared_s=shared_s,
+            inside_s=inside_s,
+            computed=computed,
+            counted=counted,
+            tokens=sum(tokens for tokens, _ in by_setting.values()),
+            per_step=[tokens / forwards for tokens, forwards in by_setting.values()],
+            alone=len(some),
+            equal=sum(
+                a == b == (unshared[row.key].ids, unshared[row.key].nfe)
+                for a, b, row in zip(found, theirs, some, strict=True)
+            ),
+        )
+
+    def _swept(self, rows: Sequence[Row], *, share: bool) -> tuple[float, float, int, dict[Any, Decoded]]:
+        """Return the seconds, those of them in the network, the canvases computed, and the results by key."""
+        watched, sizes, started = Stopwatch(self.model), list[int](), time.process_time()
+        outcomes = list(sweep(watched, rows, on_step=sizes.append, share=share))
+        seconds = time.process_time() - started
+        done = {outcome.key: outcome for outcome in outcomes if isinstance(outcome, Decoded)}
+        return seconds, watched.seconds, sum(sizes), done
+
+    def _masks(self, row: Row) -> int:
+        return sum(
+            t == self.model.mask_id for t in row.template_ids or (self.model.mask_id,) * row.gen_length
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What a cell took, in seconds of the processor, and how often all agreed."""
+
+    plain_s: float
+    unshared_s: float
+    shared_s: float
+    inside_s: float
+    computed: int
+    counted: int
+    tokens: int
+    per_step: Sequence[float]
+    alone: int
+    equal: int
+
+    def columns(self, cell: Cell) -> list[str]:
+        """Return the row of the table, as `COLUMNS` has it."""
+        return [
+            cell.shape,
+            str(cell.samples),
+            str(len(cell.settings)),
+            f"{self.plain_s:.1f} s",
+            f"{self.shared_s:.1f} s",
+            f"{self.plain_s / self.unshared_s:.1f}",
+            f"{self.plain_s / self.shared_s:.1f}",
+            f"{self.inside_s / self.shared_s:.0%}",
+            f"{self.computed / self.counted:.0%} of {self.counted:,}",
+            f"{self.tokens / self.counted:.2f}",
+            f"{self.equal} of {self.alone}",
+        ]
+
+
+def per_step(cell: Cell, measured: Measured) -> list[list[str]]:
+    """Return a row for each method: its tokens per step at every setting."""
+    shown: dict[str, list[str]] = {}
+    for setting, rate in zip(cell.settings, measured.per_step, strict=True):
+        knob = setting.method.gamma if isinstance(setting.method, Threshold) else setting.k
+        shown.setdefault(setting.method.name, []).append(f"{knob}: {rate:.1f}")
+    return [[cell.shape, method, ", ".join(rates)] for method, rates in shown.items()]
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table."""
+    return "".join(f"| {' | '.join(line)} |\n" for line in (header, ["---"] * len(header), *rows))
+
+
+def cells(name: str, model: Any, samples: Sequence[int], n_settings: Sequence[int]) -> Iterator[Cell]:
+    """Yield the cells of the shape called *name*, the fewest rows first."""
+    shape = SHAPES[name]
+    for n_samples, n in sorted(product(samples, n_settings), key=prod):
+        chosen = settings(n)
+        rows = shape.rows(model, max(1, n_samples // shape.per_task), chosen)
+        yield Cell(shape=name, model=model, samples=n_samples, settings=chosen, rows=rows)
 
 
 def main() -> None:
-    """Print the table of every shape, by samples and settings."""
+    """Print the table of every shape, by samples and settings, and write it into a page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shape", action="append", choices=list(SHAPES), help="default: all")
-    parser.add_argument("--samples", type=int, nargs="+", default=[4], help="for each task; default: 4")
-    parser.add_argument("--settings", type=int, nargs="+", default=[12], choices=(6, 12, 24))
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--samples", type=int, nargs="+", default=[4, 8, 16, 32], help="multiples of 4")
+    parser.add_argument("--settings", type=int, nargs="+", default=[6, 12, 24], choices=(6, 12, 24))
+    parser.add_argument(
+        "--alone", type=int, default=10**9, metavar="ROWS", help="rows of the ways that are linear in rows"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=12.0, help="what would take a shape longer is left out"
+    )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    print(
-        "shape       samples settings  plain loop  unshared shared  in network  computed  tokens/step  equal"
-    )
+    table, rates, loads = list[list[str]](), list[list[str]](), [os.getloadavg()[0]]
     for name in given.shape or SHAPES:
-        shape = SHAPES[name]
         with tempfile.TemporaryDirectory() as folder:
-            if shape.write is not None:
-                shape.write(Path(folder))
-            source = folder if shape.write is not None else None
-            model = shape.load(ModelRequest(name=name, source=source))
-            for samples in given.samples:
-                for n_settings in given.settings:
-                    rows = shape.rows(model, samples, settings(n_settings))
-                    shown = f"{name:12}{samples * shape.per_task:7}{n_settings:8}  "
-                    print(shown + measure(model, rows, given.rounds), flush=True)
+            write_model, source = SHAPES[name].write, None
+            if write_model is not None:
+                write_model(Path(folder))
+                source = folder
+            model = SHAPES[name].load(ModelRequest(name=name, source=source))
+            started, of_shape = time.monotonic(), list[list[str]]()
+            for cell in cells(name, model, given.samples, given.settings):
+                begun = time.monotonic()
+                measured = cell.measure(given.alone)
+                table.append(measured.columns(cell))
+                print(" | ".join(table[-1]), flush=True)
+                of_shape = per_step(cell, measured)
+                loads.append(os.getloadavg()[0])
+                if 2 * (time.monotonic() - begun) + begun - started > 60 * given.minutes:
+                    break
+            rates += of_shape
+    busy = f"{min(loads):.1f} to {max(loads):.1f} programs wanted one of {os.cpu_count()} processors"
+    head = f"torch {torch.__version__}, threads: {given.threads}; meanwhile {busy}.\n\n"
+    told = markdown(("shape", "method", "tokens per step at each setting"), rates)
+    text = f"{head}{markdown(COLUMNS, table)}\n{told}"
+    print(text)
+    if given.write:
+        write(text, given.write, "sweep_speed")
 
 
 if __name__ == "__main__":

@@ -35,39 +35,37 @@ def test_gpus_come_first_with_name_and_memory(monkeypatch):
     assert machine().devices == ("cuda:0 (Acme 1, 80 GiB)", "cuda:1 (B, 1 GiB)", "mps", "cpu")
 
 
-FAULTS = """
-import resource, sys
+FAULTS = '''
+import resource
 import torch
 from decoders.devices import keep_freed_memory, release
 torch.set_num_threads(1)
-if "keep" in sys.argv:
-    keep_freed_memory()
 def forward():
     for size in (1, 3, 5, 7):
         found = [torch.ones(size << 18) for _ in range(8)]
         del found
-for _ in range(3):
-    forward()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
-    forward()
-    if "release" in sys.argv:
-        release(torch.device("cpu"))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-def page_faults(*arguments):
+def page_faults(between=lambda: None):
     """Return how many pages ten rounds of blocks of 1 to 7 MB took anew from the system."""
-    command = [sys.executable, "-c", FAULTS, *arguments]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    for _ in range(3):
+        forward()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        forward()
+        between()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(page_faults())
+keep_freed_memory()
+print(page_faults())
+print(page_faults(lambda: release(torch.device("cpu"))))
+'''
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
 def test_freed_memory_is_kept_for_the_next_forward_until_it_is_released():
-    usual = page_faults()
-    assert page_faults("keep") < usual / 10
-    assert page_faults("keep", "release") > usual / 10
+    told = subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True).stdout
+    usual, kept, released = map(int, told.split())
+    assert kept < usual / 10
+    assert released > usual / 10
 
 
 def test_every_sweep_asks_for_it(monkeypatch):

@@ -27,6 +27,9 @@ from decoders.unmasking.top_k import TopK
 
 N = 6
 SAMPLES = 500
+OF_CERTAINTY = 100
+"""Samples where all or none must be right: one that is not fails the test."""
+
 ALPHA = 1e-6
 ITEMS = "abcdef"
 TOKENIZER = PieceTokenizer(['["', '", "', '"]', "Ann", "Bob", "Cleo", "Dan", " Lee", " Orr", " Poe", " Ray"])
@@ -84,8 +87,12 @@ def judge(answers):
     return is_order
 
 
-def counts_of(denoiser, wanted):
-    """Decode SAMPLES rows of each (key, answers, setting) in one sweep; return how many are right."""
+def n_samples(accuracy):
+    return SAMPLES if 0.0 < accuracy < 1.0 else OF_CERTAINTY
+
+
+def counts_of(denoiser, wanted, expected):
+    """Return how many samples of each (key, answers, setting) are right; all are decoded in one sweep."""
     judges = {id(answers): judge(answers) for _, answers, _ in wanted}
     is_right = {key: judges[id(answers)] for key, answers, _ in wanted}
     rows = [
@@ -99,7 +106,7 @@ def counts_of(denoiser, wanted):
             sample_id=f"{key[0]}-{index}",
         )
         for key, answers, setting in wanted
-        for index in range(SAMPLES)
+        for index in range(n_samples(expected[key]))
     ]
     counts = dict.fromkeys(is_right, 0)
     for outcome in sweep(denoiser, rows):
@@ -123,13 +130,10 @@ def misses(counts, expected):
     """Return the keys whose count is outside its interval."""
     found = {}
     for key, accuracy in expected.items():
-        low, high = (
-            binom.interval(1 - ALPHA, SAMPLES, accuracy)
-            if 0.0 < accuracy < 1.0
-            else (accuracy * SAMPLES,) * 2
-        )
+        n = n_samples(accuracy)
+        low, high = binom.interval(1 - ALPHA, n, accuracy) if 0.0 < accuracy < 1.0 else (accuracy * n,) * 2
         if not low <= counts[key] <= high:
-            found[key] = (counts[key] / SAMPLES, accuracy)
+            found[key] = (counts[key] / n, accuracy)
     return found
 
 
@@ -145,7 +149,7 @@ def test_top_k_is_as_often_right_as_the_closed_form(task):
             setting = Setting(method=TopK(score=score), k=k, temperature=temperature)
             wanted.append((key, TASKS[task], setting))
     assert len(wanted) >= 30
-    assert misses(counts_of(ideal(), wanted), expected) == {}
+    assert misses(counts_of(ideal(), wanted, expected), expected) == {}
 
 
 LIMIT = (N - 1) / N
@@ -169,7 +173,7 @@ def test_thresholds_are_as_often_right_as_the_closed_forms():
     assert {expected["replace_random", gamma] for gamma in GAMMAS} == {0.0, 1.0}
     assert expected["shuffle", GAMMAS[2]] == 0.5
     assert expected["shuffle", GAMMAS[3]] == 1.0
-    assert misses(counts_of(ideal(), wanted), expected) == {}
+    assert misses(counts_of(ideal(), wanted, expected), expected) == {}
 
 
 class FixedOrder(Ideal):
@@ -193,7 +197,8 @@ def test_a_biased_tie_rule_is_caught_by_the_closed_form(biased):
     keys = [("shuffle", score, 2, 0.0) for score in SCORES]
     wanted = [(key, TASKS["shuffle"], Setting(method=TopK(score=key[1]), k=2)) for key in keys]
     model = biased(TOKENIZER, mask_id=MASK_ID, eos_id=EOS_ID, vocab_size=len(TOKENIZER))
-    assert set(misses(counts_of(model, wanted), dict.fromkeys(keys, shuffle_accuracy(N, 2)))) == set(keys)
+    expected = dict.fromkeys(keys, shuffle_accuracy(N, 2))
+    assert set(misses(counts_of(model, wanted, expected), expected)) == set(keys)
 
 
 PEOPLE = ("Ann Lee", "Bob Orr", "Cleo Poe", "Dan Ray")

@@ -98,7 +98,7 @@ def test_every_model_is_checked_before_the_next_one_is_loaded(run):
 @pytest.mark.skipif(find_spec("xdist") is None, reason="pytest-xdist is not installed")
 def test_workers_share_the_rows_and_their_counts_are_added(suite, run, capsys):
     suite.pytester.makeconftest("import batch_models")
-    result = run("shaky", "-n", "2", "-p", "xdist", how=suite.run_apart)
+    result = run("shaky", "-n", "2")
     result.stdout.fnmatch_lines(["batch check: 8 of 8 rows differ when decoded alone"])
     assert report(suite, capsys) == {"checked": 8, "differ": 8}
 

@@ -25,8 +25,9 @@ class Deletes(TopK):
 
 
 def run_with(suite, act, *options):
+    suite.pytester.syspathinsert()
     suite.pytester.makepyfile(acting=DELETES.format(store=str(suite.store), act=act))
-    return suite.run_apart(
+    return suite.run(
         "--task", "copy", "--samples", "6", "--unmasking", "acting:Deletes", "--k", "1,32", *options
     )
 
@@ -44,7 +45,7 @@ def test_a_store_that_was_only_read_and_is_deleted_is_an_error(suite):
     suite.pytester.makeconftest(
         f"import shutil\ndef pytest_runtest_teardown(item):\n    shutil.rmtree({str(suite.store)!r})\n"
     )
-    result = suite.run_apart(*options)
+    result = suite.run(*options)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*must stay where it is while a run uses it, got 1 such files deleted*"])
 
@@ -66,6 +67,6 @@ def test_what_another_process_stored_meanwhile_is_not_decoded_again(suite):
         f"    for file in Path({str(apart)!r}).glob('*.jsonl'):\n"
         f"        shutil.copy(file, Path({str(suite.store)!r}) / ('0' + file.name))\n"
     )
-    suite.run_apart("--task", "copy,sort", *options).assert_outcomes(passed=2)
+    suite.run("--task", "copy,sort", *options).assert_outcomes(passed=2)
     own = [file for file in suite.store.glob("*.jsonl") if not file.name.startswith("0")]
     assert sum(len(file.read_text().splitlines()) for file in own) == 3
