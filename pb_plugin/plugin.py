@@ -188,7 +188,7 @@ def pb_session(request: pytest.FixtureRequest) -> Generator[BenchSession]:
     session = request.config.stash[SESSION]
     try:
         session.bench.known.on_kept = teller_of_records(request.config)
-        session.bench.watch = watch_of(request.config, session.n_left)
+        session.bench.watch = watch_of(request.config, session.left)
     except ValueError as error:
         raise pytest.fail.Exception(printable(str(error)), pytrace=False) from None
     if hasattr(request.config, "workerinput"):

@@ -17,15 +17,19 @@ LONG = 20_000
 
 
 def forwards_of(cell: Cell) -> int:
-    """Return samples x forwards of *cell*; equal in every process.
+    """Return samples x forwards of *cell*; equal in every process."""
+    return min(cell.samples or cell.spec.n_samples, cell.spec.n_samples) * forwards_of_sample(cell)
+
+
+def forwards_of_sample(cell: Cell) -> int:
+    """Return the forwards of a sample of *cell*.
 
     With k tokens per step a block takes its length over k forwards: that is known in advance, but for
     positions that a template of an infilling task fills. Methods without k may take more or fewer.
     """
     asked = cell.asked
     per_step = asked.k or TOKENS_PER_STEP_UNKNOWN
-    forwards = asked.canvas // asked.block * -(-asked.block // per_step)
-    return min(cell.samples or cell.spec.n_samples, cell.spec.n_samples) * forwards
+    return asked.canvas // asked.block * -(-asked.block // per_step)
 
 
 def cost_of(cell: Cell) -> int:

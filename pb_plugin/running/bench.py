@@ -20,6 +20,7 @@ from pb_plugin.faults.guard import Guard
 from pb_plugin.measuring.measured import Measured
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
+from pb_plugin.portions.cost import forwards_of_sample
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import Store
 from pb_plugin.running.batch_check import N_ROWS, BatchCheck, BatchOutcome
@@ -131,7 +132,8 @@ class Bench:
 
         def decode(wanted: Wanted) -> Iterator[Record]:
             nonlocal work
-            self.watch.begin(f"{cells[0].model.name} on {cells[0].task}", len(wanted))
+            n_forwards = sum(forwards_of_sample(cell) for cell, _ in wanted)
+            self.watch.begin(f"{cells[0].model.name} on {cells[0].task}", len(wanted), n_forwards)
             self.learn_ends()
             try:
                 for record in carefully(
@@ -161,7 +163,7 @@ class Bench:
                     ),
                     decode=decode,
                     on_decoded=lambda *decoded: self.batch_check.note(handle, *decoded),
-                    on_finished=self.watch.finished,
+                    on_finished=lambda cell: self.watch.finished(forwards_of_sample(cell)),
                     most=most,
                 )
             if wait:

@@ -55,7 +55,7 @@ def decode_group(
     *,
     decode: Callable[[Wanted], Iterator[Record]],
     on_decoded: Callable[[Cell, Planned, Record], None],
-    on_finished: Callable[[], None],
+    on_finished: Callable[[Cell], None],
     most: int | None = None,
 ) -> None:
     """Decode, score and store what is missing of *cells*, all of one model and task, in one sweep.
@@ -72,7 +72,7 @@ def decode_group(
         scoring: Scores the results.
         decode: Yields the record of each sample as soon as it is decoded (`sweep`).
         on_decoded: Told of every sample that was decoded without an error.
-        on_finished: Told of every sample that needs no more work of the model.
+        on_finished: Told of every sample that needs no more work of the model, by its cell.
         most: How many samples of each cell are decoded; None for all that are missing.
     """
     wanted = [(cell, planned) for cell in cells for planned in missing(cell, resources, known)[:most]]
@@ -81,17 +81,17 @@ def decode_group(
         for waiting in (waiting for cell in cells for waiting in unscored(cell, resources, known)):
             scoring.add(waiting)
         for record in decode(wanted) if wanted else ():
+            cell, planned = asked[record.decode_key]
             if record.failed:
                 known.keep(record)
             else:
-                cell, planned = asked[record.decode_key]
                 on_decoded(cell, planned, record)
                 for kept in scoring.begin(Unscored(record=record, sample=planned.question.sample)):
                     known.keep(kept)
             for scored in scoring.ready():
                 known.keep(scored)
             pending.collect()
-            on_finished()
+            on_finished(cell)
     except BaseException as error:
         scoring.end(error)
         raise

@@ -16,17 +16,17 @@ LIVE_EVERY_S = 0.2
 PLAIN_EVERY_S = 30.0
 
 
-def watch_of(config: pytest.Config, n_left: Callable[[], int]) -> Watch:
+def watch_of(config: pytest.Config, left: Callable[[], tuple[int, int]]) -> Watch:
     """Return the watch of this process: progress on its terminal, silence in a worker of pytest-xdist.
 
     Args:
         config: The configuration of pytest's session.
-        n_left: Counts the rows that the whole run still has to decode; called once.
+        left: Counts the rows, and their forwards, that the whole run still has to decode; called once.
     """
     if hasattr(config, "workerinput"):
         return Watch()
     line = line_of(config)
-    return Watch() if line is None else Progress(line, n_left=n_left).watch()
+    return Watch() if line is None else Progress(line, left=left).watch()
 
 
 def line_of(config: pytest.Config) -> Line | None:
@@ -64,9 +64,9 @@ class Out(Protocol):
 class Watch:
     """What a run tells while it decodes; each call is cheap and may print."""
 
-    begin: Callable[[str, int], None] = field(default=lambda label, n_rows: None)
+    begin: Callable[[str, int, int], None] = field(default=lambda label, n_rows, n_forwards: None)
     forward: Callable[[int], None] = field(default=lambda n_rows: None)
-    finished: Callable[[], None] = field(default=lambda: None)
+    finished: Callable[[int], None] = field(default=lambda n_forwards: None)
     end: Callable[[], None] = field(default=lambda: None)
 
 
@@ -124,13 +124,18 @@ class Pace:
     """How far something is and when it will be done, if it goes on as it did.
 
     Args:
-        total: How many there are to do.
+        total: How many rows there are to do.
         clock: Seconds, monotonic.
+        n_forwards: What all of them cost, as far as it is known before; None where each counts alike.
     """
 
-    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, total: int, clock: Callable[[], float] = time.monotonic, n_forwards: int | None = None
+    ) -> None:
         self.total = total
+        self.n_forwards = n_forwards
         self.done = 0
+        self.forwards_done = 0
         self._clock = clock
         self._started = clock()
 
@@ -147,7 +152,16 @@ class Pace:
     @property
     def left(self) -> str:
         """``, 12 s left``, or nothing as long as nothing is done."""
-        return f", {duration(self.seconds / self.done * (self.total - self.done))} left" if self.done else ""
+        if not self.done:
+            return ""
+        is_alike = self.n_forwards is None
+        total, done = (self.total, self.done) if is_alike else (self.n_forwards or 0, self.forwards_done)
+        return f", {duration(self.seconds / done * (total - done))} left"
+
+    def add(self, n_forwards: int) -> None:
+        """Count a row that is done, with the forwards that were known of it before."""
+        self.done += 1
+        self.forwards_done += n_forwards
 
 
 def duration(seconds: float) -> str:
@@ -163,7 +177,8 @@ class Progress:
 
     Args:
         line: Where to print.
-        n_left: Counts the rows of the whole run; called once. None: there is only this sweep.
+        left: Counts the rows of the whole run, and their forwards; called once. None: there is only this
+            sweep.
         clock: Seconds, monotonic.
     """
 
@@ -171,11 +186,11 @@ class Progress:
         self,
         line: Line,
         *,
-        n_left: Callable[[], int] | None = None,
+        left: Callable[[], tuple[int, int]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._line = line
-        self._n_left = n_left
+        self._left = left
         self._clock = clock
         self._label = ""
         self._n_forwards = 0
@@ -186,23 +201,24 @@ class Progress:
         """Return the callbacks for a `Bench`."""
         return Watch(begin=self.begin, forward=self.forward, finished=self.finished, end=self.end)
 
-    def begin(self, label: str, n_rows: int) -> None:
-        """Start a sweep of *n_rows* rows."""
-        if self._run is None and self._n_left is not None:
-            self._run = Pace(self._n_left(), self._clock)
+    def begin(self, label: str, n_rows: int, n_forwards: int) -> None:
+        """Start a sweep of *n_rows* rows, whose forwards are known as far as the plan says."""
+        if self._run is None and self._left is not None:
+            rows, forwards = self._left()
+            self._run = Pace(rows, self._clock, forwards)
         self._label, self._n_forwards = label, 0
-        self._sweep = Pace(n_rows, self._clock)
+        self._sweep = Pace(n_rows, self._clock, n_forwards)
 
     def forward(self, n_rows: int) -> None:
         """Count a forward."""
         self._n_forwards += 1
         self._line.tell(self.line)
 
-    def finished(self) -> None:
-        """Count a finished row."""
-        self._sweep.done += 1
+    def finished(self, n_forwards: int) -> None:
+        """Count a finished row, with the forwards that were known of it before."""
+        self._sweep.add(n_forwards)
         if self._run is not None:
-            self._run.done += 1
+            self._run.add(n_forwards)
 
     def end(self) -> None:
         """Clear the live line."""

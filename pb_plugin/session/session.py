@@ -23,6 +23,7 @@ from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import Plan, plan
 from pb_plugin.portions.ahead import ahead_of
+from pb_plugin.portions.cost import forwards_of_sample
 from pb_plugin.portions.groups import cell_id_of, label_items
 from pb_plugin.records.begun import Mark
 from pb_plugin.records.canonical import canonical_json
@@ -264,15 +265,16 @@ class BenchSession:
         """Return why *cell* is not decoded whole, where the run decodes for its gates alone."""
         return None if self.gate_run is None else self.gate_run.left_out(cell)
 
-    def n_left(self) -> int:
-        """Return how many samples of the selected cells have no result yet.
+    def left(self) -> tuple[int, int]:
+        """Return how many samples of the selected cells have no result yet, and the forwards known of them.
 
         A cell that cannot be asked for has none: its item says why.
         """
-        return sum(self._n_left_of(cell, self.bench.known) for cell in self.selected)
+        counts = [(self._n_left_of(cell, self.bench.known), cell) for cell in self.selected]
+        return sum(n for n, _ in counts), sum(n * forwards_of_sample(cell) for n, cell in counts)
 
     def n_left_for_workers(self) -> int:
-        """Return `n_left` without reading the store for good: what workers add is read at the end."""
+        """Return how many samples are `left`, and leave the store unread: what workers add comes later."""
         known = Known(Store(self.options.store), fresh=self.options.fresh)
         return sum(self._n_left_of(cell, known) for cell in self.selected)
 

@@ -20,51 +20,61 @@ def clock():
     return Clock()
 
 
-def progress_on(out, clock, *, live=False, unhidden=lambda write: write(), n_left=None):
-    return Progress(Line(out, live=live, unhidden=unhidden, clock=clock), n_left=n_left, clock=clock)
+def progress_on(out, clock, *, live=False, unhidden=lambda write: write(), left=None):
+    return Progress(Line(out, live=live, unhidden=unhidden, clock=clock), left=left, clock=clock)
 
 
 def test_a_line_tells_rows_forwards_per_second_and_time_left(clock):
     progress = progress_on(io.StringIO(), clock)
-    progress.begin("ideal on copy", 40)
+    progress.begin("ideal on copy", 40, 320)
     assert progress.line() == "ideal on copy: 0/40 rows, 0.0 forwards/s"
     for _ in range(6):
         progress.forward(8)
     for _ in range(10):
-        progress.finished()
+        progress.finished(8)
     clock.now += 4.0
     assert progress.line() == "ideal on copy: 10/40 rows, 1.5 forwards/s, 12 s left"  # 0.4 s a row, 30 left
 
 
 def test_a_sweep_starts_from_zero(clock):
     progress = progress_on(io.StringIO(), clock)
-    progress.begin("a", 2)
+    progress.begin("a", 2, 16)
     progress.forward(1)
-    progress.finished()
-    progress.begin("b", 5)
+    progress.finished(8)
+    progress.begin("b", 5, 40)
     assert progress.line() == "b: 0/5 rows, 0.0 forwards/s"
 
 
 def test_the_run_is_told_beside_the_sweep_and_counted_once(clock):
     counted = []
-    progress = progress_on(io.StringIO(), clock, n_left=lambda: counted.append(1) or 40)
+    progress = progress_on(io.StringIO(), clock, left=lambda: counted.append(1) or (40, 320))
     for label in ("a", "b"):
-        progress.begin(label, 5)
+        progress.begin(label, 5, 40)
         for _ in range(5):
-            progress.finished()
+            progress.finished(8)
         clock.now += 10.0
     assert progress.line() == "b: 5/5 rows, 0.0 forwards/s, 0 s left; run: 10/40 rows, 60 s left"
     assert counted == [1]
 
 
+def test_time_left_counts_forwards_and_not_rows(clock):
+    """In 10 s 4 of 5 rows and 8 of 40 forwards were done: 4 times as many are left, and 9 in the run."""
+    progress = progress_on(io.StringIO(), clock, left=lambda: (9, 80))
+    progress.begin("a", 5, 40)
+    for _ in range(4):
+        progress.finished(2)
+    clock.now += 10.0
+    assert progress.line() == "a: 4/5 rows, 0.0 forwards/s, 40 s left; run: 4/9 rows, 90 s left"
+
+
 def test_short_sweeps_do_not_put_off_the_line_of_a_log(clock):
     out = io.StringIO()
-    progress = progress_on(out, clock, n_left=lambda: 100)
+    progress = progress_on(out, clock, left=lambda: (100, 800))
     for _ in range(4):  # each of them ends before the interval does
-        progress.begin("a", 1)
+        progress.begin("a", 1, 8)
         clock.now += 0.3 * PLAIN_EVERY_S
         progress.forward(1)
-        progress.finished()
+        progress.finished(8)
         progress.end()
     assert out.getvalue().count("\n") == 1
 
@@ -81,7 +91,7 @@ def test_a_time_is_told_in_the_unit_that_fits(seconds, text):
 def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then(clock):
     out = io.StringIO()
     progress = progress_on(out, clock)
-    progress.begin("a", 4)
+    progress.begin("a", 4, 32)
     for _ in range(100):
         clock.now += 0.99 * PLAIN_EVERY_S / 100
         progress.forward(1)
@@ -97,12 +107,12 @@ def test_elsewhere_than_on_a_terminal_a_line_comes_now_and_then(clock):
 def test_on_a_terminal_the_line_is_written_over_and_cleared(clock):
     out = io.StringIO()
     progress = progress_on(out, clock, live=True)
-    progress.begin("a", 1000)
+    progress.begin("a", 1000, 8000)
     clock.now += LIVE_EVERY_S
     progress.forward(1)
     long_line = progress.line()
     for _ in range(999):
-        progress.finished()
+        progress.finished(8)
     clock.now += 1000.0
     progress.forward(1)
     short_line = progress.line()
@@ -120,7 +130,7 @@ def test_every_print_steps_out_of_the_capture(clock):
     progress = progress_on(
         io.StringIO(), clock, live=True, unhidden=lambda write: (calls.append("out"), write())
     )
-    progress.begin("a", 1)
+    progress.begin("a", 1, 8)
     clock.now += LIVE_EVERY_S
     progress.forward(1)
     progress.end()
@@ -130,9 +140,9 @@ def test_every_print_steps_out_of_the_capture(clock):
 def test_the_watch_of_a_run_is_these_four(clock):
     progress = progress_on(io.StringIO(), clock)
     watch = progress.watch()
-    watch.begin("a", 2)
+    watch.begin("a", 2, 16)
     watch.forward(3)
-    watch.finished()
+    watch.finished(8)
     watch.end()
     clock.now += 1
     assert progress.line() == "a: 1/2 rows, 1.0 forwards/s, 1 s left"

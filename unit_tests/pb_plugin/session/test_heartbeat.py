@@ -94,7 +94,7 @@ def test_what_is_left_for_workers_is_counted_without_keeping_what_the_store_held
     worker.decode([session.plan.cells[0]])
     worker.close()
     assert session.n_left_for_workers() == 3
-    assert session.n_left() == 3
+    assert session.left() == (3, 3)
     summary = session.conclude(judge_gates=False).summary
     assert [cell.n for cell in summary.cells] == [3, 0]
     session.close()
