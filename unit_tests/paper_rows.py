@@ -179,7 +179,8 @@ ROWS = (
         claim="Uniform diffusion may change any token later; does that repair parallel errors?",
         command="--model sedd=DIR --task replace_index,replace_random,shuffle --unmasking native",
         weights="SEDD checkpoints fine-tuned on the tasks ([models](models.md))",
-        instead="not measured here: no SEDD checkpoint that knows these tasks is part of this project",
+        instead="not measured yet: [the study of fine-tuning](tuning.md#what-it-does-here) trains a small "
+        "SEDD of either graph",
     ),
     Row(
         what="Figures 9, 10",
