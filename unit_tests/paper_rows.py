@@ -179,8 +179,8 @@ ROWS = (
         claim="Uniform diffusion may change any token later; does that repair parallel errors?",
         command="--model sedd=DIR --task replace_index,replace_random,shuffle --unmasking native",
         weights="SEDD checkpoints fine-tuned on the tasks ([models](models.md))",
-        instead="not measured yet: [the study of fine-tuning](tuning.md#what-it-does-here) trains a small "
-        "SEDD of either graph",
+        instead="open: small SEDDs of either graph learned to copy, but not yet the open tasks "
+        "([fine-tuning](tuning.md#what-it-does-here))",
     ),
     Row(
         what="Figures 9, 10",
