@@ -179,7 +179,8 @@ ROWS = (
         claim="Uniform diffusion may change any token later; does that repair parallel errors?",
         command="--model sedd=DIR --task replace_index,replace_random,shuffle --unmasking native",
         weights="SEDD checkpoints fine-tuned on the tasks ([models](models.md))",
-        instead="not measured here: no SEDD checkpoint that knows these tasks is part of this project",
+        instead="open: small SEDDs of either graph learned to copy, but not yet the open tasks "
+        "([fine-tuning](tuning.md#what-it-does-here))",
     ),
     Row(
         what="Figures 9, 10",

@@ -17,6 +17,10 @@ from pb_plugin.cli import main
 from pb_plugin.running import progress
 
 QUICK = "epochs: 2\nbatch: 4\ntrain_samples: 12\nvalidation_samples: 4\nrank: 2\nalpha: 4\nrate: 0.001\n"
+NOISE = {
+    "absorb": {"type": "loglinear"},
+    "uniform": {"type": "geometric", "sigma_min": 0.01, "sigma_max": 8},
+}
 ON = ("--device", "cpu", "--threads", "1")
 
 
@@ -78,7 +82,8 @@ def test_the_adapter_may_be_written_alone(tmp_path, config, capsys):
 
 @pytest.mark.parametrize("graph", ["absorb", "uniform"])
 def test_a_new_sedd_is_made_trained_and_decodes(tmp_path, config, graph):
-    sizes = f"new: {{graph: {graph}, width: 16, layers: 1, heads: 2, condition: 8, length: 64}}\n"
+    range_ = {"absorb": "", "uniform": "sigma_min: 0.01, sigma_max: 8, "}[graph]
+    sizes = f"new: {{graph: {graph}, {range_}width: 16, layers: 1, heads: 2, condition: 8, length: 64}}\n"
     lines = [line for line in QUICK.splitlines() if not line.startswith(("rank", "alpha"))]
     config.write_text("\n".join(lines) + "\n" + sizes, encoding="utf-8")
     out = tmp_path / graph
@@ -96,7 +101,8 @@ def test_a_new_sedd_is_made_trained_and_decodes(tmp_path, config, graph):
     (decoded,) = model.generate([row], {"steps": 3})
     assert len(decoded.ids) == 12
     assert decoded.nfe == 4
-    assert (tmp_path / graph / "training" / "start" / "config.json").is_file()
+    start = json.loads((out / "training" / "start" / "config.json").read_text(encoding="utf-8"))
+    assert start["noise"] == NOISE[graph]
 
 
 def refused(capsys, *words):
@@ -113,7 +119,7 @@ def refused(capsys, *words):
             "sedd-tiny",
             "new: {wdith: 8}",
             (),
-            "new must be of graph, width, layers, heads, condition, length, got",
+            "new must be of graph, width, layers, heads, condition, length, sigma_min, sigma_max, got",
         ),
         ("sedd-tiny", "new: 8", (), "new must be a mapping of graph, width,"),
         ("sedd-tiny", "new: {graph: other}", (), "graph must be one of absorb, uniform, got 'other'"),
@@ -124,6 +130,18 @@ def refused(capsys, *words):
             "heads must be a divisor of width=128 into heads of even width, got 3",
         ),
         ("sedd-tiny", "new: {layers: 0}", (), "layers must be a whole number from 1 on, got 0"),
+        (
+            "sedd-tiny",
+            "new: {graph: uniform, sigma_min: 8, sigma_max: 8}",
+            (),
+            "sigma_min and sigma_max must be two numbers above 0, the smaller first, got (8, 8)",
+        ),
+        (
+            "sedd-tiny",
+            "new: {sigma_max: 8}",
+            (),
+            "sigma_min and sigma_max must be left out for graph absorb, got (0.0001, 8)",
+        ),
         ("ideal", "seed: 1", (), "MODEL must have a network that is trained here, got 'ideal'"),
         ("nobody", "seed: 1", (), "must be a known name or package.module:attribute, got 'nobody'"),
         ("tiny", "seed: 1", ("--tasks", "nothing"), "nothing"),
