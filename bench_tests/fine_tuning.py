@@ -50,7 +50,7 @@ class Study:
 
 BY_K = ("--unmasking", "confidence", "--unmasking", "random", "--k", "1,2,3,6")
 SEDD = {
-    "epochs": 3,
+    "epochs": 12,
     "batch": 32,
     "rate": 0.003,
     "warm_up": 0.03,
