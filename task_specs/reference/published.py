@@ -19,10 +19,12 @@ import yaml
 
 from task_specs.document import problem
 from task_specs.scoring.reference.gsm8k import MARKER, marked_number
+from task_specs.scoring.reference.json_lines import json_objects
 
 NAMES = ("gsm8k", "humaneval")
 CATEGORY = "reference"
 MOST_SHOTS = 8
+CURE = "take the published file"
 
 GSM8K_PROMPT = (
     "{question}\n\nSolve the problem step by step. End with a line that holds "
@@ -134,39 +136,16 @@ def _number(where: str, line: Mapping[str, Any]) -> str:
     _text(where, line, "question")
     found = marked_number(_text(where, line, "answer"))
     if found is None:
-        cure = "take the published file"
-        raise problem(where, "answer", f"a solution that ends with '{MARKER} NUMBER'", line["answer"], cure)
+        raise problem(where, "answer", f"a solution that ends with '{MARKER} NUMBER'", line["answer"], CURE)
     return found
 
 
 def _text(where: str, line: Mapping[str, Any], key: str) -> str:
     value = line.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise problem(where, key, "a text", value, "take the published file")
+        raise problem(where, key, "a text", value, CURE)
     return value
 
 
 def _lines(file: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"FILE must be a published file as JSONL, got {str(file)!r} ({error}); check the path"
-        ) from error
-    found: list[tuple[str, Mapping[str, Any]]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{file}, line {number}"
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise problem(where, "the line", "JSON", line[:60], "take the published file") from error
-        if not isinstance(content, dict):
-            raise problem(where, "the line", "a JSON object", content, "take the published file")
-        found.append((where, content))
-    if not found:
-        raise ValueError(
-            f"{file}: the file must hold one JSON object a line, got none; take the published file"
-        )
-    return found
+    return json_objects(file, unread="FILE must be a published file as JSONL", cure=CURE)

@@ -13,6 +13,7 @@ from typing import Any
 from task_specs.document import problem
 from task_specs.sample import Sample
 from task_specs.scoring.reference.humaneval import completion_of
+from task_specs.scoring.reference.json_lines import json_objects
 
 Results = Mapping[tuple[str, str], bool]
 """Task id and completion to whether it passed."""
@@ -92,34 +93,17 @@ def read_results(file: Path) -> Results:
         ValueError: The file is missing or malformed, or says two things of one completion; names file, line,
             key, value and cure.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"--passed must be a file of results, got {str(file)!r} ({error}); {CURE}"
-        ) from error
     results: dict[tuple[str, str], bool] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{file}, line {number}"
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise problem(where, "the line", "JSON", line[:60], CURE) from error
+    for where, content in json_objects(file, unread="--passed must be a file of results", cure=CURE):
         pair, passed = _result(where, content)
         if results.setdefault(pair, passed) != passed:
             raise problem(
                 where, "passed", "one value for a completion", passed, f"{pair[0]} has both; {CURE}"
             )
-    if not results:
-        raise ValueError(f"{file}: the file must hold one result a line, got none; {CURE}")
     return results
 
 
-def _result(where: str, content: Any) -> tuple[tuple[str, str], bool]:
-    if not isinstance(content, dict):
-        raise problem(where, "the line", "a JSON object", content, CURE)
+def _result(where: str, content: Mapping[str, Any]) -> tuple[tuple[str, str], bool]:
     for key in ("task_id", "completion"):
         if not isinstance(content.get(key), str):
             raise problem(where, key, "a text", content.get(key), CURE)

@@ -83,7 +83,7 @@ def test_the_key_is_of_what_is_said_and_of_no_order(tmp_path):
             [said(True), said(False)],
             "line 2: passed must be one value for a completion, got False; HumanEval/0",
         ),
-        ([], "the file must hold one result a line, got none"),
+        ([], "the file must hold one JSON object a line, got none"),
     ],
     ids=["json", "object", "task", "completion", "passed", "both", "empty"],
 )
