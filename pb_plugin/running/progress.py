@@ -152,11 +152,9 @@ class Pace:
     @property
     def left(self) -> str:
         """``, 12 s left``, or nothing as long as nothing is done."""
-        if not self.done:
-            return ""
         is_alike = self.n_forwards is None
         total, done = (self.total, self.done) if is_alike else (self.n_forwards or 0, self.forwards_done)
-        return f", {duration(self.seconds / done * (total - done))} left"
+        return f", {duration(self.seconds / done * max(0, total - done))} left" if done else ""
 
     def add(self, n_forwards: int) -> None:
         """Count a row that is done, with the forwards that were known of it before."""

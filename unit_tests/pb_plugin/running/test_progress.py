@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pb_plugin.running.progress import LIVE_EVERY_S, PLAIN_EVERY_S, Line, Progress, duration
+from pb_plugin.running.progress import LIVE_EVERY_S, PLAIN_EVERY_S, Line, Pace, Progress, duration
 
 
 class Clock:
@@ -158,3 +158,12 @@ def test_a_long_sweep_is_seen_in_a_run(suite, monkeypatch):
     assert len([line for line in result.outlines if line.startswith("ideal on copy: ")]) == 4  # forwards
     again = suite.run("--task", "copy", "--unmasking", "random", "--k", "8", "--samples", "4")
     again.stdout.no_fnmatch_line("ideal on copy: *")
+
+
+def test_nothing_is_said_of_the_time_left_before_a_known_forward_is_done_nor_less_than_none(clock):
+    pace = Pace(3, clock, n_forwards=4)
+    clock.now += 2.0
+    pace.add(0)
+    assert pace.left == ""
+    pace.add(8)
+    assert pace.left == ", 0 s left"
