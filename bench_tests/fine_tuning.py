@@ -40,12 +40,14 @@ class Study:
         tasks: What it learns and is asked.
         config: Settings of the training; None for a model as it is.
         speeds: Options of the run that say how fast it decodes.
+        full: Whether all weights of the model are trained, not adapters.
     """
 
     model: str
     tasks: tuple[str, ...]
     config: Mapping[str, object] | None
     speeds: tuple[str, ...]
+    full: bool = False
 
 
 BY_K = ("--unmasking", "confidence", "--unmasking", "random", "--k", "1,2,3,6")
@@ -117,6 +119,7 @@ def train(folder: Path, name: str, study: Study) -> None:
         "cpu",
         "--threads",
         "1",
+        *(["--full"] if study.full else []),
     ]
     if code := pb([*command, *chosen]):
         raise RuntimeError(f"the training of {name} must end well, got exit code {code}; see above")

@@ -49,6 +49,15 @@ LIST_OP_IDS = ("list_copy", "list_replace_index", "list_replace_random", "list_s
 
 GENERATORS = ("waiting_line", "list_ops", "latin_square", "sudoku")
 
+TRACES = ("draws", "places")
+"""How the steps of a list operation on letters are written: see `task_specs.generate.traces`."""
+
+TRACED_OPERATIONS = ("shuffle", "replace_random")
+"""List operations with something to choose, whose choices a trace can write down."""
+
+MOST_TRACED = 7
+"""Longest list with a trace: all its answers are listed, 5,040 orders of 7."""
+
 CANVAS_SIZES = (32, 64, 128, 256)
 TOKENS_PER_ITEM: Mapping[str, float] = MappingProxyType({"waiting_line": 4.5, "list_ops": 5.0})
 """Estimated tokens of one item of an answer with its share of quotes and commas, by generator.
@@ -132,6 +141,11 @@ def canvas_for(generator: str, n: int, n_answer: int) -> int:
     """
     needed = TOKENS_PER_ITEM[generator] * max(n, n_answer)
     return next(size for size in CANVAS_SIZES if size >= needed)
+
+
+def trace_length(trace: str, operation: str, n: int) -> int:
+    """Return how many numbers a trace has for *n* letters: replacing one of them is a single draw."""
+    return 1 if (trace, operation) == ("draws", "replace_random") else n
 
 
 def variant_id(text: str) -> str:

@@ -13,6 +13,7 @@ from task_specs.answers import derived_answers, enumerated
 from task_specs.document import Rule, check_values, problem
 from task_specs.generate import identity, records
 from task_specs.generate.list_ops import MASK
+from task_specs.generate.traces import thought_answers
 from task_specs.sample import AnswerSet, Enumerated, Sample, Shot
 from task_specs.spec import TaskSpec
 from task_specs.spec_schema import is_text, whole
@@ -229,6 +230,8 @@ def _answers(spec: TaskSpec, where: str, values: Mapping[str, Any]) -> AnswerSet
             where, "answers", "left out, as they are derived from the facts", stored, "remove the key"
         )
     try:
+        if spec.answer_marker is not None and "trace" in spec.parameters:
+            return thought_answers(spec.parameters["trace"], values["facts"], spec.answer_marker)
         if spec.answers == "derived":
             return derived_answers(values["facts"], f"{spec.answer_marker} " if spec.answer_marker else "")
         if stored is None:

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from task_specs import spec_schema
-from task_specs.catalogue import BENCHMARK_IDS, LIST_OP_IDS, specs_folder
+from task_specs.catalogue import (
+    BENCHMARK_IDS,
+    LIST_OP_IDS,
+    MOST_TRACED,
+    TRACED_OPERATIONS,
+    specs_folder,
+)
 from task_specs.document import Document, did_you_mean, parse
 from task_specs.scoring import SCORERS
 from task_specs.template import field_names
@@ -228,15 +234,40 @@ def _check_prompt(document: Document, values: dict[str, Any]) -> None:
     if values["cot"] is not None:
         values["cot"] = document.checked(spec_schema.COT, "cot")
         prompts["cot.prompt"] = values["cot"]["prompt"]
-        if values["generator"] != "waiting_line":
-            raise document.problem(
-                "cot", "left out", values["cot"], "only the generator waiting_line writes the steps of a shot"
-            )
+        if values["cot"]["prompt_compact"] is not None:
+            prompts["cot.prompt_compact"] = values["cot"]["prompt_compact"]
+        _check_steps(document, values)
     for key, prompt in prompts.items():
         try:
             field_names(prompt)
         except ValueError as error:
             raise ValueError(f"{document.name}, line {document.lines[key]}: {error}") from error
+
+
+def _check_steps(document: Document, values: dict[str, Any]) -> None:
+    """Check that a generator writes the steps of a chain of thought, and in which form."""
+    generator, trace = values["generator"], values["cot"]["trace"]
+    if generator not in ("waiting_line", "list_ops"):
+        cure = "only the generators waiting_line and list_ops write the steps before an answer"
+        raise document.problem("cot", "left out", values["cot"], cure)
+    if generator == "waiting_line":
+        if trace is not None:
+            raise document.problem(
+                "cot.trace", "left out", trace, "the steps of a waiting line are prose; remove it"
+            )
+        return
+    if trace is None:
+        raise document.problem(
+            "cot.trace", "given for list_ops", None, spec_schema.COT["trace"].cure.partition(";")[0]
+        )
+    operation, n = values["parameters"]["operation"], values["parameters"]["n"]
+    if operation not in TRACED_OPERATIONS:
+        cure = f"only {' and '.join(TRACED_OPERATIONS)} choose something; remove it"
+        raise document.problem("cot", "left out", values["cot"], cure)
+    if n > MOST_TRACED:
+        raise document.problem(
+            "parameters.n", f"at most {MOST_TRACED} with cot", n, "all answers are listed; ask for fewer"
+        )
 
 
 def _check_scorer(document: Document, values: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from task_specs.answers import OPERATIONS
-from task_specs.catalogue import GENERATORS, LIST_OP_IDS
+from task_specs.catalogue import GENERATORS, LIST_OP_IDS, TRACES
 from task_specs.document import Rule
 
 TEXT_RULES = ("first_eos", "whole_canvas")
@@ -145,11 +145,15 @@ COT: Mapping[str, Rule] = MappingProxyType(
         "prompt": Rule(
             text="a text", accepts=is_text, cure="ask for the steps and the marker", required=True
         ),
+        "prompt_compact": Rule(
+            text="a text", accepts=is_text, cure="write task word and {fields}, or leave it out"
+        ),
         "canvas": number(1, 4096, "leave room for the steps", required=True),
         "version": number(1, 10**6, "leave it out for that of the task; raise it with the prompt", default=1),
         "marker": Rule(
             text="a text", accepts=is_text, cure="name the words before the answer", required=True
         ),
+        "trace": choice(TRACES, "say which numbers the steps are; leave it out where they are prose"),
     }
 )
 

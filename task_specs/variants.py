@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from task_specs.catalogue import BENCHMARK_IDS, RELEASED_WORDS, Parameter, canvas_for, parameters_of
+from task_specs.catalogue import (
+    BENCHMARK_IDS,
+    MOST_TRACED,
+    RELEASED_WORDS,
+    Parameter,
+    canvas_for,
+    parameters_of,
+    trace_length,
+)
 from task_specs.document import did_you_mean
 
 ParameterValue = str | int | bool
@@ -37,6 +45,9 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
         parameters["blanks"] = changes["blanks"]
     if cot is not None:
         parameters["cot"] = cot["marker"]
+        if cot["trace"] is not None:
+            parameters["trace"] = cot["trace"]
+            _check_traced(values["id"], parameters["n"])
         canvas = cot["canvas"] * canvas // values["canvas"]
     if given.get("canvas") not in (None, canvas):
         canvas = changes["canvas"] = given["canvas"]
@@ -45,7 +56,7 @@ def vary(values: Mapping[str, Any], params: Mapping[str, ParameterValue]) -> dic
         "id": "".join([values["id"], *(f"_{_suffix(name, value)}" for name, value in changes.items())]),
         "base_id": values["id"],
         "prompt": values["prompt"] if cot is None else cot["prompt"],
-        "prompt_compact": values["prompt_compact"] if cot is None else None,
+        "prompt_compact": (values if cot is None else cot)["prompt_compact"],
         "version": values["version"] if cot is None else max(values["version"], cot["version"]),
         "canvas": canvas,
         "positions": _positions(values, parameters, canvas),
@@ -127,5 +138,16 @@ def _suffix(name: str, value: int | bool) -> str:
 def _positions(values: Mapping[str, Any], parameters: Mapping[str, Any], canvas: int) -> int:
     if not values["infilling"]:
         return canvas
-    n: int = values["positions"] if values["generator"] is None else parameters["n"]
-    return n
+    if values["generator"] is None:
+        given: int = values["positions"]
+        return given
+    n: int = parameters["n"]
+    return n + (trace_length(parameters["trace"], parameters["operation"], n) if "trace" in parameters else 0)
+
+
+def _check_traced(task_id: str, n: int) -> None:
+    if n > MOST_TRACED:
+        raise ValueError(
+            f"n of task {task_id} must be at most {MOST_TRACED} with cot, got {n}; all answers are listed, "
+            "ask for fewer or leave cot out"
+        )

@@ -16,7 +16,9 @@ from pb_plugin.planning import registry
 from pb_plugin.planning.option_grammar import parse_model, parse_task, split_values
 from pb_plugin.report.references import reference_facts
 from pb_plugin.report.terminal import table
+from task_specs.answers import OPERATIONS
 from task_specs.catalogue import list_op_ids, task_ids
+from task_specs.generate.traces import trace_of
 from task_specs.vocabulary import vocabulary
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ REFERENCES_EXPLANATION = (
 STEPS_EXPLANATION = (
     "k: tokens per step; T: steps; L_T: bits lost with T steps of nearly equal size, fixed in advance (L_1",
     "is C(Y|X)); greedy, sampled: percent correct of an exact model without bias (-: depends on the order).",
+)
+
+
+THINKING_EXPLANATION = (
+    "bits lost where a trace of numbers comes first: all numbers of it chosen at once, then all letters",
+    "with the trace known (two steps in all), or everything at once; without: the letters alone, at once.",
 )
 
 
@@ -103,6 +111,9 @@ def theory_lines(data: Mapping[str, Any]) -> list[str]:
     if with_references:
         header = ["text task", "references", "tokens", "overlap", "C"]
         lines += ["", *table(header, map(_references_row, with_references)), "", *REFERENCES_EXPLANATION]
+    if thinking := [task for task in data["tasks"] if task["thinking"] is not None]:
+        rows = [[task["task"], *(f"{bits:.4f}" for bits in task["thinking"].values())] for task in thinking]
+        lines += ["", *table(["thinking", *THINKING], rows), "", *THINKING_EXPLANATION]
     with_steps = [task for task in data["tasks"] if task["steps"] is not None]
     for task in with_steps:
         steps = [
@@ -151,6 +162,7 @@ def _task(task: TaskData, model: Denoiser) -> dict[str, Any]:
     ]
     is_list_op = task.spec.generator == "list_ops"
     n = int(task.spec.parameters["n"]) if is_list_op else None
+    operation, trace = task.spec.parameters.get("operation"), task.spec.parameters.get("trace")
     return {
         "task": task.spec.id,
         "category": task.spec.category,
@@ -158,8 +170,39 @@ def _task(task: TaskData, model: Denoiser) -> dict[str, Any]:
         "by_length": by_length,
         "references": _references(task, model) if task.spec.category == TEXT_CATEGORY else None,
         "n": n,
-        "steps": None if n is None else list_op_steps(str(task.spec.parameters["operation"]), n),
+        "steps": None if n is None or trace is not None else list_op_steps(str(operation), n),
+        "thinking": None if n is None or trace is None else thinking_bits(trace, str(operation), n),
     }
+
+
+THINKING = ("trace", "answer", "together", "without")
+
+
+def thinking_bits(trace: str, operation: str, n: int) -> dict[str, float]:
+    """Return the bits lost by choosing at once: the trace, the answer after it, both, the answer alone.
+
+    Every number of the trace and every letter of the answer is one token.
+
+    Args:
+        trace: Kind of the trace (`task_specs.generate.traces`).
+        operation: ``shuffle`` or ``replace_random``.
+        n: Letters of the list.
+    """
+    from decoders.theory.total_correlation import total_correlation
+
+    letters = list(map(str, range(n + 1)))
+    facts = {"operation": operation, "items": letters[:n], "word": letters[n], "exclude_input": False}
+    results = OPERATIONS[operation](letters[:n], facts)
+    rows = [[*trace_of(trace, facts, result), *map(int, result)] for result in results]
+    weights, places = [1.0] * len(rows), list(range(len(rows[0])))
+    before, after = places[:-n], places[-n:]
+    found = (
+        total_correlation(rows, weights, before),
+        total_correlation(rows, weights, after, before),
+        total_correlation(rows, weights),
+        total_correlation(rows, weights, after),
+    )
+    return dict(zip(THINKING, map(_rounded, found), strict=True))
 
 
 def _references(task: TaskData, model: Denoiser) -> dict[str, Any] | None:

@@ -34,13 +34,17 @@ def broken_law(
     from decoders.theory.exact_law import interval_of_correct
 
     model = resources.model(cell).get()
-    by_tools = bool(resources.task(cell).spec.needs)
+    spec = resources.task(cell).spec
+    by_tools, traced = bool(spec.needs), "trace" in spec.parameters
 
     def right(sample: Planned, record: Record) -> bool:
-        """Whether the output is a valid answer: by its score, or by the answer set where tools judge."""
-        if by_tools:
-            return is_answer(resources.context(cell, sample, model), record.ids)
-        return record.scores[score_name] == 1
+        """Whether the output is a valid answer: by its score, or by the answer set where tools judge.
+
+        A trace has to be right too, which no score asks for: the law is one of all tokens.
+        """
+        if (by_tools or traced) and not is_answer(resources.context(cell, sample, model), record.ids):
+            return False
+        return by_tools or record.scores[score_name] == 1
 
     determined = []
     for sample, record in zip(planned, records, strict=True):

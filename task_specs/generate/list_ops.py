@@ -11,6 +11,7 @@ from typing import Any
 from task_specs.answers import as_list_text
 from task_specs.generate.draw import below, distinct
 from task_specs.generate.request import Record, Request
+from task_specs.generate.traces import thought, trace_of
 from task_specs.generate.waiting_line import list_fields, one_answer
 
 MASK = "[MASK]"
@@ -20,6 +21,7 @@ MASK = "[MASK]"
 def list_ops_record(request: Request) -> Record:
     """Return one sample: different letters, the answer's form as the template, no worked examples.
 
+    A chain of thought has the same question; its answer begins with a trace (`task_specs.generate.traces`).
     A shuffle accepts the input order too: n! answers, so that the paper's closed forms hold exactly.
     """
     operation, n = request.parameters["operation"], request.parameters["n"]
@@ -32,12 +34,17 @@ def list_ops_record(request: Request) -> Record:
     if operation == "shuffle":
         facts["exclude_input"] = False
     answer = one_answer(request.rng, facts)
+    example, template = as_list_text(answer), as_list_text([MASK] * len(answer))
+    if (marker := request.parameters.get("cot")) is not None:
+        trace = trace_of(request.parameters["trace"], facts, answer)
+        example = thought(trace, marker, answer)
+        template = thought([MASK] * len(trace), marker, [MASK] * len(answer))
     return {
         "id": request.id,
         "fields": list_fields(facts),
         "facts": facts,
         "shots": [],
-        "example": as_list_text(answer),
+        "example": example,
         "length": n,
-        "template": as_list_text([MASK] * len(answer)),
+        "template": template,
     }

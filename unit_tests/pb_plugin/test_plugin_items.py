@@ -5,6 +5,7 @@ import json
 import pytest
 
 from task_specs.scoring import Scored, resolve_scorer
+from unit_tests.pages import EXAMPLES
 
 METHODS = """
 from dataclasses import dataclass
@@ -163,6 +164,13 @@ def test_a_scorer_that_accepts_everything_is_caught_by_the_exact_law(suite, monk
             "the loop, the ties or the scorer of shuffle changed"
         ]
     )
+
+
+def test_the_exact_law_of_a_thought_asks_for_the_trace_too(suite):
+    """With trace and answer at once most right answers have another trace; the score asks for the answer."""
+    task = f"{EXAMPLES / 'think_places_shuffle.yaml'}:cot=true;n=2"
+    result = suite.run("--task", task, "--unmasking", "random", "--k", "1,4", "--block-length", "16,32")
+    result.assert_outcomes(passed=4)
 
 
 def test_ties_broken_in_a_fixed_order_are_caught_by_the_exact_law(suite, monkeypatch):

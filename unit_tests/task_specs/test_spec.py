@@ -181,6 +181,9 @@ def put(text, key, value):
 
 
 COT = "cot:\n  prompt: x\n  canvas: 9\n  marker: y\n"
+TRACED = COT + "  trace: draws\n"
+LETTERS = put(GENERATED, "generator", "list_ops").partition("parameters")[0]
+SHUFFLED = LETTERS + "parameters: {operation: shuffle, n: 4}\n"
 BAD = {
     "unknown_key": (
         USER + "canvass: 3\n",
@@ -302,7 +305,31 @@ BAD = {
     "cot_without_generator": (USER + COT, r"cot must be left out where there is no generator"),
     "cot_of_puzzle": (
         put(GENERATED, "generator", "latin_square").partition("parameters")[0] + COT,
-        r"cot must be left out, .*; only the generator waiting_line writes",
+        r"cot must be left out, .*; only the generators waiting_line and list_ops write",
+    ),
+    "cot_of_letters": (
+        SHUFFLED + COT,
+        r"task.yaml: cot.trace must be given for list_ops, got None; say which numbers the steps are$",
+    ),
+    "cot_of_a_line": (
+        GENERATED + TRACED,
+        r"line 18: cot.trace must be left out, got 'draws'; the steps of a waiting line are prose; remove it",
+    ),
+    "trace": (
+        SHUFFLED + COT + "  trace: drawn\n",
+        r"line 16: cot.trace must be one of draws, places, got 'drawn'; say which numbers the steps are",
+    ),
+    "trace_of_one_answer": (
+        LETTERS + "parameters: {operation: copy, n: 4}\n" + TRACED,
+        r"line 12: cot must be left out, got .*; only shuffle and replace_random choose something; remove it",
+    ),
+    "trace_of_many": (
+        LETTERS + "parameters: {operation: shuffle, n: 8}\n" + TRACED,
+        r"line 11: parameters.n must be at most 7 with cot, got 8; all answers are listed; ask for fewer",
+    ),
+    "cot_compact": (
+        SHUFFLED + TRACED + "  prompt_compact: 'say {'\n",
+        r"line 17: prompt must be a template with paired braces",
     ),
     "cot_template": (
         GENERATED + COT.replace("x", "'{'"),

@@ -9,10 +9,12 @@ pytest.importorskip("transformers", reason="networks need the extra models")
 from decoders.models import tiny
 from decoders.protocols import ModelRequest
 from pb_plugin.asking.lessons import draw_of, example_of
+from task_specs.answers import as_list_text
+from task_specs.generate.traces import answer_of
 from task_specs.prompt import messages
 from task_specs.questions.lessons import Lessons
 from task_specs.spec import builtin_spec, read_spec
-from unit_tests.pages import ROOT
+from unit_tests.pages import EXAMPLES, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,26 @@ def test_of_a_template_only_the_open_positions_are_learned(subject, letters):
     open_ = [token for token, learned in zip(example.canvas, example.learned, strict=True) if learned]
     assert subject.model.tokenizer.decode(open_) == "".join(sample.facts["items"])
     assert len(open_) == 6
+
+
+@pytest.mark.parametrize("operation", ["shuffle", "replace_random"])
+@pytest.mark.parametrize("trace", ["draws", "places"])
+def test_a_thought_is_learned_with_its_trace_and_ends_with_the_marker_and_the_answer(
+    subject, trace, operation
+):
+    plain, aloud = (
+        read_spec(EXAMPLES / f"think_{trace}_{operation}.yaml", params) for params in ({}, {"cot": True})
+    )
+    spec, sample = Lessons([plain, aloud], seed=0).sample("train", 1)
+    example = example_of(spec, sample, subject, "compact")
+    text = subject.model.tokenizer.decode(subject.model.answer_ids(example.canvas))
+    numbers, marker, answer = text.split("\n")
+    assert (spec, text, marker) == (aloud, sample.example, operation)
+    led = answer_of(trace, sample.facts, [int(number) for number in numbers.split(",")])
+    assert answer == as_list_text(led)
+    open_ = [token for token, learned in zip(example.canvas, example.learned, strict=True) if learned]
+    assert subject.model.tokenizer.decode(open_) == numbers.replace(",", "") + "".join(led)
+    assert len(open_) == aloud.positions
 
 
 def test_a_template_needs_a_mask(subject, letters):

@@ -12,8 +12,9 @@ from decoders.theory.answer_sets import enumerated, permutations
 from decoders.theory.closed_forms import replace_random_correlation, shuffle_correlation
 from decoders.theory.total_correlation import total_correlation
 from pb_plugin.cli import main
-from pb_plugin.cli.theory import correlation, list_op_steps, permutations_correlation
+from pb_plugin.cli.theory import correlation, list_op_steps, permutations_correlation, thinking_bits
 from task_specs import BENCHMARK_IDS, list_op_ids, task_ids
+from unit_tests.pages import EXAMPLES
 
 torch.set_num_threads(1)
 
@@ -183,6 +184,31 @@ def test_the_bound_of_one_step_is_c_of_the_samples(pb_json, task, bits):
     assert found["n"] == 10
     assert found["all"]["bits"]["mean"] == pytest.approx(expected, abs=1e-5)
     assert found["steps"][-1]["bound_bits"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_a_trace_of_draws_loses_nothing_in_two_steps_and_one_of_places_what_the_answer_does(n):
+    """At once, every number and every letter is chosen without knowing the others."""
+    draws, places = (thinking_bits(trace, "shuffle", n) for trace in ("draws", "places"))
+    c, orders, each = shuffle_correlation(n), math.log2(math.factorial(n)), n * math.log2(n)
+    assert list(draws.values()) == pytest.approx([0.0, 0.0, each, c], abs=1e-9)
+    assert list(places.values()) == pytest.approx([c, 0.0, 2 * each - orders, c], abs=1e-9)
+    draws, places = (thinking_bits(trace, "replace_random", n) for trace in ("draws", "places"))
+    c, one = replace_random_correlation(n), math.log2(n)
+    assert list(draws.values()) == pytest.approx([0.0, 0.0, c + one, c], abs=1e-9)
+    assert list(places.values()) == pytest.approx([c, 0.0, 2 * c + one, c], abs=1e-9)
+
+
+def test_a_task_that_thinks_has_its_bits_in_place_of_the_laws_of_steps(pb, pb_json):
+    task = f"{EXAMPLES / 'think_places_shuffle.yaml'}:cot=true;n=3"
+    ((name, found),) = pb_json(task).items()
+    assert (name, found["steps"]) == ("think_places_shuffle_n3_cot", None)
+    assert found["thinking"]["together"] == pytest.approx(found["all"]["bits"]["mean"], abs=1e-5)
+    lines = pb(task).splitlines()
+    head = next(place for place, line in enumerate(lines) if line.startswith("thinking"))
+    assert lines[head].split() == ["thinking", "trace", "answer", "together", "without"]
+    assert lines[head + 1].split()[1:] == ["2.1699", "0.0000", "6.9248", "2.1699"]
+    assert "k: tokens per step" not in "".join(lines)
 
 
 def test_plain_output_is_aligned_and_explained(pb):
