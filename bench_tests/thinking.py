@@ -1,7 +1,7 @@
 """Does thinking first lower the dependency of an answer? By ``python -m bench_tests.thinking FOLDER``.
 
 `ideal` and `tiny`, trained on it (`bench_tests.fine_tuning` says how, and what FOLDER holds), write an order
-of four letters, or put a letter in the place of one of four: as it is, and behind a trace of what they chose
+of some letters, or put a letter in the place of one of them: as it is, and behind a trace of what they chose
 (`task_specs.generate.traces`), of independent numbers or of numbers that depend on each other. Thinking is
 decoded in any order, and with blocks of which the first holds the trace. ``--write docs/tuning.md`` puts the
 table into that page.
@@ -11,114 +11,165 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench_tests.fine_tuning import EXAMPLES, Study, measure, train
+from bench_tests.fine_tuning import EXAMPLES, Study, folder_of, measure, train
 from bench_tests.page_marks import write
+from pb_plugin.records.record import Record
+from pb_plugin.records.store import Store
 from pb_plugin.results.summary import CellSummary
 from task_specs.catalogue import TRACED_OPERATIONS, TRACES
+from task_specs.generate.traces import answer_of
+from task_specs.load import load_samples
+from task_specs.sample import Sample
+from task_specs.scoring.lists import list_items
+from task_specs.scoring.scored import answer_text
+from task_specs.spec import TaskSpec, read_spec
 
 MARK = "thinking"
-IDEAL = "ideal"
-IDEAL_CANVAS, IDEAL_BLOCK = 32, 16
-"""`ideal` spells the marker: every trace ends before its position 16, and every letter comes behind it."""
-
-TINY_CANVAS = 20
-TINY_BLOCKS: Mapping[tuple[str, str], int] = {
-    ("draws", "shuffle"): 10,
-    ("draws", "replace_random"): 5,
-    ("places", "shuffle"): 10,
-    ("places", "replace_random"): 10,
-}
-"""Trace and operation to the block whose end lies between the trace and the first letter; for `tiny` the
-marker is one token."""
-
 WAYS = ("without", "thinking", "thinking, trace first")
 METHODS = ("confidence", "random")
-SPEEDS = ("--unmasking", "confidence", "--unmasking", "random", "--k", "1,2,4,8")
-CONFIG = {
-    "epochs": 4,
-    "rate": 0.001,
-    "train_samples": 19_200,
-    "validation_samples": 320,
-    "save_every_s": 60.0,
-}
 
 
-def tasks_of(traces: Sequence[str], canvas: int | None = None) -> tuple[str, ...]:
-    """Return the tasks with these traces, each without and with thinking, as ``--task`` takes them."""
-    files = [
-        EXAMPLES / f"think_{trace}_{operation}.yaml" for trace in traces for operation in TRACED_OPERATIONS
-    ]
-    sized, also = ("", "") if canvas is None else (f":canvas={canvas}", f";canvas={canvas}")
-    return tuple(text for file in files for text in (f"{file}{sized}", f"{file}:cot=true{also}"))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thinking:
+    """A question that is asked without and with a trace before the answer.
 
-
-STUDIES: Mapping[str, Study] = {
-    IDEAL: Study(
-        model=IDEAL,
-        tasks=tasks_of(TRACES, IDEAL_CANVAS),
-        config=None,
-        speeds=(*SPEEDS, "--block-length", f"{IDEAL_BLOCK},{IDEAL_CANVAS}"),
-    ),
-    **{
-        f"tiny thinking in {trace}": Study(
-            model="tiny",
-            tasks=tasks_of([trace]),
-            config=CONFIG,
-            speeds=(
-                *SPEEDS,
-                "--block-length",
-                ",".join(map(str, sorted({*TINY_BLOCKS.values(), TINY_CANVAS}))),
-            ),
-            full=True,
-        )
-        for trace in TRACES
-    },
-}
-
-
-def table(cells_of: Mapping[str, Sequence[CellSummary]]) -> str:
-    """Return a row per model, trace, operation and way to decode, with the scores of each method by k.
-
-    A score is a mean in percent with its 95 % interval; behind k stand the content tokens of a step.
+    Args:
+        trace: Kind of the trace.
+        operation: What is done to the letters.
+        block: The block whose end lies between the trace and the first letter, under the model's tokenizer.
+        given: Parameters of the task.
+        has_plain: Whether the question is asked without a trace too.
     """
-    header = ["model", "trace", "task", "decoded", *METHODS]
-    lines = [f"| {' | '.join(header)} |\n", f"| {' | '.join(['---'] * len(header))} |\n"]
-    for name, cells in cells_of.items():
-        for trace in TRACES:
-            for operation in TRACED_OPERATIONS:
-                for way in WAYS:
-                    scores = [_scores(cells, name, trace, operation, way, method) for method in METHODS]
-                    if any(scores):
-                        parts = (name.partition(" ")[0], trace, operation, way, *scores)
-                        lines.append(f"| {' | '.join(parts)} |\n")
-    return "".join(lines)
+
+    trace: str
+    operation: str
+    block: int
+    given: tuple[tuple[str, int], ...] = ()
+    has_plain: bool = True
+
+    def spec(self, *, cot: bool) -> TaskSpec:
+        """Return the task."""
+        file = EXAMPLES / f"think_{self.trace}_{self.operation}.yaml"
+        return read_spec(file, {**dict(self.given), "cot": cot})
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks as ``--task`` takes them."""
+        file = EXAMPLES / f"think_{self.trace}_{self.operation}.yaml"
+        parts = [f"{name}={value}" for name, value in self.given]
+        plain = (f"{file}{':' * bool(parts)}{';'.join(parts)}",) if self.has_plain else ()
+        return (*plain, f"{file}:{';'.join([*parts, 'cot=true'])}")
 
 
-def _scores(
-    cells: Sequence[CellSummary], name: str, trace: str, operation: str, way: str, method: str
-) -> str:
-    """Return the scores of one row under one method; empty where the run did not ask for it."""
-    size = f"_canvas{IDEAL_CANVAS}" if name == IDEAL else ""
-    task = f"think_{trace}_{operation}{'' if way == WAYS[0] else '_cot'}{size}"
-    block = None
-    if way == WAYS[2]:
-        block = IDEAL_BLOCK if name == IDEAL else TINY_BLOCKS[trace, operation]
-    found = [
-        cell
-        for cell in cells
-        if (cell.task, cell.identity.method, cell.identity.block_length) == (task, method, block)
-    ]
-    return ", ".join(map(_score, found))
+_KINDS = [(trace, operation) for trace in TRACES for operation in TRACED_OPERATIONS]
+_FOR_TINY = tuple(
+    Thinking(trace=trace, operation=operation, block=block)
+    for (trace, operation), block in zip(_KINDS, (10, 5, 10, 10), strict=True)
+)
+ASKED: Mapping[str, tuple[Thinking, ...]] = {
+    "ideal": tuple(
+        Thinking(trace=one.trace, operation=one.operation, block=16, given=(("canvas", 32),))
+        for one in _FOR_TINY
+    ),
+    "tiny thinking in draws": _FOR_TINY[:2],
+    "tiny thinking in places": (
+        Thinking(trace="places", operation="replace_random", block=10, has_plain=False),
+    ),
+}
+"""Study to its questions; `ideal` has a longer canvas, as it spells the marker, one token for `tiny`."""
+
+SAMPLES: Mapping[str, int] = {"tiny thinking in draws": 19_200, "tiny thinking in places": 4_800}
+"""Training samples of a study, 4,800 of a task; each is seen four times."""
 
 
-def _score(cell: CellSummary) -> str:
-    k, mean = cell.setting["k"], cell.scores.get(cell.score)
-    if mean is None or cell.reason is not None or cell.tps is None:
+def _study(name: str, asked: Sequence[Thinking]) -> Study:
+    canvas = asked[0].spec(cot=True).canvas
+    blocks = sorted({*(one.block for one in asked), canvas})
+    letters = dict(asked[0].given).get("n", 4)
+    ks = (1, 2, letters, 2 * letters)
+    speeds = ["--k", ",".join(map(str, ks)), "--block-length", ",".join(map(str, blocks))]
+    training = {"epochs": 4, "rate": 0.001, "validation_samples": 320, "save_every_s": 60.0}
+    return Study(
+        model=name.partition(" ")[0],
+        tasks=tuple(task for one in asked for task in one.tasks),
+        config={**training, "train_samples": SAMPLES[name]} if name in SAMPLES else None,
+        speeds=(*(part for method in METHODS for part in ("--unmasking", method)), *speeds),
+        full=True,
+    )
+
+
+STUDIES: Mapping[str, Study] = {name: _study(name, asked) for name, asked in ASKED.items()}
+
+Place = tuple[str, str, int | None, int]
+"""Task, method, block and k of a record."""
+
+
+def follows(sample: Sample, spec: TaskSpec, text: str) -> bool:
+    """Whether the answer in *text* is the one that its trace leads to."""
+    numbers = text.partition("\n")[0].split(",")
+    if not all(number.isdecimal() for number in numbers):
+        return False
+    led = answer_of(spec.parameters["trace"], sample.facts, [int(number) for number in numbers])
+    return led is not None and led == list_items(answer_text(text, spec.answer_marker))
+
+
+def followed(records: Sequence[Record], asked: Sequence[Thinking]) -> dict[Place, float]:
+    """Return the share of thoughts whose answer is that of its trace, by place."""
+    specs = {spec.id: spec for one in asked for spec in [one.spec(cot=True)]}
+    samples = {name: {one.id: one for one in load_samples(spec)} for name, spec in specs.items()}
+    found: dict[Place, dict[str, bool]] = {}
+    for record in records:
+        parts = record.parts
+        if parts["task"] in specs and not record.failed:
+            place = (parts["task"], parts["method"], parts["block_length"], parts["k"])
+            sample = samples[parts["task"]][parts["sample_id"]]
+            found.setdefault(place, {})[sample.id] = follows(sample, specs[parts["task"]], record.text)
+    return {place: sum(each.values()) / len(each) for place, each in found.items()}
+
+
+def rows(
+    name: str, asked: Sequence[Thinking], cells: Sequence[CellSummary], shares: Mapping[Place, float]
+) -> list[str]:
+    """Return a row per question and way to decode, with the scores of each method by k.
+
+    A score is a mean in percent with its 95 % interval; behind k stand the content tokens of a step, and
+    behind the score of a thought how many answers in percent follow their trace.
+    """
+    lines = []
+    for one in asked:
+        letters = dict(one.given).get("n", 4)
+        for way in WAYS[not one.has_plain :]:
+            task = one.spec(cot=way != WAYS[0]).id
+            block = one.block if way == WAYS[2] else None
+            scores = [
+                ", ".join(
+                    _score(cell, shares.get((task, method, block, cell.setting["k"])))
+                    for cell in cells
+                    if (cell.task, cell.identity.method, cell.identity.block_length) == (task, method, block)
+                )
+                for method in METHODS
+            ]
+            subject = (name.partition(" ")[0], one.trace, f"{one.operation} of {letters}", way)
+            lines.append(f"| {' | '.join((*subject, *scores))} |\n")
+    return lines
+
+
+def _score(cell: CellSummary, share: float | None) -> str:
+    k = cell.setting["k"]
+    if cell.reason is not None or cell.percent is None or cell.interval is None or cell.tps is None:
         return f"k={k}: incomplete"
-    low, high = 100 * mean.interval.low, 100 * mean.interval.high
-    return f"k={k} ({cell.tps['content']:.1f}): {100 * mean.mean:.0f} ({low:.0f}..{high:.0f})"
+    low, high = 100 * cell.interval.low, 100 * cell.interval.high
+    follow = "" if share is None else f", follow {100 * share:.0f}"
+    return f"k={k} ({cell.tps['content']:.1f}): {cell.percent:.0f} ({low:.0f}..{high:.0f}){follow}"
+
+
+def header() -> str:
+    """Return the head of the table."""
+    names = ["model", "trace", "task", "decoded", *METHODS]
+    return f"| {' | '.join(names)} |\n| {' | '.join(['---'] * len(names))} |\n"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -130,11 +181,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
     arguments = parser.parse_args(argv)
     folder = arguments.folder.resolve()
-    cells_of = {}
+    lines = []
     for name in arguments.only or STUDIES:
         train(folder, name, STUDIES[name])
-        cells_of[name] = measure(folder, name, STUDIES[name], arguments.samples)
-    text = table(cells_of)
+        cells = measure(folder, name, STUDIES[name], arguments.samples)
+        records = [line.record for line in Store(folder_of(folder, name).with_suffix(".pb")).read()]
+        lines += rows(name, ASKED[name], cells, followed(records, ASKED[name]))
+    text = header() + "".join(lines)
     print(text)
     if arguments.write:
         write(text, arguments.write, MARK)

@@ -159,8 +159,10 @@ ROWS = (
             *_each("cot_ideal", ("shuffle", "shuffle_cot"), "random", _ks(1, 2, 4)),
             *_each("cot_ideal", ("replace_random", "replace_random_cot"), "random", _ks(2, 4)),
         ),
-        instead="`ideal` does not think: it writes the answer alone into a canvas eight times "
-        "as long, so that most tokens of a step are padding.",
+        instead="On letters `ideal` and a trained `tiny` do think, and it helps where what they write first "
+        "is independent and comes first ([thinking first](tuning.md#thinking-first)). On people `ideal` does "
+        "not: it writes the answer alone into a canvas eight times as long, so that most tokens of a step "
+        "are padding.",
     ),
     Row(
         what="Figures 8d, 18, 19",
