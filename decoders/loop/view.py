@@ -85,7 +85,7 @@ def between(slots: Slots, start: Tensor, end: Tensor) -> Tensor:
 
 
 def asked_positions(slots: Slots, masked: Tensor, in_block: Tensor) -> Tensor:
-    """Return bool [B, G]: what the denoiser is asked for, *masked* ones *in_block* and what the scope adds."""
+    """Return bool [B, G]: what the denoiser is asked for, masks *in_block* and what the scope adds."""
     eligible = masked & in_block
     if {method_traits(method).scope for method in slots.groups()} == {BLOCK}:
         return eligible
