@@ -13,6 +13,7 @@ N = 200_000
 ALPHA = 1e-6
 KS_LIMIT = math.sqrt(-math.log(ALPHA / 2) / 2)
 INT64 = st.integers(-(2**63), 2**63 - 1)
+FIVE = torch.tensor(5)
 
 
 def distance_from_uniform(sample):
@@ -52,9 +53,9 @@ def test_draws_of_hashed_sample_ids_are_uniform():
 
 PAIRS = {
     "purposes": lambda i: (draws.combine(i, draws.TOKEN_TIE), draws.combine(i, draws.POSITION_TIE)),
-    "neighbouring positions": lambda i: (draws.combine(5, i), draws.combine(5, i + 1)),
+    "neighbouring positions": lambda i: (draws.combine(FIVE, i), draws.combine(FIVE, i + 1)),
     "neighbouring steps": lambda i: (draws.combine(i, 4, 9), draws.combine(i + 1, 4, 9)),
-    "swapped parts": lambda i: (draws.combine(i, 3), draws.combine(3, i)),
+    "swapped parts": lambda i: (draws.combine(i, 5), draws.combine(FIVE, i)),
 }
 
 
