@@ -356,17 +356,8 @@ def _settle(
     steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
     tokens = slots.generated
     canvas_key, asked_key = draws.canvas_key(torch.stack([tokens, 2 * tokens + asked])).unbind()
-    numbers = [
-        broken,
-        done.long(),
-        left,
-        asked.sum(dim=1),
-        block_from,
-        block_to,
-        entering.long(),
-        slots.block_start,
-        asked_key,
-    ]
+    counted = (left, asked.sum(dim=1), block_from, block_to)
+    numbers = [broken, done.long(), *counted, entering.long(), slots.block_start, asked_key]
     told = torch.stack(numbers).tolist()  # the one transfer of a step
     rules, ends, counts, queries, first, last, entries, before, asked_hash = told
     errors = dict(failed or {})
