@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("transformers", reason="tiny needs the extra models")
 
+from bench_tests import fine_tuning
+from bench_tests.fine_tuning import Study
 from bench_tests.page_marks import read
 from bench_tests.thinking import ASKED, MARK, STUDIES, WAYS, Thinking, followed, follows, rows
 from decoders.models import ideal, tiny
@@ -45,6 +47,15 @@ def test_what_it_trains_is_taken_by_the_command(name, tmp_path):
     expected = [one.spec(cot=cot).id for one in ASKED[name] for cot in (False, True)[not one.has_plain :]]
     assert [spec.id for spec in asked.specs] == expected
     assert (asked.settings.way, asked.settings.epochs) == ("full", 4)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_all_weights_are_trained_where_a_study_says_so(monkeypatch, tmp_path, full):
+    asked = []
+    monkeypatch.setattr(fine_tuning, "pb", lambda command: asked.append(command) or 0)
+    study = Study(model="tiny", tasks=("copy",), config={"epochs": 1}, speeds=(), full=full)
+    fine_tuning.train(tmp_path, "a study", study)
+    assert [("--full" in command, command[-2:]) for command in asked] == [(full, ["--tasks", "copy"])]
 
 
 ONE = Thinking(trace="draws", operation="replace_random", block=5)
