@@ -15,6 +15,7 @@ from bench_tests.thinking import ASKED, MARK, STUDIES, WAYS, Thinking, followed,
 from decoders.models import ideal, tiny
 from decoders.protocols import ModelRequest
 from pb_plugin.cli.fine_tune import asked_for
+from pb_plugin.cli.theory import thinking_bits
 from task_specs.answers import as_list_text
 from task_specs.load import load_samples
 from task_specs.vocabulary import vocabulary
@@ -125,6 +126,14 @@ def test_the_table_says_what_is_incomplete():
     lost = cell("think_draws_replace_random", 4, 50)
     lost.reason = "3 samples are missing"
     assert "| without | k=4: incomplete |  |" in "".join(rows("tiny", [ONE], [lost], {}))
+
+
+@pytest.mark.parametrize("one", ASKED["ideal"], ids=lambda one: f"{one.trace}-{one.operation}")
+def test_the_bits_of_the_page_are_those_of_the_theory(one):
+    page = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+    bits = thinking_bits(one.trace, one.operation, 4).values()
+    shown = " | ".join("0" if value == 0.0 else f"{value:.2f}" for value in bits)
+    assert f"| {one.trace} | {one.operation} of 4 | {shown} |" in page
 
 
 def test_the_rows_of_the_page_are_those_of_studies_in_their_order():
