@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench_tests.page_marks import write
+from decoders.unmasking.top_k import SCORES
 from pb_plugin.gates.gate_sweep import GateSweep, Savings
 from pb_plugin.gates.grammar import Gate, parse_gate
 from pb_plugin.records.record import Record
 from pb_plugin.report.stored import StoredReport, read_report
 from pb_plugin.results.cell_result import PlannedCell
-
-KNOWN_SPEED = ("random", "left_to_right", "confidence", "margin", "entropy")
-"""Methods whose tokens per step follow from what is asked."""
 
 
 def replay(gates: Sequence[Gate], report: StoredReport) -> tuple[bool, Savings]:
@@ -53,7 +51,7 @@ def _records(cell: PlannedCell, report: StoredReport) -> list[Record]:
 
 def _expected(cell: PlannedCell, records: Sequence[Record]) -> float | None:
     """Return the tokens per step that a run knows before it decodes: not where cells of a grid are given."""
-    if cell.asked.method not in KNOWN_SPEED:
+    if cell.asked.method not in SCORES:  # one that decides for itself
         return None
     rates = {record.canvas_tokens / record.nfe for record in records if record.canvas_tokens and record.nfe}
     return rates.pop() if len(rates) == 1 else None
