@@ -1,9 +1,9 @@
-"""What sharing a run costs: ``python bench_tests/sharing.py idle`` and ``... overhead``.
+"""What sharing a run and watching it costs: ``python bench_tests/sharing.py idle``, ``overhead``, ``guard``.
 
 ``idle`` runs a suite with two workers and shows the share of their time in which one had nothing left to do,
 and that the records are those of one process. ``overhead`` runs thousands of empty cells in one process,
 with two workers and, where Ray is installed, with two of its workers, and shows seconds and milliseconds per
-item, starting included.
+item, starting included. ``guard`` decodes with and without the watch over time and rows, in turn.
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 
 import pytest
 
+from decoders.loop.batching import sweep
+from decoders.rows import Row, Setting
+from decoders.testing import HashDenoiser
+from decoders.unmasking.top_k import confidence
+from pb_plugin.faults.at_work import AtWork
+from pb_plugin.faults.guard import Guard
+from pb_plugin.planning.limits import Limits
 from pb_plugin.records.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,7 +116,34 @@ def overhead() -> None:
             print(f"{name}: {n_items} items in {took:.1f} s, {1000 * took / n_items:.2f} ms each")
 
 
+def guard(rounds: int = 7) -> None:
+    """Print what it costs to watch a forward: the time it may take, and which rows are in it."""
+    setting = Setting(method=confidence(), k=1)
+    rows = [
+        Row(key=i, prompt_ids=(3,) * 8, gen_length=32, setting=setting, sample_id=str(i)) for i in range(64)
+    ]
+    extra, ratios = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Guard(Limits(forward=60.0, sample=600.0), AtWork(Path(folder), "bench"))
+        for _ in range(rounds):
+            begun = time.process_time()
+            list(sweep(HashDenoiser(), rows))
+            plain = time.process_time() - begun
+            forwards: list[int] = []
+            begun = time.process_time()
+            with watch.sweeping("hash", [(str(row.key), "confidence k=1") for row in rows]):
+                list(sweep(HashDenoiser(), rows, on_step=forwards.append, guard=watch.step))
+            watched, steps = time.process_time() - begun, len(forwards)
+            extra.append(1e6 * (watched - plain) / steps)
+            ratios.append(watched / plain)
+        watch.close()
+    print(
+        f"{steps} forwards of {len(rows)} rows, watched and not in turn, {rounds} rounds: "
+        f"{median(extra):+.0f} us for each, x{median(ratios):.3f} in processor time"
+    )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("idle", "overhead"))
-    {"idle": idle, "overhead": overhead}[parser.parse_args().what]()
+    parser.add_argument("what", choices=("idle", "overhead", "guard"))
+    {"idle": idle, "overhead": overhead, "guard": guard}[parser.parse_args().what]()
