@@ -59,3 +59,9 @@ def canvas_key(tokens: Tensor) -> Tensor:
     """Return an int64 hash [B] of the generated regions *tokens* [B, G]."""
     positions = torch.arange(tokens.shape[1], device=tokens.device)
     return combine(tokens, positions).sum(dim=1)
+
+
+def set_key(chosen: Tensor) -> Tensor:
+    """Return an int64 hash [B] of which positions are *chosen*, bool [B, G]; nothing is drawn by it."""
+    of_position = combine(torch.arange(chosen.shape[1], device=chosen.device))
+    return (of_position * chosen).sum(dim=1)

@@ -338,7 +338,7 @@ def _settle(
     steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
     asked = asked_positions(moved, denoiser.mask_id)
     canvas_key = draws.canvas_key(slots.generated)
-    hashes = draws.combine(canvas_key, draws.canvas_key(asked.long()))
+    hashes = draws.combine(canvas_key, draws.set_key(asked))
     bounds = block_bounds(moved)
     numbers = [
         broken,

@@ -103,3 +103,16 @@ def test_canvas_keys_agree_exactly_where_canvases_do(data, length):
     alone = [draws.canvas_key(torch.tensor([one])).item() for one in rows]
     assert keys == alone
     assert len(set(keys)) == len({tuple(one) for one in rows})
+
+
+@given(n_positions=st.integers(1, 9), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_sets_of_positions_have_distinct_keys(n_positions, seed):
+    """All 2 ** n sets are told apart, whatever stands in the same batch."""
+    numbers = torch.arange(2**n_positions)
+    chosen = (numbers.unsqueeze(1) >> torch.arange(n_positions)) % 2 == 1
+    keys = draws.set_key(chosen)
+    assert keys.dtype == torch.int64
+    assert len(set(keys.tolist())) == len(numbers)
+    mixed = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(draws.set_key(chosen[mixed]), keys[mixed])
