@@ -102,12 +102,12 @@ def enumerated(
             f"answers of {sample} must differ in tokens, got two alike under tokenizer "
             f"{tokenizer.name}; use the built-in tokenizer (--model ideal)"
         )
-    ids = np.array(rows, dtype=np.int64)
+    table = np.array(rows, dtype=np.int64)
     weight = torch.tensor(weights, dtype=torch.float64)
     return TokenAnswers(
-        ids=torch.from_numpy(ids),
+        ids=torch.from_numpy(table),
         weights=(weight / weight.max()).float(),
-        support=torch.from_numpy(np.unique(ids)),
+        support=torch.from_numpy(np.unique(table)),
     )
 
 
