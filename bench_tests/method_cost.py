@@ -22,7 +22,7 @@ from decoders.loop.forwards import Heard, interpret
 from decoders.loop.loop import settle
 from decoders.loop.needs import ATTENTION, PROBABILITIES, SHADOW, needs_of
 from decoders.loop.slots import Slots, admit
-from decoders.loop.view import batch_view, eligible_positions, flat_query, method_view, verify
+from decoders.loop.view import batch_view, flat_query, method_view, verify
 from decoders.protocols import ModelRequest
 from decoders.rows import Row, Setting
 from decoders.state import UnmaskingMethod
@@ -57,17 +57,16 @@ def batch(method: UnmaskingMethod, rows: int, canvas: int, vocabulary: int) -> S
 
 def step_of(method: UnmaskingMethod, slots: Slots, logits: torch.Tensor) -> Callable[[], Any]:
     """Return a function that takes one step, with the memory that the step before left."""
-    eligible = eligible_positions(slots, MASK)
     shape = (len(slots), slots.gen_length, slots.gen_length)
     attention = torch.rand(shape) if ATTENTION in method.needs else None
     verified = torch.rand(shape[:2]) if SHADOW in method.needs else None
     remembered: list[Any] = []
 
     def step() -> Any:
-        query = flat_query(eligible, sum(slots.query_count))
+        query = flat_query(slots.asked, sum(slots.query_count))
         heard = Heard(query=query, logits=logits, attention=attention, evaluated=())
         found = replace(interpret(slots, heard, unbiased=False), verified=verified)
-        whole = batch_view(slots, found, eligible, unbiased=False)
+        whole = batch_view(slots, found, unbiased=False)
         view = method_view(whole, slots, found, range(len(slots)))
         update, memory = method.step(view, remembered[0] if remembered else method.init(view))
         remembered[:] = [memory]

@@ -10,10 +10,14 @@ from itertools import compress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.strategies import none
 
 HERE = Path(__file__).parent
+
+settings.register_profile("quick", max_examples=40)
+settings.register_profile("thorough", max_examples=1000)
+settings.load_profile("quick")  # --hypothesis-profile=thorough is the long form
 
 TINY_CONFIG = {
     "model_type": "llada",

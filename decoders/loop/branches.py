@@ -19,7 +19,7 @@ from decoders.devices import placed
 from decoders.loop import draws
 from decoders.loop.forwards import Heard
 from decoders.loop.slots import Slots, join_memory, keep, memory_rows, slice_memory
-from decoders.loop.view import Proposals, batch_view, eligible_positions, method_view
+from decoders.loop.view import Proposals, batch_view, method_view
 from decoders.protocols import Denoiser
 from decoders.state import Branches, StepView, UnmaskingMethod
 from decoders.traits import method_traits
@@ -41,7 +41,6 @@ class Spread:
     counts: tuple[int, ...]
     first: tuple[int, ...]
     found: list[Proposals]
-    mask_id: int
     unbiased: bool
 
     def gather(self, found: Proposals) -> Proposals:
@@ -79,8 +78,7 @@ class Spread:
                 [place[self.first[m] + min(k, self.counts[m] - 1)] for k in range(most)] for m in members
             ]
             device, (found,) = self.slots.canvas.device, self.found
-            eligible = eligible_positions(self.slots, self.mask_id)
-            whole = batch_view(self.slots, found, eligible, unbiased=self.unbiased)
+            whole = batch_view(self.slots, found, unbiased=self.unbiased)
             return Branches(
                 view=method_view(whole, self.slots, found, of_method),
                 index=placed(index, device),
@@ -104,15 +102,14 @@ def spread_out(slots: Slots, denoiser: Denoiser, *, unbiased: bool) -> Spread:
     Raises:
         DraftError: A method raised, or its drafts are none.
     """
-    mask_id, device = denoiser.mask_id, slots.canvas.device
-    eligible = eligible_positions(slots, mask_id)
+    mask_id, device, eligible = denoiser.mask_id, slots.canvas.device, slots.eligible
     nothing = Proposals(
         tokens=slots.generated,
         log_odds=slots.generated.double() * 0.0,
         usable=torch.ones_like(slots.may_idle),
         asked=eligible,
     )
-    whole = batch_view(slots, nothing, eligible, unbiased=unbiased)
+    whole = batch_view(slots, nothing, unbiased=unbiased)
     most = max(method_traits(method).branches for method in slots.groups())
     canvases = slots.generated.unsqueeze(1).repeat(1, most, 1)
     counts = torch.ones_like(slots.nfe)
@@ -140,16 +137,19 @@ def spread_out(slots: Slots, denoiser: Denoiser, *, unbiased: bool) -> Spread:
     chosen = canvases[placed(owner, device), placed(number, device)]
     queries = tuple(numbers[at][2 + k] for at, k in zip(owner, number, strict=True))
     wider = keep(replace(slots, memory={}), owner)
+    still_open = wider.eligible & (chosen == mask_id)
     wider = replace(
         wider,
         canvas=torch.cat([wider.canvas[:, : -slots.gen_length], chosen], dim=1),
         canvas_key=draws.canvas_key(chosen),
+        eligible=still_open,
+        asked=still_open,
         eligible_count=queries,
         query_count=queries,
     )
     n_each = tuple(count for count, *_ in numbers)
     first = tuple(sum(n_each[:at]) for at in range(len(n_each)))
-    return Spread(slots=wider, counts=n_each, first=first, found=[], mask_id=mask_id, unbiased=unbiased)
+    return Spread(slots=wider, counts=n_each, first=first, found=[], unbiased=unbiased)
 
 
 def _drafts(

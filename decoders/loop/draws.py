@@ -29,21 +29,25 @@ def row_key(seed: int, sample_id: str) -> int:
 
 
 def _shift(value: Tensor, bits: int) -> Tensor:
-    return (value >> bits) & ((1 << (64 - bits)) - 1)
+    return (value >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def _mix(value: Tensor) -> Tensor:
-    value = (value ^ _shift(value, 30)) * _MULTIPLY_1
-    value = (value ^ _shift(value, 27)) * _MULTIPLY_2
-    return value ^ _shift(value, 31)
+    value = _shift(value, 30).bitwise_xor_(value).mul_(_MULTIPLY_1)
+    value = _shift(value, 27).bitwise_xor_(value).mul_(_MULTIPLY_2)
+    return _shift(value, 31).bitwise_xor_(value)
 
 
-def combine(*parts: Tensor | int) -> Tensor:
-    """Return the int64 hash of broadcastable int64 *parts*; the order of the parts matters."""
-    key: Tensor | None = None
-    for part in parts:
-        key = _mix((part if key is None else key + part) + torch.tensor(_GOLDEN))
-    assert key is not None
+def _signed(value: int) -> int:
+    """Return *value* modulo 2^64, as a signed 64-bit integer."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def combine(first: Tensor, *others: Tensor | int) -> Tensor:
+    """Return the int64 hash of broadcastable int64 parts; their order matters."""
+    key = _mix(first + _GOLDEN)
+    for part in others:
+        key = _mix(key + _signed(part + _GOLDEN) if isinstance(part, int) else key + part + _GOLDEN)
     return key
 
 
@@ -56,12 +60,6 @@ def uniform(key: Tensor) -> Tensor:
 
 
 def canvas_key(tokens: Tensor) -> Tensor:
-    """Return an int64 hash [B] of the generated regions *tokens* [B, G]."""
-    positions = torch.arange(tokens.shape[1], device=tokens.device)
-    return combine(tokens, positions).sum(dim=1)
-
-
-def set_key(chosen: Tensor) -> Tensor:
-    """Return an int64 hash [B] of which positions are *chosen*, bool [B, G]; nothing is drawn by it."""
-    of_position = combine(torch.arange(chosen.shape[1], device=chosen.device))
-    return (of_position * chosen).sum(dim=1)
+    """Return an int64 hash [..., B] of the generated regions *tokens* [..., B, G]."""
+    positions = torch.arange(tokens.shape[-1], device=tokens.device)
+    return combine(tokens, positions).sum(dim=-1)

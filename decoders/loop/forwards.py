@@ -18,9 +18,7 @@ from decoders.loop.needs import needs_of
 from decoders.loop.slots import Slots, join_memory, memory_rows
 from decoders.loop.view import (
     Proposals,
-    asked_positions,
-    block_positions,
-    eligible_positions,
+    between,
     flat_query,
     propose,
     query_spans,
@@ -56,7 +54,7 @@ def listen(slots: Slots, denoiser: Denoiser) -> Heard:
         ValueError: The denoiser gave tensors of a wrong shape.
     """
     needs = needs_of(slots.rows[0].setting)
-    query = flat_query(asked_positions(slots, denoiser.mask_id), sum(slots.query_count))
+    query = flat_query(slots.asked, sum(slots.query_count))
     whole = tuple(len(row.prompt_ids) + row.gen_length for row in slots.rows)
     if needs.cache != "none":
         return _cached(slots, denoiser, query, whole)
@@ -151,7 +149,7 @@ def _shadowed(slots: Slots, denoiser: Denoiser, query: Tensor, whole: Sequence[i
     lengths = [end - start for start, end in slots.block_bounds]
     first = slots.canvas.shape[1] - slots.gen_length
     blocks = [(first + start, first + end) for start, end in slots.block_bounds]
-    visible = block_positions(slots) & ~eligible_positions(slots, denoiser.mask_id)
+    visible = between(slots, slots.block_from, slots.block_to) & ~slots.eligible
     judged = flat_query(visible, sum(lengths) - sum(slots.eligible_count))
     logits, judged_logits = cast(HasShadow, denoiser).with_shadows(
         slots.canvas,

@@ -26,10 +26,11 @@ from decoders.loop.view import (
     Proposals,
     asked_positions,
     batch_view,
+    between,
     block_bounds,
-    eligible_positions,
     masked_positions,
     method_view,
+    rows_of,
 )
 from decoders.protocols import Denoiser
 from decoders.rows import Decoded, DecodeError, DeviceLost, Failed, Step, TimedOut
@@ -72,7 +73,7 @@ class _Wish:
 
     unmask: Tensor  # bool [B, G]
     tokens: Tensor  # int64 [B, G]
-    remask: Tensor  # bool [B, G]
+    remask: Tensor | None  # bool [B, G], None where nothing is masked again
     stay: Tensor  # bool [B]
     block_end: Tensor  # int64 [B]
     memory: dict[UnmaskingMethod, Any]
@@ -107,7 +108,6 @@ def advance(
         TimedOut: When a call took too long; it says whose.
         DeviceLost: When the device refuses every further call.
     """
-    eligible = eligible_positions(slots, denoiser.mask_id)
     unbiased = model_traits(denoiser).unbiased_ties
     cache, evaluated = None, tuple(len(row.prompt_ids) + row.gen_length for row in slots.rows)
     spread, n_canvases = None, (1,) * len(slots)
@@ -132,7 +132,7 @@ def advance(
     except (Exception, SystemExit) as error:  # the boundary to a model that may be anybody's
         message = f"model {denoiser.name} raised {type(error).__name__}: {error}"
         return _failed(slots, DecodeError(message, kind="model_error"), error)
-    view = batch_view(slots, found, eligible, unbiased=unbiased)
+    view = batch_view(slots, found, unbiased=unbiased)
     try:
         wish = _ask_methods(
             slots, view, [_view_of(view, slots, found, m, spread) for m in slots.groups().values()]
@@ -167,7 +167,7 @@ def _view_of(
 
 def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _Wish:
     unmask = torch.zeros_like(whole.eligible)
-    remask = torch.zeros_like(whole.eligible)
+    remask: Tensor | None = None
     stay = slots.may_idle & (slots.step + 1 < slots.steps_per_block)
     block_end = whole.block_end.clone()
     tokens = whole.proposals.clone()
@@ -194,10 +194,11 @@ def _ask_methods(slots: Slots, whole: StepView, views: Sequence[StepView]) -> _W
             failed |= dict.fromkeys(members, failure)
             memory.pop(method, None)
             continue
-        index = placed(members, unmask.device, torch.long)
+        index = rows_of(members, slots)
         unmask[index] = update.unmask
         tokens[index] = update.tokens
         if update.remask is not None:
+            remask = torch.zeros_like(whole.eligible) if remask is None else remask
             remask[index] = update.remask
         if update.stay is not None:
             stay[index] = update.stay
@@ -241,57 +242,71 @@ def _check_update(method: UnmaskingMethod, update: StepUpdate, memory: Any, view
 
 
 def _check(slots: Slots, wish: _Wish, view: StepView, usable: Tensor, denoiser: Denoiser) -> Tensor:
-    """Return int64 [B]: 0, or 1 + the index in `BROKEN_RULES` of the first rule a row broke."""
+    """Return int64 [B]: 0, or 1 + the index in `BROKEN_RULES` of the first rule a row broke.
+
+    A rule that no method at work can break is not computed.
+    """
     methods = [row.setting.method for row in slots.rows]
     traits = [method_traits(method) for method in methods]
-    mask_id = denoiser.mask_id
+    mask_id, never = denoiser.mask_id, torch.zeros_like(usable)
 
     def by_row(values: Sequence[bool]) -> Tensor:
         return placed(values, usable.device).unsqueeze(1)
 
-    may_remask = by_row([method.may_remask for method in methods])
-    may_leave = by_row([own.may_leave_masks for own in traits])
-    by_first = by_row([own.enters_by_first for own in traits])
-    is_wide = by_row([own.writes_evaluated for own in traits])
-    may_write = view.eligible | asked_positions(slots, mask_id) & slots.fillable & is_wide
-    foreign = (wish.tokens == mask_id) & ~may_leave
+    may_write = view.eligible
+    if any(own.writes_evaluated for own in traits):
+        may_write = may_write | slots.asked & slots.fillable & by_row(
+            [own.writes_evaluated for own in traits]
+        )
+    foreign = wish.tokens == mask_id
+    if any(own.may_leave_masks for own in traits):
+        foreign = foreign & ~by_row([own.may_leave_masks for own in traits])
     foreign = foreign | (wish.tokens < 0) | (wish.tokens >= denoiser.vocab_size)
-    visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
-    idle = ~wish.unmask.any(dim=1) & ~slots.may_idle
-    position = torch.arange(slots.gen_length, device=usable.device)
-    behind = wish.unmask & view.eligible & (position >= wish.block_end.unsqueeze(1))
-    moved_away = (wish.block_end <= view.block_start) | (wish.block_end > view.block_end)
-    first_mask = view.eligible & (view.eligible.cumsum(dim=1) == 1)
-    skipped = first_mask & ~wish.unmask & by_first & (view.step == 0).unsqueeze(1)
+    masked_again = strange_end = skipped = never
+    if wish.remask is not None:
+        visible = slots.fillable & ((view.tokens != mask_id) | wish.unmask)
+        may_remask = by_row([method.may_remask for method in methods])
+        masked_again = (wish.remask & ~(visible & may_remask)).any(dim=1)
+    if any(own.moves_block_end for own in traits):
+        position = torch.arange(slots.gen_length, device=usable.device)
+        behind = wish.unmask & view.eligible & (position >= wish.block_end.unsqueeze(1))
+        moved_away = (wish.block_end <= view.block_start) | (wish.block_end > view.block_end)
+        strange_end = moved_away | behind.any(dim=1)
+    if any(own.enters_by_first for own in traits):
+        first_mask = view.eligible & (view.eligible.cumsum(dim=1) == 1)
+        by_first = by_row([own.enters_by_first for own in traits])
+        skipped = (first_mask & ~wish.unmask & by_first & (view.step == 0).unsqueeze(1)).any(dim=1)
     broken = torch.stack(
         [
             ~usable,
             (wish.unmask & ~may_write).any(dim=1),
             (wish.unmask & foreign).any(dim=1),
-            (wish.remask & ~(visible & may_remask)).any(dim=1),
-            moved_away | behind.any(dim=1),
-            skipped.any(dim=1),
-            idle,
-            slots.nfe + 1 > 2 * slots.gen_length,
+            masked_again,
+            strange_end,
+            skipped,
+            ~(wish.unmask.any(dim=1) | slots.may_idle),
+            slots.nfe >= 2 * slots.gen_length,
         ]
     )
     first = broken.byte().argmax(dim=0) + 1
-    return torch.where(broken.any(dim=0), first, torch.zeros_like(first))
+    return first.masked_fill(~broken.any(dim=0), 0)
 
 
 def _write(slots: Slots, wish: _Wish, view: StepView, mask_id: int) -> Slots:
     """Return the batch after the step: the one place where a canvas changes."""
     prompt = slots.canvas[:, : -slots.gen_length]
-    generated = torch.where(wish.unmask, wish.tokens, slots.generated).masked_fill(wish.remask, mask_id)
-    commit_step = torch.where(wish.unmask, slots.nfe.unsqueeze(1), slots.commit_step).masked_fill(
-        wish.remask, -1
-    )
+    generated = torch.where(wish.unmask, wish.tokens, slots.generated)
+    commit_step, remasks = torch.where(wish.unmask, slots.nfe.unsqueeze(1), slots.commit_step), slots.remasks
+    if wish.remask is not None:
+        generated = generated.masked_fill(wish.remask, mask_id)
+        commit_step = commit_step.masked_fill(wish.remask, -1)
+        remasks = remasks + wish.remask.sum(dim=1)
     return replace(
         slots,
         canvas=torch.cat([prompt, generated], dim=1),
         commit_step=commit_step,
         history=_history(slots, wish, view),
-        remasks=slots.remasks + wish.remask.sum(dim=1),
+        remasks=remasks,
         nfe=slots.nfe + 1,
         step=slots.step + 1,
         stay=wish.stay,
@@ -307,7 +322,7 @@ def _history(slots: Slots, wish: _Wish, view: StepView) -> tuple[tuple[Step, ...
         if row.history:
             places = wish.unmask[index].nonzero().flatten()
             tokens = wish.tokens[index, places].tolist()
-            again = wish.remask[index].nonzero().flatten().tolist()
+            again = [] if wish.remask is None else wish.remask[index].nonzero().flatten().tolist()
             committed = tuple(zip(places.tolist(), tokens, strict=True))
             sure = tuple(view.confidence[index, places].tolist())
             step = Step(committed=committed, remasked=tuple(again), confidence=sure)
@@ -319,10 +334,10 @@ def _settle(
     slots: Slots, denoiser: Denoiser, broken: Tensor, failed: dict[int, DecodeError] | None = None
 ) -> tuple[Slots, list[Decoded], list[Failed]]:
     masked = masked_positions(slots, denoiser.mask_id)
-    left_in_block = eligible_positions(slots, denoiser.mask_id).sum(dim=1)
+    left_in_block = masked & between(slots, slots.block_from, slots.block_to.minimum(slots.block_limit))
     fresh = slots.masks_at_entry == 0
     done = ~masked.any(dim=1) & (~slots.stay | fresh)
-    entering = fresh | ((left_in_block == 0) & ~slots.stay)
+    entering = fresh | ~(left_in_block.any(dim=1) | slots.stay)
     first_masked = masked.byte().argmax(dim=1)
     length, offset = slots.block_length, slots.block_offset
     on_grid = (first_masked + offset) // length * length - offset
@@ -333,23 +348,16 @@ def _settle(
         block_limit=slots.block_limit.masked_fill(entering, slots.gen_length),
         step=slots.step.masked_fill(entering, 0),
     )
-    left = eligible_positions(moved, denoiser.mask_id).sum(dim=1)
+    block_from, block_to = block_bounds(moved)
+    in_block = between(slots, block_from, block_to)
+    eligible, asked = masked & in_block, asked_positions(slots, masked, in_block)
+    left = eligible.sum(dim=1)
     masks = torch.where(entering, left, slots.masks_at_entry)
     steps = torch.where(slots.k > 0, (masks + slots.k - 1) // slots.k.clamp(min=1), slots.steps_per_block)
-    asked = asked_positions(moved, denoiser.mask_id)
-    canvas_key = draws.canvas_key(slots.generated)
-    hashes = draws.combine(canvas_key, draws.set_key(asked))
-    bounds = block_bounds(moved)
-    numbers = [
-        broken,
-        done.long(),
-        left,
-        asked.sum(dim=1),
-        *bounds,
-        entering.long(),
-        slots.block_start,
-        hashes,
-    ]
+    tokens = slots.generated
+    canvas_key, asked_key = draws.canvas_key(torch.stack([tokens, 2 * tokens + asked])).unbind()
+    counted = (left, asked.sum(dim=1), block_from, block_to)
+    numbers = [broken, done.long(), *counted, entering.long(), slots.block_start, asked_key]
     told = torch.stack(numbers).tolist()  # the one transfer of a step
     rules, ends, counts, queries, first, last, entries, before, asked_hash = told
     errors = dict(failed or {})
@@ -360,6 +368,10 @@ def _settle(
         moved,
         masks_at_entry=masks,
         steps=steps,
+        block_from=block_from,
+        block_to=block_to,
+        eligible=eligible,
+        asked=asked,
         canvas_key=canvas_key,
         eligible_count=tuple(counts),
         query_count=tuple(queries),

@@ -23,7 +23,7 @@ from decoders.devices import placed
 from decoders.loop.forwards import interpret, listen
 from decoders.loop.needs import Needs
 from decoders.loop.slots import Slots, keep, longest_prompt, widened
-from decoders.loop.view import SCORES, Proposals, asked_positions, score_of
+from decoders.loop.view import SCORES, Proposals, score_of
 from decoders.protocols import Denoiser
 from decoders.rows import Row
 from decoders.state import UnmaskingMethod
@@ -144,7 +144,7 @@ class Shared:
             tokens=self._tables["tokens"][index],
             log_odds=self._tables["log_odds"][index],
             usable=self._tables["usable"][index],
-            asked=asked_positions(slots, denoiser.mask_id),
+            asked=slots.asked,
             recall=partial(self._recall, keys),
         )
 

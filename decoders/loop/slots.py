@@ -51,6 +51,10 @@ class Slots:
     block_offset: Tensor  # int64 [B], positions of the first block that the prompt takes
     block_start: Tensor  # int64 [B], negative where the prompt takes a part of the block
     block_limit: Tensor  # int64 [B], where a method ends the current block; G where none did
+    block_from: Tensor  # int64 [B], the first generated position of the current block
+    block_to: Tensor  # int64 [B], one after its last
+    eligible: Tensor  # bool [B, G], its masked positions, but those left masked for good
+    asked: Tensor  # bool [B, G], what the denoiser is asked for: these, and what the scope adds
     moves_block_end: Tensor  # bool [B], a block begins with its first mask
     step: Tensor  # int64 [B]
     steps: Tensor  # int64 [B], scheduled steps of this block, 0 for adaptive methods
@@ -59,7 +63,7 @@ class Slots:
     tokenizer: Tokenizer
     eos_ids: frozenset[int]
     rows: tuple[Row, ...]
-    eligible_count: tuple[int, ...]
+    eligible_count: tuple[int, ...]  # this and what follows tells the host of the tensors above
     query_count: tuple[int, ...]
     block_bounds: tuple[tuple[int, int], ...]  # first generated position of the block, one after the last
     at_entry: tuple[bool, ...]
@@ -265,6 +269,10 @@ def admit(
         stay=torch.zeros_like(zeros, dtype=torch.bool),
         block_start=zeros,
         block_limit=zeros + gen_length,
+        block_from=zeros,
+        block_to=zeros,
+        eligible=torch.zeros_like(fillable),
+        asked=torch.zeros_like(fillable),
         moves_block_end=placed([method_traits(s.method).moves_block_end for s in settings], device),
         step=zeros,
         steps=zeros,

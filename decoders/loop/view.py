@@ -19,6 +19,7 @@ from decoders.devices import placed
 from decoders.loop import draws, sampling
 from decoders.loop.needs import (
     ATTENTION,
+    BLOCK,
     EVERYTHING,
     GENERATED,
     PROBABILITIES,
@@ -29,6 +30,7 @@ from decoders.loop.needs import (
 )
 from decoders.loop.slots import Slots
 from decoders.state import StepView
+from decoders.traits import method_traits
 
 
 def _not_kept() -> Tensor:
@@ -76,24 +78,20 @@ def block_bounds(slots: Slots) -> tuple[Tensor, Tensor]:
     return start.clamp(min=0), on_grid.minimum(slots.block_limit).clamp(max=slots.gen_length)
 
 
-def block_positions(slots: Slots) -> Tensor:
-    """Return bool [B, G]: all positions of each row's current block."""
+def between(slots: Slots, start: Tensor, end: Tensor) -> Tensor:
+    """Return bool [B, G]: the positions of each row from *start* [B] up to *end* [B]."""
     position = torch.arange(slots.gen_length, device=slots.canvas.device)
-    start, end = block_bounds(slots)
     return (position >= start.unsqueeze(1)) & (position < end.unsqueeze(1))
 
 
-def eligible_positions(slots: Slots, mask_id: int) -> Tensor:
-    """Return bool [B, G]: masked positions of each row's current block, but those left masked for good."""
-    return masked_positions(slots, mask_id) & block_positions(slots)
-
-
-def asked_positions(slots: Slots, mask_id: int) -> Tensor:
-    """Return bool [B, G]: what the denoiser is asked for, the eligible positions and what the scope adds."""
-    in_block, masked = block_positions(slots), masked_positions(slots, mask_id)
+def asked_positions(slots: Slots, masked: Tensor, in_block: Tensor) -> Tensor:
+    """Return bool [B, G]: what the denoiser is asked for, masks *in_block* and what the scope adds."""
+    eligible = masked & in_block
+    if {method_traits(method).scope for method in slots.groups()} == {BLOCK}:
+        return eligible
     scope = slots.scope.unsqueeze(1)
     return (
-        masked & in_block
+        eligible
         | masked & (scope == SCOPES.index(GENERATED))
         | slots.fillable & in_block & (scope == SCOPES.index(WHOLE_BLOCK))
         | (scope == SCOPES.index(EVERYTHING)).expand_as(masked)
@@ -104,6 +102,13 @@ def flat_query(eligible: Tensor, n_eligible: int) -> Tensor:
     """Return int64 [N, 2] pairs (row, generated position), by row then position, without a device sync."""
     flat = eligible.flatten().byte().argsort(descending=True, stable=True)[:n_eligible]
     return torch.stack([flat // eligible.shape[1], flat % eligible.shape[1]], dim=1)
+
+
+def rows_of(members: Sequence[int], slots: Slots) -> Tensor | slice:
+    """Return what takes the rows *members* (ascending) out of a tensor of all; all are taken as they are."""
+    if len(members) == len(slots):
+        return slice(None)
+    return placed(members, slots.canvas.device, torch.long)
 
 
 def query_spans(slots: Slots, members: Sequence[int]) -> Tensor:
@@ -119,22 +124,21 @@ def propose(slots: Slots, logits: Tensor, query: Tensor, *, unbiased: bool) -> P
     logits = logits.float()
     columns, token = _choose(slots, logits, query, unbiased=unbiased)
     odds = sampling.log_odds(logits, columns)
-    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
-    broken.index_add_(0, query[:, 0], odds.isnan().long())
+    log_odds = _scattered(slots, query, odds)
     return Proposals(
         logits=logits,
         query=query,
         columns=columns,
         tokens=_scattered(slots, query, token),
-        log_odds=_scattered(slots, query, odds),
-        usable=broken == 0,
-        asked=_scattered(slots, query, torch.ones_like(columns, dtype=torch.bool)),
+        log_odds=log_odds,
+        usable=~log_odds.isnan().any(dim=1),
+        asked=slots.asked,
     )
 
 
 def score_of(slots: Slots, found: Proposals, name: str, members: Sequence[int]) -> Tensor:
     """Return the score *name* of the rows *members*, [R, G]; only what they asked for is looked at."""
-    index = placed(members, slots.canvas.device, torch.long)
+    index = rows_of(members, slots)
     query, logits, _ = _of_rows(slots, found, members)
     if name == "standing_log_odds":
         values = _standing_odds(slots, logits, query)
@@ -180,9 +184,7 @@ def verify(slots: Slots, found: Proposals, judged: Tensor, logits: Tensor) -> Pr
     odds = _standing_odds(slots, logits, judged)
     verified = torch.full_like(found.log_odds, float("-inf"))
     verified[row, position] = odds
-    broken = torch.zeros(len(slots), dtype=torch.long, device=logits.device)
-    broken.index_add_(0, row, odds.isnan().long())
-    return replace(found, verified=verified, usable=found.usable & (broken == 0))
+    return replace(found, verified=verified, usable=found.usable & ~verified.isnan().any(dim=1))
 
 
 def _standing_odds(slots: Slots, logits: Tensor, query: Tensor) -> Tensor:
@@ -203,33 +205,34 @@ def quota(slots: Slots) -> Tensor:
 
     The masks at block entry are spread over the steps, remainder first (LLaDA's linear schedule).
     """
+    if all(row.setting.k is None and row.setting.max_steps is None for row in slots.rows):
+        return torch.zeros_like(slots.steps)
     steps = slots.steps.clamp(min=1)
     share = slots.masks_at_entry // steps + (slots.step < slots.masks_at_entry % steps).long()
     at_least = (~slots.may_idle).long()
     return torch.where(slots.steps > 0, torch.maximum(share, at_least), torch.zeros_like(share))
 
 
-def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bool) -> StepView:
+def batch_view(slots: Slots, found: Proposals, *, unbiased: bool) -> StepView:
     """Return the view over all rows of the batch."""
-    position = torch.arange(slots.gen_length, device=eligible.device)
+    position = torch.arange(slots.gen_length, device=slots.canvas.device)
     if unbiased:
         key = draws.combine(
             slots.row_key.unsqueeze(1), slots.canvas_key.unsqueeze(1), position, draws.POSITION_TIE
         )
         tie_order = draws.uniform(key)
     else:
-        tie_order = position.double().expand(eligible.shape)
-    block_start, block_end = block_bounds(slots)
+        tie_order = position.double().expand(slots.eligible.shape)
     return StepView(
         tokens=slots.generated,
-        eligible=eligible,
+        eligible=slots.eligible,
         proposals=found.tokens,
         log_odds=found.log_odds,
-        block_start=block_start,
-        block_end=block_end,
+        block_start=slots.block_from,
+        block_end=slots.block_to,
         step=slots.step,
         quota=quota(slots),
-        remaining=eligible.sum(dim=1),
+        remaining=slots.eligible.sum(dim=1),
         tie_order=tie_order,
         tie_tolerance=sampling.TIE_TOLERANCE if unbiased else 0.0,
         lazy={},
@@ -239,13 +242,8 @@ def batch_view(slots: Slots, found: Proposals, eligible: Tensor, *, unbiased: bo
 def method_view(whole: StepView, slots: Slots, found: Proposals, members: Sequence[int]) -> StepView:
     """Return the view of the rows *members* (ascending) of one method, with its lazy scores."""
     device = whole.eligible.device
-    index = placed(members, device, torch.long)
-    everyone = len(members) == len(slots)
-    values: dict[str, Any] = {
-        f.name: getattr(whole, f.name) if everyone else getattr(whole, f.name)[index]
-        for f in fields(StepView)
-        if f.type == "Tensor"
-    }
+    index = rows_of(members, slots)
+    values = {f.name: getattr(whole, f.name)[index] for f in fields(StepView) if f.type == "Tensor"}
 
     def queried() -> tuple[Tensor, Tensor, Tensor]:
         return _of_rows(slots, found, members)

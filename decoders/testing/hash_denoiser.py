@@ -17,7 +17,7 @@ from decoders.loop.branches import spread_out
 from decoders.loop.forwards import interpret, listen
 from decoders.loop.loop import settle
 from decoders.loop.slots import Slots, admit
-from decoders.loop.view import batch_view, eligible_positions, method_view
+from decoders.loop.view import batch_view, method_view
 from decoders.protocols import Message, Tokenizer
 from decoders.rows import Row, Setting
 from decoders.state import StepView, UnmaskingMethod
@@ -145,12 +145,11 @@ def example_view(
 ) -> StepView:
     """Return the view that the rows *members* of *slots* see before their next step."""
     denoiser = HashDenoiser(sharpness=sharpness)
-    eligible = eligible_positions(slots, denoiser.mask_id)
     if method_traits(slots.rows[0].setting.method).branches == 1:
         found = interpret(slots, listen(slots, denoiser), unbiased=unbiased)
-        return method_view(batch_view(slots, found, eligible, unbiased=unbiased), slots, found, members)
+        return method_view(batch_view(slots, found, unbiased=unbiased), slots, found, members)
     spread = spread_out(slots, denoiser, unbiased=unbiased)
     heard = listen(spread.slots, denoiser)
     found = spread.gather(interpret(spread.slots, heard, unbiased=unbiased))
-    view = method_view(batch_view(slots, found, eligible, unbiased=unbiased), slots, found, members)
+    view = method_view(batch_view(slots, found, unbiased=unbiased), slots, found, members)
     return replace(view, lazy={**view.lazy, **spread.lazy(members)})

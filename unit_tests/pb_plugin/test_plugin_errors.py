@@ -427,21 +427,15 @@ class Quits:
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one process", "a worker"])
-def test_a_method_that_ends_the_process_leaves_a_trace_until_a_run_reaches_its_end(suite, workers):
+def test_a_method_that_ends_the_process_leaves_a_trace_until_a_run_reaches_its_end(suite):
     """Nobody can change the exit code of ``os._exit(0)``; in a worker it is a crash."""
     suite.pytester.makepyfile(quits=QUITS)
-    quitting = (*ONE, "--unmasking", "quits:Quits", *workers)
-    ended = suite.run_apart(*quitting)
-    if workers:
-        assert ended.ret == 1
-        assert not list(suite.store.glob("*.begun"))
-        return
+    ended = suite.run_apart(*ONE, "--unmasking", "quits:Quits")
     assert ended.ret == 0
     assert "parallelbench ====" not in ended.stdout.str(), "there is no summary"
     (mark,) = suite.store.glob("*.begun")
     told = f"unfinished: run {mark.stem} did not reach its end; *"
-    again = suite.run_apart(*ONE)
+    again = suite.run(*ONE)
     again.assert_outcomes(passed=1)
     again.stdout.fnmatch_lines([f"parallelbench: {told}", "*= parallelbench =*", told])
     assert not list(suite.store.glob("*.begun"))

@@ -114,6 +114,7 @@ def test_a_crash_in_a_method_is_reported_and_every_other_item_runs(suite, tasks)
     keys = Counter(record.decode_key for record in suite.records())
     assert len(keys) == 4 * n_tasks * 2
     assert set(keys.values()) == {1}, "who takes over does not decode again what the dead worker had stored"
+    assert not list(suite.store.glob("*.begun"))
 
 
 @pytest.mark.slow

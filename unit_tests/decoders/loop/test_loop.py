@@ -70,7 +70,7 @@ def row_lists(draw):
 
 
 @given(rows=row_lists())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_prompt_and_template_stay_and_every_mask_is_filled_once(rows):
     denoiser = Watched()
     for outcome in sweep(denoiser, rows):
@@ -92,7 +92,7 @@ def test_prompt_and_template_stay_and_every_mask_is_filled_once(rows):
 
 
 @given(rows=row_lists())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_a_block_is_complete_before_the_next_one_starts(rows):
     for outcome in sweep(HashDenoiser(), rows):
         row = rows[outcome.key]

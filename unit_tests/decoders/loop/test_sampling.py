@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from decoders.loop import draws, sampling
 from decoders.loop.batching import sweep
-from decoders.loop.view import eligible_positions, flat_query, propose
+from decoders.loop.view import flat_query, propose
 from decoders.rows import Row, Setting
 from decoders.testing import HashDenoiser, example_slots, example_view
 from decoders.unmasking.klass import KLASS
@@ -106,8 +106,7 @@ def test_greedy_proposals_depend_on_the_canvas_and_not_on_step_or_method():
     later = replace(slots["random"], nfe=slots["random"].nfe + 7, step=slots["random"].step + 3)
     tokens = []
     for batch in (slots["confidence"], slots["random"], later):
-        eligible = eligible_positions(batch, HashDenoiser.mask_id)
-        query = flat_query(eligible, sum(batch.eligible_count))
+        query = flat_query(batch.eligible, sum(batch.eligible_count))
         flat = torch.zeros(len(query), 23)
         flat[:, 0] = -INF
         tokens.append(propose(batch, flat, query, unbiased=True).tokens)

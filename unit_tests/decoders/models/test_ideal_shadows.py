@@ -61,7 +61,7 @@ def batches(draw):
 
 
 @given(batch=batches(), at_once=st.sampled_from([1, 3, 1024]))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None)
 def test_a_shadow_is_what_a_plain_call_says_with_that_token_alone_hidden(batch, at_once):
     contexts, canvas = batch
     attend, model = torch.ones_like(canvas, dtype=torch.bool), ideal()

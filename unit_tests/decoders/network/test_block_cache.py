@@ -74,7 +74,7 @@ BUDGETS = st.builds(Budget, tokens=st.integers(1, 300), max_rows=st.none() | st.
 
 
 @given(rows=mixtures(), budget=BUDGETS, trained=st.sampled_from([2, 4]), margin=st.integers(0, 1))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None)
 def test_the_block_cache_changes_only_what_is_evaluated(rows, budget, trained, margin):
     expected = {outcome.key: outcome for outcome in sweep(BlockHash(trained), rows)}
     denoiser = BlockHash(trained, margin=margin)

@@ -67,7 +67,7 @@ BUDGETS = st.builds(Budget, tokens=st.integers(1, 300), max_rows=st.none() | st.
 
 
 @given(drawn=mixtures(), cache=st.sampled_from(["prefix", "dual"]), budget=BUDGETS, margin=st.integers(0, 1))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_a_cache_that_loses_nothing_changes_only_what_is_evaluated(drawn, cache, budget, margin):
     """Within a block only its own tokens change, so tokens last seen elsewhere are those that stand there."""
     plain = [Row(**row, setting=Setting(**setting)) for row, setting in drawn]

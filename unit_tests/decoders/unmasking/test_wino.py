@@ -94,7 +94,7 @@ def test_what_an_earlier_block_committed_is_forgotten_at_block_entry(make_view):
     sharpness=st.sampled_from([2.0, 6.0, 30.0]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_m_masks_take_at_most_m_steps(length, blocks, tau1, sharpness, seed):
     (row,) = decode(
         HashDenoiser(sharpness=sharpness),

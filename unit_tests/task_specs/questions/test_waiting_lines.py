@@ -45,7 +45,7 @@ TASK_LISTS = st.lists(st.integers(0, len(WAITING_LINE) - 1), min_size=1, max_siz
 SEEDS = st.integers(0, 2**63)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(seed=SEEDS, tasks=TASK_LISTS)
 def test_a_prompt_is_the_compact_prompt_of_its_facts_as_the_model_reads_it(tokenizer, seed, tasks):
     asked = questions_of(seed, tasks)
@@ -56,7 +56,7 @@ def test_a_prompt_is_the_compact_prompt_of_its_facts_as_the_model_reads_it(token
         assert ids == fill_up(tokenizer.encode(text), tokenizer)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(seed=SEEDS, tasks=TASK_LISTS)
 def test_an_answer_is_in_the_answer_set_of_its_question(seed, tasks):
     asked = questions_of(seed, tasks)
@@ -67,7 +67,7 @@ def test_an_answer_is_in_the_answer_set_of_its_question(seed, tasks):
         assert answer_text(answer) in set(right)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(seed=SEEDS, tasks=TASK_LISTS)
 def test_no_first_or_last_name_occurs_twice_in_a_question(seed, tasks):
     for ids in questions_of(seed, tasks).prompts.tolist():
