@@ -246,7 +246,8 @@ class StepView:
             group[:, 1:] = gap.cumsum(dim=1)
             group_of = order.new_zeros(order.shape).scatter(1, order, group)
             order = by_tie.gather(1, group_of.gather(1, by_tie).argsort(dim=1, stable=True))
-        rank = order.argsort(dim=1)
+        places = order.new_ones(order.shape).cumsum(dim=1) - 1
+        rank = order.new_zeros(order.shape).scatter(1, order, places)
         return rank.masked_fill(~self.eligible, n_positions)
 
 

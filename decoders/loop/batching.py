@@ -30,8 +30,11 @@ from decoders.traits import model_traits
 PROMPT_STEP = 32
 """In a bucket prompts are padded to a multiple of this many tokens."""
 
-ACTIVE_PER_FORWARD = 4
-"""So many times the rows of a full forward may walk at once where they share canvases."""
+ACTIVE_PER_FORWARD = 8
+"""So many times the rows of a full forward walk at once where they share canvases.
+
+Fewer leave forwards less full, most of all the last ones of a task; more keep rows longer from their end.
+"""
 
 
 Guard = Callable[[Sequence[Row]], AbstractContextManager[object]]
@@ -184,7 +187,7 @@ def _shared_bucket(
     filled: Filled,
     guard: Guard,
 ) -> Iterator[Decoded | Failed]:
-    """Decode the rows of *queue*: as many walk at once as have, together, a forward full of canvases."""
+    """Decode the rows of *queue*: so many walk at once that their canvases fill nearly every forward."""
     gen_length, fitting = queue[0].gen_length, 0
 
     def tell(rows: Sequence[Row]) -> None:
@@ -193,40 +196,37 @@ def _shared_bucket(
 
     shared = Shared(queue, read, tell)
     active: Slots | None = None
-    parked: list[Slots] = []
-    while queue or parked or active is not None:
-        if active is None and parked:
-            active = parked.pop()
+    most = len(queue)
+    while queue or active is not None:
         width = longest_prompt([queue[0]] if active is None else active.rows)
         if active is not None:
             active = widened(active, width, denoiser.pad_id)
         fitting = budget.rows(width + gen_length)
-        while queue and not parked and (active is None or len(active) < ACTIVE_PER_FORWARD * fitting):
-            free = fitting - (0 if active is None else len(shared.missing(active)))
-            if free <= 0:
-                break
+        free = ACTIVE_PER_FORWARD * fitting - (0 if active is None else len(active))
+        if queue and free > 0:
             entering = [queue.popleft() for _ in range(min(free, len(queue)))]
             fresh, already_complete = settle(admit(entering, denoiser, width), denoiser)
             shared.let_go(entering, fresh.rows)
             yield from already_complete
             active = fresh if active is None else join(active, fresh)
         assert active is not None
-        before = active.rows
+        going = shared.going(active, fitting)[:most]
+        waiting = sorted(set(range(len(active))) - set(going))
+        stepping = keep(active, going)
         try:
-            active, ended = _step(active, denoiser, guard, shared, fitting)
+            stepped, ended = _step(stepping, denoiser, guard, shared, fitting)
         except torch.OutOfMemoryError as error:
-            tried, half = min(fitting, len(shared.missing(active))), len(active) // 2
+            tried = min(fitting, len(shared.missing(stepping)))
             if tried > 1:
                 budget.tokens = tried // 2 * (width + gen_length)
                 continue
-            if half:  # one canvas, or what a method computes of known ones, does not fit
-                parked.append(keep(active, range(half, len(active))))
-                active = keep(active, range(half))
+            if len(stepping) > 1:  # one canvas, or what a method computes of known ones, does not fit
+                most = len(stepping) // 2
                 continue
-            ended = [_out_of_memory(denoiser, active, error)]
-            active = keep(active, [])
-        shared.let_go(before, active.rows)
+            stepped, ended = keep(stepping, []), [_out_of_memory(denoiser, stepping, error)]
+        shared.let_go(stepping.rows, stepped.rows)
         yield from ended
+        active = _rejoined(stepped, keep(active, waiting), denoiser) if waiting else stepped
         if not len(active):
             active = None
 
@@ -242,11 +242,15 @@ def _step(
         half = len(slots) // 2
     first, ended = _step(_part(slots, range(half), denoiser), denoiser, guard, shared, at_once)
     second, also = _step(_part(slots, range(half, len(slots)), denoiser), denoiser, guard, shared, at_once)
-    ended += also
+    return _rejoined(first, second, denoiser), ended + also
+
+
+def _rejoined(first: Slots, second: Slots, denoiser: Denoiser) -> Slots:
+    """Return both parts of a batch, each of which may have got shorter, as one."""
     if not len(first) or not len(second):
-        return (first if len(first) else second), ended
-    width = max(part.canvas.shape[1] for part in (first, second)) - slots.gen_length
-    return join(*(widened(part, width, denoiser.pad_id) for part in (first, second))), ended
+        return first if len(first) else second
+    width = max(part.canvas.shape[1] for part in (first, second)) - first.gen_length
+    return join(*(widened(part, width, denoiser.pad_id) for part in (first, second)))
 
 
 def _part(slots: Slots, kept: Sequence[int], denoiser: Denoiser) -> Slots:

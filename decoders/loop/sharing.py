@@ -98,6 +98,22 @@ class Shared:
                 found.setdefault(key, index)
         return found
 
+    def going(self, slots: Slots, at_once: int) -> list[int]:
+        """Return which rows of *slots* take a step now; the others wait for a forward that has room for them.
+
+        Those go whose canvas is known, and those whose canvases fill whole forwards of *at_once*: the ones
+        with the most steps ahead, since rows that are left over at the end have nobody to share a forward
+        with. Where the canvases do not fill one forward all rows go.
+        """
+        keys, ahead = self._keys(slots), dict.fromkeys(self.missing(slots), 0.0)
+        if len(ahead) > at_once:
+            for key, steps in zip(keys, _steps_ahead(slots), strict=True):
+                if key in ahead:
+                    ahead[key] = max(ahead[key], steps)
+        longest_first = sorted(ahead, key=ahead.__getitem__, reverse=True)
+        waiting = set(longest_first[max(len(ahead) // at_once, 1) * at_once :])
+        return [index for index, key in enumerate(keys) if key not in waiting]
+
     def hear(self, slots: Slots, denoiser: Denoiser, at_once: int, *, unbiased: bool) -> Proposals:
         """Return what the denoiser says of every row, with forwards of at most *at_once* canvases.
 
@@ -112,11 +128,12 @@ class Shared:
             if key in missing:
                 read = self._read.get(row.setting.method, NO_SCORES)
                 wanted[key] = wanted.get(key, NO_SCORES) | read
-        leaders, n_forwards = list(missing.items()), -(-len(missing) // at_once)
+        leaders = sorted(missing.items(), key=lambda leader: len(slots.rows[leader[1]].prompt_ids))
+        n_forwards = -(-len(missing) // at_once)
         size = -(-len(leaders) // max(n_forwards, 1))
         bare = replace(slots, memory={})
         for turn in range(n_forwards):
-            part = leaders[turn * size : (turn + 1) * size]  # neighbours, as their prompts are alike
+            part = sorted(leaders[turn * size : (turn + 1) * size], key=lambda leader: leader[1])
             rows = keep(bare, [index for _, index in part])
             rows = widened(rows, longest_prompt(rows.rows), denoiser.pad_id)
             found = interpret(rows, listen(rows, denoiser), unbiased=unbiased)
@@ -187,6 +204,14 @@ class Shared:
     def _forget(self, keys: Iterable[Key]) -> None:
         for key in keys:
             self._free.append(self._places.pop(key).index)
+
+
+def _steps_ahead(slots: Slots) -> list[float]:
+    """Return about how many steps each row still needs: its masks one by one, or k at a time."""
+    return [
+        (left + row.gen_length - end) / (row.setting.k or 1)
+        for row, left, (_, end) in zip(slots.rows, slots.eligible_count, slots.block_bounds, strict=True)
+    ]
 
 
 def _index(places: Iterable[_Place], slots: Slots) -> Tensor:

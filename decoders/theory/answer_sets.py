@@ -97,17 +97,17 @@ def enumerated(
                 "give the task a longer one (TASK:canvas=N)"
             )
         rows.append(ids + [eos_id] * (gen_length - len(ids)))
-    if len({tuple(row) for row in rows}) < len(rows):
+    if len(set(map(tuple, rows))) < len(rows):
         raise ValueError(
             f"answers of {sample} must differ in tokens, got two alike under tokenizer "
             f"{tokenizer.name}; use the built-in tokenizer (--model ideal)"
         )
-    ids_AG = torch.tensor(rows, dtype=torch.long)
+    table = np.array(rows, dtype=np.int64)
     weight = torch.tensor(weights, dtype=torch.float64)
     return TokenAnswers(
-        ids=ids_AG,
+        ids=torch.from_numpy(table),
         weights=(weight / weight.max()).float(),
-        support=torch.tensor(sorted({token for row in rows for token in row})),
+        support=torch.from_numpy(np.unique(table)),
     )
 
 

@@ -17,6 +17,9 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+CODES_PER_VALUE = 8
+"""Codes are looked up in a table of at most so many entries for each of them, else sorted."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Joint:
@@ -87,11 +90,24 @@ def refine(labels: IntArray, columns: IntArray, span: int) -> IntArray:
     codes, bound = labels, int(labels.max()) + 1
     for column in columns.T:
         if bound > 2**62 // span:
-            codes = np.unique(codes, return_inverse=True)[1].reshape(-1)
+            codes = _distinct(codes, bound)[1]
             bound = int(codes.max()) + 1
         codes, bound = codes * span + column, bound * span
-    refined: IntArray = np.unique(codes, return_inverse=True)[1].reshape(-1)
-    return refined
+    return _distinct(codes, bound)[1]
+
+
+def _distinct(codes: IntArray, bound: int) -> tuple[IntArray, IntArray]:
+    """Return the distinct *codes*, ascending, and which of them each is; all are from 0 to below *bound*.
+
+    That is `numpy.unique`, by looking up instead of sorting where the codes lie dense.
+    """
+    if bound > CODES_PER_VALUE * codes.size:
+        found, which = np.unique(codes, return_inverse=True)
+        return found, which.reshape(codes.shape)
+    seen = np.zeros(bound, dtype=np.bool_)
+    seen[codes] = True
+    place: IntArray = seen.cumsum() - 1
+    return seen.nonzero()[0], place[codes]
 
 
 def group(joint: Joint, positions: Sequence[int]) -> IntArray:
@@ -124,8 +140,8 @@ def choice_probabilities(
     n_groups = int(labels.max()) + 1
     columns = np.arange(len(positions), dtype=np.int64)
     cell_group = columns * n_groups + labels[:, None]
-    keys, cell = np.unique(cell_group * joint.span + joint.answers[:, positions], return_inverse=True)
-    cell = cell.reshape(cell_group.shape)
+    codes = cell_group * joint.span + joint.answers[:, positions]
+    keys, cell = _distinct(codes, len(positions) * n_groups * joint.span)
     mass = np.bincount(cell.ravel(), weights=np.repeat(joint.probabilities, len(positions)))
     owner = keys // joint.span
     starts = np.flatnonzero(np.diff(owner, prepend=-1))

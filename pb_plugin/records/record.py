@@ -250,6 +250,10 @@ class Record:
         record.__dict__["decode_key"] = decode_key  # what the cached property would compute again
         return record
 
+    def with_result(self, **values: Any) -> Record:
+        """Return the record with other *values*, none of which is ``parts``, so that its key stays."""
+        return self.with_key(self.decode_key, **{name: getattr(self, name) for name in _FIELDS} | values)
+
 
 _FIELDS = tuple(item.name for item in fields(Record))
 

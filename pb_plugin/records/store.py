@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -390,8 +390,7 @@ def _rescored(first: Record, later: Record) -> Record:
 
     A trace is taken from whichever has one.
     """
-    return replace(
-        first,
+    return first.with_result(
         text=later.text,
         scores=later.scores,
         score_reasons=later.score_reasons,

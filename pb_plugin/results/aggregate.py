@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from decoders.served.facts import MARK
 from pb_plugin.records.canonical import canonical, canonical_json
-from pb_plugin.results.cell_numbers import numbers_of, samples_of, score_means
+from pb_plugin.records.record import Parts
+from pb_plugin.results.cell_numbers import CellNumbers, numbers_of, samples_of, score_means
 from pb_plugin.results.cell_result import CellResult
 from pb_plugin.results.order import mean_order
 from pb_plugin.results.suites import SUITES, suite_curve
@@ -118,6 +120,7 @@ def _summarise(replicates: Sequence[CellResult], resample: Resample | None) -> C
     errors = Counter(record.error["class"] for record in records if record.error is not None)
     planned, asked = cell.planned, cell.asked
     numbers = numbers_of(decoded, planned.score)
+    by_seed = [numbers] if len(replicates) == 1 else [_numbers(replicate) for replicate in replicates]
     scores = score_means(decoded, asked.task, resample)
     unscored = numbers.unscored
     missing = n_planned - len(records)
@@ -156,14 +159,17 @@ def _summarise(replicates: Sequence[CellResult], resample: Resample | None) -> C
         unscored=unscored,
         exact=planned.exact,
         samples=None if incomplete or unscored else samples_of(decoded, planned.score),
-        replicates=tuple(_replicate(replicate) for replicate in replicates),
+        replicates=tuple(map(_replicate, replicates, by_seed)),
     )
 
 
-def _replicate(cell: CellResult) -> Replicate:
-    decoded = [record for record in cell.records if not record.failed]
-    is_whole = len(decoded) == cell.planned.n_planned
-    numbers = numbers_of(decoded, cell.planned.score)
+def _numbers(cell: CellResult) -> CellNumbers:
+    return numbers_of([record for record in cell.records if not record.failed], cell.planned.score)
+
+
+def _replicate(cell: CellResult, numbers: CellNumbers) -> Replicate:
+    """Return what *cell* adds as one seed of several, from its own *numbers*."""
+    is_whole = numbers.n == cell.planned.n_planned
     return Replicate(
         asked=cell.asked,
         percent=None if not is_whole or numbers.score_sum is None else 100 * numbers.score_sum / numbers.n,
@@ -212,8 +218,7 @@ def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[
     for cell in cells:
         asked = cell.asked
         one(f"model {asked.model!r}, method {asked.method!r}", "family", cell.planned.curve.family)
-        for record in cell.records:
-            parts = record.parts
+        for parts in _distinct(record.parts for record in cell.records):
             for shared, names in _ONE_PER:
                 subject = ", ".join(f"{name} {parts[name]!r}" for name in shared) or "this run"
                 for name in names:
@@ -222,8 +227,14 @@ def _refuse_mixtures(cells: Sequence[CellResult], suites: Mapping[str, Sequence[
                     one(subject + own, name, parts[name])
             if asked.task in in_suites:
                 one("the tasks of the suites", "data_source", parts["data_source"])
-            if not record.failed:
-                one(f"task {asked.task!r}", "score_key", record.score_key)
+        for score_key in dict.fromkeys(record.score_key for record in cell.records if not record.failed):
+            one(f"task {asked.task!r}", "score_key", score_key)
+
+
+def _distinct(parts: Iterable[Parts]) -> list[Parts]:
+    """Return those of *parts* that differ in what must be one value."""
+    names = [name for shared, values in _ONE_PER for name in (*shared, *values)]
+    return list({itemgetter(*names)(one): one for one in parts}.values())
 
 
 def _order(value: Any) -> tuple[int, float, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -166,10 +166,16 @@ def samples_of(decoded: Sequence[Record], score: str) -> CellSamples | None:
     kinds = {record.nfe_kind for record in ordered}
     if "unknown" in kinds:
         return CellSamples(scores=scores, tps={})
-    least, most = (
-        {count: tuple(_over_seeds(ordered, partial(_rate, count, end))) for count in COUNTS} for end in (0, 1)
+    least, *most = (
+        {count: tuple(_over_seeds(ordered, partial(_rate, count, end))) for count in COUNTS}
+        for end in _ends(kinds)
     )
-    return CellSamples(scores=scores, tps=least, most_tps=most if "bounds" in kinds else None)
+    return CellSamples(scores=scores, tps=least, most_tps=most[0] if most else None)
+
+
+def _ends(kinds: Collection[str]) -> range:
+    """Return which ends of tokens per step differ where forwards are known as *kinds* say, see `rates_of`."""
+    return range(2 if "bounds" in kinds else 1)
 
 
 def rates_of(decoded: Sequence[Record], end: int = 0) -> dict[str, tuple[float, ...]]:
@@ -227,13 +233,13 @@ def _mean_tps(decoded: Sequence[Record]) -> dict[str, Any]:
     kinds = {record.nfe_kind for record in decoded}
     if not decoded or "unknown" in kinds:
         return {"tps": None, "tps_bounds": None}
-    least, most = (
+    least, *most = (
         {count: math.fsum(rates) / len(decoded) for count, rates in rates_of(decoded, end).items()}
-        for end in (0, 1)
+        for end in _ends(kinds)
     )
-    if "bounds" not in kinds:
+    if not most:
         return {"tps": least, "tps_bounds": None}
-    return {"tps": None, "tps_bounds": {count: (least[count], most[count]) for count in COUNTS}}
+    return {"tps": None, "tps_bounds": {count: (least[count], most[0][count]) for count in COUNTS}}
 
 
 def _times(decoded: Sequence[Record]) -> dict[str, Any]:

@@ -56,8 +56,8 @@ def scored_record(
                 "class": "timeout",
                 "message": f"scorer {data.spec.scorer} was {error}; see --pb-timeout",
             }
-        return Record(parts=record.parts, error=failure, score_key=score_key)
-    return replace(record, scores=scored.values, score_reasons=scored.reasons, score_key=score_key)
+        return Record.with_key(record.decode_key, parts=record.parts, error=failure, score_key=score_key)
+    return record.with_result(scores=scored.values, score_reasons=scored.reasons, score_key=score_key)
 
 
 class Scoring:

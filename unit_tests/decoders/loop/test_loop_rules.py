@@ -358,7 +358,7 @@ def test_the_time_a_step_takes_is_limited_from_outside_and_the_blame_is_named():
         done.extend(outcome.key for outcome in found)
     assert late.value.who == "model hash"
     assert (5, 1) in guarded[-1]
-    assert {key[0] for key in done} == set(range(5))
+    assert {key[0] for key in done} == set(range(4)), "the next two samples were under way"
 
 
 def test_a_method_that_takes_too_long_is_named(monkeypatch):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from decoders.budget import Budget
 from decoders.loop import sharing
-from decoders.loop.batching import sweep
+from decoders.loop.batching import ACTIVE_PER_FORWARD, sweep
 from decoders.models.ideal import Ideal
 from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.testing import HashDenoiser
@@ -141,6 +141,26 @@ def test_rows_that_wait_for_known_canvases_leave_room_for_the_next_samples():
     assert len(computed) < 6 * 5
 
 
+def test_canvases_that_do_not_fill_a_forward_wait_for_the_next_one():
+    """Seven rows of 8 canvases, 3 in a forward: 56 canvases need 19 forwards at the least."""
+    rows = [row(name, Setting(method=left_to_right(), k=1), name) for name in "abcdefg"]
+    rows.append(row("again", Setting(method=left_to_right(), k=2), "a"))
+    found, computed = decoded(Steady(), rows, budget=Budget(tokens=10_000, max_rows=3))
+    assert found == decoded(Steady(), rows, share=False)[0]
+    assert len(computed) == 19
+    assert sum(computed) == 56
+
+
+@pytest.mark.parametrize("blocks", [None, 4])
+def test_rows_with_the_most_steps_ahead_go_first(blocks):
+    """The last row asks for 8 forwards one after the other; the others' 12 canvases fit in beside it."""
+    short = Setting(method=left_to_right(), k=4, block_length=blocks)
+    rows = [row((name, turn), short, name) for name in "abcdef" for turn in range(2)]
+    rows.append(row("long", Setting(method=left_to_right(), k=1, block_length=blocks), "z"))
+    _, computed = decoded(Steady(), rows, budget=Budget(tokens=10_000, max_rows=4))
+    assert computed == [4] * 4 + [1] * 4
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -217,8 +237,8 @@ def test_a_full_memory_forgets_and_computes_again(monkeypatch):
 
 
 def test_what_is_remembered_goes_with_the_last_row_of_its_sample():
-    """Ten samples one after the other take the room of the first ones."""
-    rows = [row((name, r.key), r.setting, name) for name in "abcdefghij" for r in IN_ORDER]
+    """Twenty samples one after the other take the room of the first ones."""
+    rows = [row((name, r.key), r.setting, name) for name in "abcdefghijklmnopqrst" for r in IN_ORDER]
     kept = []
     inside = sharing.Shared.hear
 
@@ -230,8 +250,8 @@ def test_what_is_remembered_goes_with_the_last_row_of_its_sample():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sharing.Shared, "hear", noted)
         decoded(Steady(), rows, budget=Budget(tokens=10_000, max_rows=1))
-    assert max(n_samples for _, n_samples in kept) <= 4
-    assert max(n_places for n_places, _ in kept) <= 4 * 8
+    assert max(n_samples for _, n_samples in kept) <= ACTIVE_PER_FORWARD
+    assert max(n_places for n_places, _ in kept) <= ACTIVE_PER_FORWARD * 8
 
 
 def test_logits_that_are_not_finite_fail_the_rows_of_their_canvas_only():

@@ -94,6 +94,15 @@ def test_keys_are_those_of_earlier_runs(make_record):
     assert record.pair_key == "c38dce5330b1e672bdd2313d0ec04c777e9f25f52e7f03be6ab0d2b3fec94a17"
 
 
+def test_another_result_of_the_same_parts_keeps_the_key_without_making_it_again(make_record, monkeypatch):
+    record = make_record(text="yes")
+    key = record.decode_key
+    monkeypatch.setattr("pb_plugin.records.record.decode_key_of", None)
+    scored = record.with_result(scores={"valid": 1.0}, score_key="s")
+    assert (scored.decode_key, scored.scores, scored.text) == (key, {"valid": 1.0}, "yes")
+    assert record.scores != scored.scores
+
+
 def test_a_record_survives_its_line_of_json(make_record, make_failure):
     for record in (
         make_record(),
