@@ -105,7 +105,11 @@ class Supervisor:
             process.kill()
 
     def leave(self) -> None:
-        """Take away what was written on this machine."""
+        """Take away what was written on this machine, when a session that was stopped is gone."""
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self) -> None:

@@ -130,10 +130,16 @@ class GateRun:
             return None
         return STOPPED if known else UNNEEDED
 
-    def verdicts(self) -> list[Verdict]:
-        """Return the verdicts by what is shown of every sample."""
-        self._read(self._bench.known.find)
-        return self._sweep.verdicts()
+    def conclude(self) -> tuple[list[Verdict], list[str]]:
+        """Return the verdicts by what is shown of every sample, and what the store tells of the others.
+
+        Both are empty where the results contradict each other; the summary of the run says so.
+        """
+        try:
+            self._read(self._bench.known.find)
+        except ValueError:
+            return [], []
+        return self._sweep.verdicts(), [self.savings.line]
 
     @property
     def savings(self) -> Savings:

@@ -312,9 +312,12 @@ class BenchSession:
             with suppress(OSError):
                 self._mark.tell(canonical_json(self._described().to_json()) + "\n")
 
-    def _described(self) -> Run:
+    def _described(self, *notes: str) -> Run:
         return describe(
-            self.bench.resources, self.selected, missing_tasks=self.plan.missing_tasks, notes=self.plan.notes
+            self.bench.resources,
+            self.selected,
+            missing_tasks=self.plan.missing_tasks,
+            notes=(*self.plan.notes, *notes),
         )
 
     @property
@@ -338,7 +341,8 @@ class BenchSession:
             ValueError: The store cannot be read or written.
         """
         self.bench.known.check_store()
-        run = self._described()
+        decided, notes = self.gate_run.conclude() if judge_gates and self.gate_run else ([], [])
+        run = self._described(*notes)
         path = save(run, self.options.store)
         if self._mark is not None:
             self._mark.finish()
@@ -352,8 +356,8 @@ class BenchSession:
         problem = "; ".join([*self.bench.known.lost, *([problem] if problem else [])]) or None
         gates = self.gates if judge_gates else ()
         verdicts = [verdict for gate in gates for verdict in (judge(gate, summary) if summary else ())]
-        if verdicts and self.gate_run is not None:
-            verdicts = self.gate_run.verdicts()
+        if verdicts and decided:
+            verdicts = decided
         comparison = None
         if judge_gates and summary is not None:
             side = side_of("this run", run, self.bench.known.find, self.options.store)

@@ -3,6 +3,7 @@
 import pytest
 
 from bench_tests import gate_savings
+from pb_plugin.cli import main
 from pb_plugin.gates.grammar import parse_gate
 from pb_plugin.planning.cell import Cell
 from pb_plugin.planning.options import Options
@@ -21,7 +22,7 @@ def decoded(suite):
     }
 
 
-def test_only_what_the_gate_needs_is_decoded_and_items_say_so(suite):
+def test_only_what_the_gate_needs_is_decoded_and_items_say_so(suite, capsys):
     result = suite.run(*PUZZLES, *GATE)
     assert result.ret == 0
     assert {k for _, k, _ in decoded(suite)} == {2}
@@ -33,6 +34,10 @@ def test_only_what_the_gate_needs_is_decoded_and_items_say_so(suite):
         ]
     )
     result.stdout.no_fnmatch_line("suite *")
+    (told,) = [line for line in result.outlines if line.startswith("gates decided by ")]
+    capsys.readouterr()
+    assert main(["report", str(suite.store)]) == 0
+    assert told in capsys.readouterr().out.splitlines(), "the store tells why most of its run is not there"
 
 
 def test_the_verdict_is_that_of_the_full_run_and_a_second_run_decodes_nothing(suite):

@@ -1,5 +1,6 @@
 """Runs with ``--pb-engine`` whose workers are threads, and modules with models and methods that go wrong."""
 
+import psutil
 import pytest
 
 from unit_tests.pb_plugin.cluster.local_link import LocalLink
@@ -75,4 +76,6 @@ def link(user_code, monkeypatch):
     monkeypatch.setattr("pb_plugin.cluster.ray_link.RayLink", lambda options: found)
     monkeypatch.setattr("pb_plugin.cluster.sharing.find_spec", lambda name: name)
     monkeypatch.syspath_prepend(user_code.pytester.path)
-    return found
+    yield found
+    left = [child for child in psutil.Process().children() if "start.py" in " ".join(child.cmdline())]
+    assert not left, "a session that was stopped is gone, and somebody waited for it"
