@@ -179,14 +179,21 @@ def _score(cell: CellSummary) -> str:
     return f"{100 * mean.mean:.0f} ({100 * mean.interval.low:.0f}..{100 * mean.interval.high:.0f})"
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train and measure what is missing, print the table and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments_of(
+    description: str | None, studies: Iterable[str], argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """Return what is asked of a script over *studies*: folder, samples of a task, studies and a page."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where models and results are kept")
     parser.add_argument("--samples", type=int, default=100, help="samples of a task")
-    parser.add_argument("--only", action="append", choices=tuple(STUDIES), help="this study alone")
+    parser.add_argument("--only", action="append", choices=tuple(studies), help="this study alone")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train and measure what is missing, print the table and write it."""
+    arguments = arguments_of(__doc__, STUDIES, argv)
     folder = arguments.folder.resolve()
     cells_of = {}
     for name in arguments.only or STUDIES:

@@ -9,12 +9,10 @@ table into that page.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench_tests.fine_tuning import EXAMPLES, Study, folder_of, measure, train
+from bench_tests.fine_tuning import EXAMPLES, Study, arguments_of, folder_of, measure, train
 from bench_tests.page_marks import write
 from pb_plugin.records.record import Record
 from pb_plugin.records.store import Store
@@ -174,12 +172,7 @@ def header() -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train and measure what is missing, print the table and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where models and results are kept")
-    parser.add_argument("--samples", type=int, default=100, help="samples of a task")
-    parser.add_argument("--only", action="append", choices=tuple(STUDIES), help="this study alone")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page")
-    arguments = parser.parse_args(argv)
+    arguments = arguments_of(__doc__, STUDIES, argv)
     folder = arguments.folder.resolve()
     lines = []
     for name in arguments.only or STUDIES:
