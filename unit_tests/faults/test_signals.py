@@ -93,5 +93,5 @@ except KeyboardInterrupt:
         for word in ("ready", "first"):
             assert process.stdout.readline().strip() == word
             process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == pytest.ExitCode.INTERRUPTED
+        assert process.wait(timeout=50) == pytest.ExitCode.INTERRUPTED
         assert "interrupted again, ended at once; what was decoded is stored" in process.stderr.read()

@@ -170,15 +170,14 @@ def test_a_server_that_hangs_leaves_samples_unscored_and_the_item_fails_until_it
 
     def hang(text):
         if text != FIRST_TEXT:
-            release.wait(30.0)
+            release.wait(120.0)
         return one_match_for_each_x(text)
 
     server = stand_in(hang)
     options = ("--task", task, "--unmasking", "left_to_right", "--k", "1,2", "--pb-grammar", server.url)
-    began = time.monotonic()
     result = suite.run(*options)
+    assert not release.is_set(), "the run ends while the server hangs"
     result.assert_outcomes(failed=2)
-    assert time.monotonic() - began < 15.0
     result.stdout.fnmatch_lines(
         ["failed, * of * samples have no grammar (tool_error): LanguageTool did not answer*"]
     )
@@ -245,9 +244,8 @@ def test_ctrl_c_while_texts_are_judged_ends_the_run_soon(suite, task, stand_in):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
         assert process.wait(timeout=60) == pytest.ExitCode.INTERRUPTED
-        assert time.monotonic() - began < 10.0, "200 texts at 8 per second would take 25"
+        assert len(server.judged) < 100, "what is not asked yet is not asked any more"
     release.set()
 
 

@@ -71,10 +71,10 @@ def test_what_is_no_plain_data_is_one_message_at_once(monkeypatch, text, message
         import yaml
 
         monkeypatch.setattr("task_specs.document.LOADER", yaml.SafeLoader)
-    started = time.perf_counter()
+    started = time.process_time()
     said = refusal(text)
     assert message in said or (text.endswith("]") and not said)
-    assert time.perf_counter() - started < HANG_S
+    assert time.process_time() - started < HANG_S
 
 
 def test_an_anchor_that_nobody_uses_is_no_alias():
@@ -119,9 +119,9 @@ def test_a_random_file_is_read_or_refused_in_one_message(seed):
         text = "".join(draw.choices(PIECES, k=draw.randrange(1, 40)))
         if draw.random() < 0.7:
             text = f"id: x\n{text}"
-        started = time.perf_counter()
+        started = time.process_time()
         refusal(text)
-        assert time.perf_counter() - started < HANG_S, text
+        assert time.process_time() - started < HANG_S, text
 
 
 def test_the_loader_is_one_of_plain_data():

@@ -305,7 +305,7 @@ def test_a_damaged_line_is_read_or_refused_in_one_message(spec_of, more):
     for seed in range(3_000):
         text = damaged(json.dumps(whole), seed)
         (spec.folder / "my.jsonl").write_text(text, encoding="utf-8")
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             samples = load_samples(spec)
             check_own_answers(samples, resolve_scorer("list"), scorer="list", main="accuracy")
@@ -316,5 +316,5 @@ def test_a_damaged_line_is_read_or_refused_in_one_message(spec_of, more):
             said = "sample: read"
         assert said.isprintable(), text[:300]
         assert len(said) < 1_000, text[:300]
-        assert time.perf_counter() - started < 15.0, text[:300]
+        assert time.process_time() - started < 15.0, text[:300]
     assert read > 100

@@ -67,7 +67,7 @@ def test_a_template_that_never_ends_is_stopped_and_the_next_chat_is_written(tmp_
     start = time.monotonic()
     answer = process.ask({"template": HUNGRY[name], "messages": CHAT, "tokens": {}})
     assert "MemoryError" in answer["error"] or answer["error"] == "no prompt within 1 s and 512 MB"
-    assert time.monotonic() - start < 8.0
+    assert time.monotonic() - start < 60.0
     again = process.ask({"template": CONTENT, "messages": CHAT, "tokens": {}})
     assert again == {"text": " Copy: a "}
 
@@ -169,6 +169,6 @@ def test_a_random_template_is_rendered_or_refused_in_one_line(tmp_path, count):
             assert "Copy: a" in writer(tmp_path, template)(CHAT)
         except ValueError as error:
             refused.append(str(error))
-        assert time.monotonic() - start < SECONDS + 10.0, template
+        assert time.monotonic() - start < SECONDS + 60.0, template
     assert 0 < len(refused) < count
     assert all("; correct the template, or" in said and "\n" not in said for said in refused)

@@ -62,13 +62,13 @@ def test_a_damaged_config_is_read_or_refused_with_file_and_cure(family, source, 
     refused = 0
     for seed in range(count):
         (folder / "config.json").write_text(damaged(json.dumps(config), seed), encoding="utf-8")
-        start = time.monotonic()
+        start = time.process_time()
         try:
             load(ModelRequest(name=family, source=str(folder), device="cpu"))
         except LoadError as error:
             check(str(error), "; ")
             refused += 1
-        assert time.monotonic() - start < SLOWEST, seed
+        assert time.process_time() - start < SLOWEST, seed
     assert count // 3 < refused
 
 

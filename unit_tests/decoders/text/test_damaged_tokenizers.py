@@ -28,14 +28,14 @@ def test_a_damaged_tokenizer_is_read_or_refused_with_file_and_cure(tmp_path, lla
     refused = 0
     for seed in range(count):
         path.write_text(damaged(json.dumps(described), seed), encoding="utf-8")
-        start = time.monotonic()
+        start = time.process_time()
         try:
             tokenizer = HFTokenizer.from_folder(tmp_path)
             tokenizer.decode(tokenizer.encode("Copy: a, <|eot_id|> b"))
         except ValueError as error:
             check(str(error), str(path))
             refused += 1
-        assert time.monotonic() - start < SLOWEST, seed
+        assert time.process_time() - start < SLOWEST, seed
     assert count // 4 < refused < count
 
 

@@ -56,7 +56,7 @@ def test_what_hangs_in_python_is_ended_by_an_exception(alarm, call):
     began = time.monotonic()
     with pytest.raises(TimedOut, match=r"not back within 0\.2 s"), alarm.limit(0.2):
         call()
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 25.0
 
 
 def test_what_is_in_time_is_left_alone_and_so_is_what_comes_after(alarm):

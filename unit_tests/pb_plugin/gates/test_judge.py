@@ -327,11 +327,11 @@ def test_a_damaged_gate_is_judged_or_refused_with_what_to_write(summary, count):
         for _ in range(draw.randint(1, 4)):
             start = draw.randrange(len(text) + 1)
             text = text[:start] + draw.choice(PIECES) + text[start + draw.randrange(4) :]
-        start = time.monotonic()
+        start = time.process_time()
         try:
             assert judge(parse_gate(text), summary), seed
         except ValueError as error:
             check_refusal(error)
             refused += 1
-        assert time.monotonic() - start < 15.0, seed
+        assert time.process_time() - start < 15.0, seed
     assert count // 3 < refused < count

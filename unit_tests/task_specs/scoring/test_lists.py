@@ -240,9 +240,9 @@ def test_the_exact_json_answer_scores_one_whatever_the_items_hold(items):
     "text", ['["', '["a", "[", ', "[" * 3, '["a\\'], ids=["quote", "items", "opened", "escape"]
 )
 def test_a_long_text_of_brackets_is_read_at_once(text):
-    started = time.perf_counter()
+    started = time.process_time()
     list_items(text * 4_000)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_blank_text_has_no_list_and_an_empty_list_has_no_items():
