@@ -8,7 +8,7 @@ from pb_plugin.portions.groups import model_of
 from pb_plugin.portions.turns import model_for
 
 TRIES = 3
-"""How many workers may be lost while they run an item, before it is not tried again."""
+"""How many sessions or workers may be lost while they run an item, before it is not tried again."""
 
 
 class Dispatch:
@@ -58,28 +58,25 @@ class Dispatch:
         """Note that *worker* is through with an item."""
         self._running[worker].remove(nodeid)
 
-    def crashed(self, worker: str) -> str | None:
-        """Take back what *worker* has and return the item that it crashed in, which is not run again."""
-        items = self._running.pop(worker, [])
-        if not items:
-            return None
-        self._push_front(items[1:])
-        return items[0]
+    def crashed(self, worker: str, *, is_last: bool = False) -> str | None:
+        """Take back what *worker* has whose session crashed; it will be run again.
 
-    def lost(self, worker: str) -> str | None:
-        """Take back what a *worker* has that is gone with its machine; it will be run again.
-
-        The item that was running may be why: it is returned, and not run again, when that happens again.
+        The item that was running may be why: it is returned, and not run again, when that happens again, or
+        where this crash *is_last*.
         """
         items = self._running.pop(worker, [])
-        self._models.pop(worker, None)
         if not items:
             return None
         suspect = items[0]
         self._lost[suspect] = self._lost.get(suspect, 0) + 1
-        is_tried = self._lost[suspect] >= TRIES
+        is_tried = is_last or self._lost[suspect] >= TRIES
         self._push_front(items[1:] if is_tried else items)
         return suspect if is_tried else None
+
+    def lost(self, worker: str) -> str | None:
+        """Do what `crashed` does with a *worker* that is gone with its machine or process."""
+        self._models.pop(worker, None)
+        return self.crashed(worker)
 
     def unfit(self, worker: str) -> None:
         """Take back what a *worker* has, all of which is run again: no item is to blame."""

@@ -1,5 +1,6 @@
 """Groups to workers: everything runs once, whatever is lost; what always takes its worker along is told."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,12 +32,18 @@ def test_the_longest_group_comes_first_and_a_worker_keeps_its_model():
     assert dispatch.take("v") is None
 
 
-def test_a_crash_costs_the_item_that_ran_and_the_rest_comes_next():
+@pytest.mark.parametrize("n_lost", range(TRIES))
+def test_a_crash_costs_nothing_unless_the_item_ends_the_next_sessions_too(n_lost):
+    """A worker that is lost counts like a session."""
     dispatch = dispatch_of([("a", 3), ("a", 2)])
     dispatch.take("w")
     dispatch.ended("w", "a0[0]")
+    for time in range(TRIES - 1):
+        assert (dispatch.lost if time < n_lost else dispatch.crashed)("w") is None
+        assert dispatch.take("w") == ["a0[1]", "a0[2]"]
     assert dispatch.crashed("w") == "a0[1]"
     assert dispatch.take("w") == ["a0[2]"]
+    assert dispatch.crashed("w", is_last=True) == "a0[2]"
     assert dispatch.crashed("idle") is None
 
 
