@@ -181,6 +181,7 @@ class Engine:
         if kind == "record":
             self._kept.keep(message["line"])
         elif kind == "start":
+            dispatch.begun(worker, message["nodeid"])
             hook.pytest_runtest_logstart(nodeid=message["nodeid"], location=tuple(message["location"]))
         elif kind == "report":
             report = report_of(self._config, message["data"])

@@ -50,7 +50,7 @@ LEFT_OUT = (
         ),
         2,
     ),
-    (re.compile(r"(was lost|crashed) while running it, again"), 3),
+    (re.compile(r"worker_crash: the worker that ran it ended without a word"), 3),
 )
 """The reasons to leave something out, and how many kills beneath a run each takes at least."""
 

@@ -39,8 +39,12 @@ def test_a_crash_costs_nothing_unless_the_item_ends_the_next_sessions_too(n_lost
     dispatch.take("w")
     dispatch.ended("w", "a0[0]")
     for time in range(TRIES - 1):
+        dispatch.begun("w", "a0[1]")
         assert (dispatch.lost if time < n_lost else dispatch.crashed)("w") is None
         assert dispatch.take("w") == ["a0[1]", "a0[2]"]
+    assert dispatch.crashed("w") is None, "it had begun in another session"
+    dispatch.take("w")
+    dispatch.begun("w", "a0[1]")
     assert dispatch.crashed("w") == "a0[1]"
     assert dispatch.take("w") == ["a0[2]"]
     assert dispatch.crashed("w", is_last=True) == "a0[2]"
@@ -51,8 +55,10 @@ def test_a_lost_worker_costs_nothing_unless_the_item_takes_the_next_one_along_to
     dispatch = dispatch_of([("a", 2)])
     for _ in range(TRIES - 1):
         dispatch.take("w")
+        dispatch.begun("w", "a0[0]")
         assert dispatch.lost("w") is None
     assert dispatch.take("v") == ["a0[0]", "a0[1]"]
+    dispatch.begun("v", "a0[0]")
     assert dispatch.lost("v") == "a0[0]"
     assert dispatch.take("u") == ["a0[1]"]
 
@@ -83,6 +89,8 @@ def test_every_item_ends_once_whatever_happens(groups, n_workers, rng, n_faults)
             ended.append(nodeid)
             continue
         n_faults -= 1
+        if rng.random() < 0.5:
+            dispatch.begun(worker, at_work[worker][0])
         failed = getattr(dispatch, fault)(worker)
         ended += [] if failed is None else [failed]
         del at_work[worker]
