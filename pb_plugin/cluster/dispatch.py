@@ -8,7 +8,7 @@ from pb_plugin.portions.groups import model_of
 from pb_plugin.portions.turns import model_for
 
 TRIES = 3
-"""How many workers may be lost while they run an item, before it is not tried again."""
+"""How many sessions or workers may be lost while they run an item, before it is not tried again."""
 
 
 class Dispatch:
@@ -24,6 +24,7 @@ class Dispatch:
         self._cost = cost
         self._left: dict[str, list[list[str]]] = {}
         self._running: dict[str, list[str]] = {}
+        self._begun: dict[str, str] = {}
         self._models: dict[str, str] = {}
         self._lost: dict[str, int] = {}
         groups = sorted(self._grouped(labels), key=self._cost_of, reverse=True)
@@ -54,35 +55,37 @@ class Dispatch:
         self._running[worker] = list(group)
         return group
 
+    def begun(self, worker: str, nodeid: str) -> None:
+        """Note that *worker* runs an item now."""
+        self._begun[worker] = nodeid
+
     def ended(self, worker: str, nodeid: str) -> None:
         """Note that *worker* is through with an item."""
         self._running[worker].remove(nodeid)
 
-    def crashed(self, worker: str) -> str | None:
-        """Take back what *worker* has and return the item that it crashed in, which is not run again."""
-        items = self._running.pop(worker, [])
-        if not items:
-            return None
-        self._push_front(items[1:])
-        return items[0]
+    def crashed(self, worker: str, *, is_last: bool = False) -> str | None:
+        """Take back what *worker* has whose session crashed; it will be run again.
 
-    def lost(self, worker: str) -> str | None:
-        """Take back what a *worker* has that is gone with its machine; it will be run again.
-
-        The item that was running may be why: it is returned, and not run again, when that happens again.
+        The item that was running may be why: it is returned, and not run again, when it happens again. Where
+        this crash *is_last* so is an item that had not begun.
         """
-        items = self._running.pop(worker, [])
-        self._models.pop(worker, None)
+        items, begun = self._running.pop(worker, []), self._begun.pop(worker, None)
         if not items:
             return None
         suspect = items[0]
-        self._lost[suspect] = self._lost.get(suspect, 0) + 1
-        is_tried = self._lost[suspect] >= TRIES
+        self._lost[suspect] = self._lost.get(suspect, 0) + (suspect == begun)
+        is_tried = is_last or self._lost[suspect] >= TRIES
         self._push_front(items[1:] if is_tried else items)
         return suspect if is_tried else None
 
+    def lost(self, worker: str) -> str | None:
+        """Do what `crashed` does with a *worker* that is gone with its machine or process."""
+        self._models.pop(worker, None)
+        return self.crashed(worker)
+
     def unfit(self, worker: str) -> None:
         """Take back what a *worker* has, all of which is run again: no item is to blame."""
+        self._begun.pop(worker, None)
         self._push_front(self._running.pop(worker, []))
 
     def give_up(self) -> list[str]:

@@ -33,8 +33,10 @@ ENDING_S = 3.0
 """How long an interrupted run waits for what its workers have stored."""
 
 REPLACED = 4
-"""How many lost workers are replaced, and how many crashes leave their item to be run again, for each worker
-that the run began with."""
+"""How many lost workers are replaced for each that the run began with."""
+
+CRASHES = 40
+"""So many crashes for each of them leave their item to be run again: what causes them is left out soon."""
 
 
 def own_folders() -> tuple[str, ...]:
@@ -179,6 +181,7 @@ class Engine:
         if kind == "record":
             self._kept.keep(message["line"])
         elif kind == "start":
+            dispatch.begun(worker, message["nodeid"])
             hook.pytest_runtest_logstart(nodeid=message["nodeid"], location=tuple(message["location"]))
         elif kind == "report":
             report = report_of(self._config, message["data"])
@@ -200,14 +203,18 @@ class Engine:
             self._take_output(worker, message["data"])
 
     def _on_crash(self, worker: str, message: Message, dispatch: Dispatch) -> None:
-        """Go on after a crash: rows in work are known and tried one by one, so their item runs again."""
+        """Go on after a crash: rows in work are known and tried one by one, so their item runs again.
+
+        Where there were none the item may be why, or somebody has killed the session: it runs again too.
+        """
         self._n_crashes += 1
-        if message["at_work"] and self._n_crashes <= self._n_first * REPLACED:
+        is_last = self._n_crashes > self._n_first * CRASHES
+        if not (message["blames_item"] or is_last):
             dispatch.unfit(worker)
             return
-        nodeid = dispatch.crashed(worker)
+        nodeid = dispatch.crashed(worker, is_last=is_last)
         if nodeid is not None:
-            self._fail(nodeid, f"{self._name(worker)} crashed while running it: {message['why']}")
+            self._fail(nodeid, f"{self._name(worker)} crashed while running it, again: {message['why']}")
 
     def _forget(self, worker: str) -> None:
         self._coming.discard(worker)

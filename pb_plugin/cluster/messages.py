@@ -15,8 +15,9 @@ Message = Mapping[str, Any]
 
 From a session: ``collected`` (``missing`` items), ``start`` and ``finish`` (``nodeid``, ``location``),
 ``report`` (``data``), ``done`` (with a group), ``output`` (``data``: what it found out).
-From its supervisor: ``record`` (``line``), ``unfit`` (``why``), ``crashed`` (``why``, and whether rows were
-``at_work``) after ``ended`` (``name`` and ``text`` of the file that says which).
+From its supervisor: ``record`` (``line``), ``unfit`` (``why``), ``crashed`` (``why``, and whether it
+``blames_item``: no row was in work, and the session had begun) after ``ended`` (``name`` and ``text`` of the
+file that says which rows were).
 """
 
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pb_plugin.cluster.messages import Message, Setup, cut, read, written
+from pb_plugin.cluster.own_folder import OwnFolder
 from pb_plugin.faults.at_work import FOLDER
 from pb_plugin.faults.ends import ENDED, Ends
 from pb_plugin.records.plain_files import write_whole
@@ -30,6 +29,9 @@ EVERY_S = 0.1
 
 SHOWN_LINES, SHOWN = 12, 1500
 """How much of a crashed session's output is handed on: lines, characters."""
+
+STARTS = 3
+"""How many sessions in a row may be killed before they know the items, until the machine is not used."""
 
 SEEDS = "0-known.jsonl"
 """Records that came from the store of the run; its name sorts first, as they were first."""
@@ -46,13 +48,15 @@ class Supervisor:
     def __init__(self, name: str, setup: Mapping[str, Any]) -> None:
         self._name = name
         self._setup = Setup.from_json(setup)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"pb-{name}-"))
+        self._own = OwnFolder(name)
+        self._folder = self._own.path
         self._store = self._folder / "store"
         self._store.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
         self._commands = self._messages = -1
         self._unread = b""
         self._has_collected = self._was_at_work = False
+        self._n_unborn = 0
         self._is_stopped = False
         self._session, self._n_sessions = name, 0
         self._tails: dict[Path, int] = {}
@@ -73,10 +77,13 @@ class Supervisor:
         """
         if self._is_stopped:
             return
+        if self._process is not None and self._process.poll() is not None:
+            self._end(expected=True)  # killed while it had nothing to do
         if self._process is None:
             try:
                 self._start()
             except OSError as error:
+                self.leave()
                 yield [{"kind": "unfit", "why": f"no session can be started: {error}"}]
                 return
         for name, text in ends:
@@ -110,7 +117,7 @@ class Supervisor:
         if process is not None:
             process.kill()
             process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._own.leave()
 
     def _start(self) -> None:
         self._n_sessions += 1
@@ -159,8 +166,9 @@ class Supervisor:
             batch: list[Message] = [*self._records(), *told]
             unfit = next((why for why in map(self._unfit, told) if why is not None), None)
             if unfit is not None:
-                yield [{"kind": "unfit", "why": unfit}]
                 self._end()
+                self.leave()
+                yield [{"kind": "unfit", "why": unfit}]
                 return
             if chunk == b"":
                 crashed = self._end(expected=end is None)
@@ -175,7 +183,7 @@ class Supervisor:
         """Return why the session is not that of the run, where *message* shows it."""
         if message["kind"] != "collected":
             return None
-        self._has_collected = True
+        self._has_collected, self._n_unborn = True, 0
         if not message["n_missing"]:
             return None
         return (
@@ -211,9 +219,13 @@ class Supervisor:
             return []
         output = (self._folder / "output").read_text(encoding="utf-8", errors="replace").splitlines()
         why = f"{_ending(code)} on {socket.gethostname()}\n{cut(output[-SHOWN_LINES:], SHOWN)}"
-        if not self._has_collected:
-            return [{"kind": "unfit", "why": why}]
-        return [*self._ended(), {"kind": "crashed", "why": why, "at_work": self._was_at_work}]
+        if self._has_collected:
+            return [*self._ended(), {"kind": "crashed", "why": why, "blames_item": not self._was_at_work}]
+        self._n_unborn += 1
+        if code < 0 and self._n_unborn < STARTS:
+            return [{"kind": "crashed", "why": why, "blames_item": False}]
+        self.leave()
+        return [{"kind": "unfit", "why": why}]
 
     def _ended(self) -> list[Message]:
         """Return what the session was working on when it crashed, for the next one and for all others."""

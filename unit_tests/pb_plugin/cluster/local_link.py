@@ -17,7 +17,8 @@ class LocalLink:
 
     def open(self):
         """Begin anew: a test runs twice."""
-        self._events, self.supervisors, self.gone, self.runs = queue.Queue(), {}, set(), []
+        self._events, self.supervisors, self.runs = queue.Queue(), {}, []
+        self.lost, self.gone = set(), set()
         return "threads"
 
     def n_places(self):
@@ -32,25 +33,33 @@ class LocalLink:
 
         def work():
             for batch in self.supervisors[worker].run(nodeids, records, ends):
-                self._events.put(Event(worker, "told", messages=batch))
-            self._events.put(Event(worker, "through"))
+                self.tell(worker, batch)
+            self._put(Event(worker, "through"))
 
         threading.Thread(target=work, daemon=True).start()
 
     def finish(self, worker):
         def work():
-            self._events.put(Event(worker, "told", messages=self.supervisors[worker].finish()))
-            self._events.put(Event(worker, "through"))
+            self.tell(worker, self.supervisors[worker].finish())
+            self._put(Event(worker, "through"))
 
         threading.Thread(target=work, daemon=True).start()
 
     def stop(self, worker):
         self.supervisors[worker].stop()
 
+    def tell(self, worker, messages):
+        """Let *worker* say something."""
+        self._put(Event(worker, "told", messages=messages))
+
+    def _put(self, event):
+        if event.worker not in self.lost:
+            self._events.put(event)
+
     def lose(self, worker):
         """Let *worker* be gone with its machine."""
         self.stop(worker)
-        self.gone.add(worker)
+        self.lost.add(worker)
         self._events.put(Event(worker, "lost", why="its machine is gone"))
 
     def drop(self, worker):
@@ -64,7 +73,7 @@ class LocalLink:
             event = self._events.get(timeout=timeout)
         except queue.Empty:
             return []
-        return [] if event.worker in self.gone and event.kind != "lost" else [event]
+        return [] if event.worker in self.gone else [event]
 
     def close(self):
         for worker in self.supervisors:

@@ -1,5 +1,6 @@
 """Groups to workers: everything runs once, whatever is lost; what always takes its worker along is told."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,12 +32,22 @@ def test_the_longest_group_comes_first_and_a_worker_keeps_its_model():
     assert dispatch.take("v") is None
 
 
-def test_a_crash_costs_the_item_that_ran_and_the_rest_comes_next():
+@pytest.mark.parametrize("n_lost", range(TRIES))
+def test_a_crash_costs_nothing_unless_the_item_ends_the_next_sessions_too(n_lost):
+    """A worker that is lost counts like a session."""
     dispatch = dispatch_of([("a", 3), ("a", 2)])
     dispatch.take("w")
     dispatch.ended("w", "a0[0]")
+    for time in range(TRIES - 1):
+        dispatch.begun("w", "a0[1]")
+        assert (dispatch.lost if time < n_lost else dispatch.crashed)("w") is None
+        assert dispatch.take("w") == ["a0[1]", "a0[2]"]
+    assert dispatch.crashed("w") is None, "it had begun in another session"
+    dispatch.take("w")
+    dispatch.begun("w", "a0[1]")
     assert dispatch.crashed("w") == "a0[1]"
     assert dispatch.take("w") == ["a0[2]"]
+    assert dispatch.crashed("w", is_last=True) == "a0[2]"
     assert dispatch.crashed("idle") is None
 
 
@@ -44,8 +55,10 @@ def test_a_lost_worker_costs_nothing_unless_the_item_takes_the_next_one_along_to
     dispatch = dispatch_of([("a", 2)])
     for _ in range(TRIES - 1):
         dispatch.take("w")
+        dispatch.begun("w", "a0[0]")
         assert dispatch.lost("w") is None
     assert dispatch.take("v") == ["a0[0]", "a0[1]"]
+    dispatch.begun("v", "a0[0]")
     assert dispatch.lost("v") == "a0[0]"
     assert dispatch.take("u") == ["a0[1]"]
 
@@ -76,6 +89,8 @@ def test_every_item_ends_once_whatever_happens(groups, n_workers, rng, n_faults)
             ended.append(nodeid)
             continue
         n_faults -= 1
+        if rng.random() < 0.5:
+            dispatch.begun(worker, at_work[worker][0])
         failed = getattr(dispatch, fault)(worker)
         ended += [] if failed is None else [failed]
         del at_work[worker]

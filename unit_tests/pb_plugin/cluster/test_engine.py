@@ -57,10 +57,32 @@ def test_a_worker_that_is_lost_costs_nothing_and_is_replaced(suite, link, monkey
 
 
 def test_an_item_that_takes_every_worker_along_is_named_and_the_run_ends(suite, link, monkeypatch):
-    monkeypatch.setattr(link, "run", lambda worker, *what: link.lose(worker))
+    link.places = 1
+
+    def lose(worker, nodeids, *what):
+        begun = {"kind": "start", "nodeid": nodeids[0], "location": ("test_bench.py", 1, "test_cell")}
+        link.tell(worker, [begun])
+        link.lose(worker)
+
+    monkeypatch.setattr(link, "run", lose)
     result = suite.run("-k", "copy and k4", *SMALL, *ELSEWHERE)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*worker 'ray?' on * was lost while running it, again: its machine is gone"])
+
+
+@pytest.mark.slow
+def test_workers_that_are_lost_before_an_item_has_begun_blame_none(suite, link, monkeypatch):
+    link.places = 1
+    run = link.run
+
+    def lose_but_the_last(worker, *what):
+        if worker == f"ray{engine.REPLACED}":
+            run(worker, *what)
+        else:
+            link.lose(worker)
+
+    monkeypatch.setattr(link, "run", lose_but_the_last)
+    suite.run("-k", "copy and k4", *SMALL, *ELSEWHERE).assert_outcomes(passed=1)
 
 
 @pytest.mark.slow
