@@ -202,3 +202,20 @@ def loaded_libraries(loaded_modules):
         with matplotlib.rc_context({"pdf.fonttype": 42}):
             figure.savefig(BytesIO(), format=suffix.removeprefix("."))
     gc.freeze()
+
+
+@pytest.fixture
+def stand_in():
+    """Start servers that stand in for LanguageTool, and stop them after the test."""
+    pytest.importorskip("language_tool_python", reason="needs language-tool-python")
+    from unit_tests.languagetool_stand_in import StandIn
+
+    started = []
+
+    def start(*args, **kwargs):
+        started.append(StandIn(*args, **kwargs))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()

@@ -13,9 +13,7 @@ import zlib
 from dataclasses import dataclass
 from typing import ClassVar
 
-from decoders.state import StepUpdate
-from decoders.testing.hash_denoiser import HashDenoiser
-from decoders.text.byte_tokenizer import ByteTokenizer
+from unit_tests.user_parts import Babble, BestFirst
 
 FIRST_ID = 40
 
@@ -71,12 +69,8 @@ def go_wrong(place, rows=()):
             raise ZeroDivisionError("by zero")
 
 
-class Faulty(HashDenoiser):
+class Faulty(Babble):
     name = "faulty"
-
-    def __init__(self):
-        super().__init__(vocab_size=300)
-        self.tokenizer = ByteTokenizer(vocab_size=300)
 
     def encode_prompt(self, messages):
         return prompt_ids(messages[-1]["content"])
@@ -92,21 +86,9 @@ def load(request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
-    """Commits the best positions."""
-
+class Method(BestFirst):
     name: ClassVar[str] = "wild"
-    family: ClassVar[str] = "static"
-    takes_k: ClassVar[bool] = True
-    sweep: ClassVar = ({},)
-    needs: ClassVar = frozenset()
-    may_remask: ClassVar[bool] = False
-    may_idle: ClassVar[bool] = False
-
-    def init(self, view):
-        return None
 
     def step(self, view, memory):
         go_wrong("method")
-        rank = view.rank(view.confidence)
-        return StepUpdate(unmask=rank < view.quota.unsqueeze(1), tokens=view.proposals), None
+        return super().step(view, memory)

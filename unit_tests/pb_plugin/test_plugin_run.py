@@ -366,21 +366,12 @@ def test_a_model_is_loaded_once_and_not_at_all_when_everything_is_stored(suite):
     suite.pytester.makepyfile(
         babble_once="""
         from pathlib import Path
-        from decoders.text.byte_tokenizer import ByteTokenizer
-        from decoders.testing.hash_denoiser import HashDenoiser
-
-        class Babble(HashDenoiser):
-            name = "babble"
-
-            def encode_prompt(self, messages):
-                return [2]
+        from unit_tests.user_parts import Babble
 
         def load(request):
             with Path("loads.txt").open("a") as file:
                 file.write("loaded\\n")
-            model = Babble(vocab_size=300)
-            model.tokenizer = ByteTokenizer(vocab_size=300)
-            return model
+            return Babble()
         """
     )
     options = ("--model", "babble_once:load", "--task", "copy,sort", "--unmasking", "random,margin")

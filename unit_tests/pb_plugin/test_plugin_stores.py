@@ -96,18 +96,11 @@ import os
 from dataclasses import dataclass
 from typing import ClassVar
 
-@dataclass(frozen=True, kw_only=True)
-class Quits:
-    name: ClassVar[str] = "quits"
-    family: ClassVar[str] = "static"
-    takes_k: ClassVar[bool] = True
-    sweep: ClassVar = ({},)
-    needs: ClassVar = frozenset()
-    may_remask: ClassVar[bool] = False
-    may_idle: ClassVar[bool] = False
+from unit_tests.user_parts import Plain
 
-    def init(self, view):
-        return None
+@dataclass(frozen=True, kw_only=True)
+class Quits(Plain):
+    name: ClassVar[str] = "quits"
 
     def step(self, view, memory):
         os._exit(0)

@@ -12,18 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from decoders.state import StepUpdate
-
-@dataclass(frozen=True, kw_only=True)
-class Plain:
-    family: ClassVar[str] = "static"
-    takes_k: ClassVar[bool] = True
-    sweep: ClassVar = ({},)
-    needs: ClassVar = frozenset()
-    may_remask: ClassVar[bool] = False
-    may_idle: ClassVar[bool] = False
-
-    def init(self, view):
-        return None
+from unit_tests.user_parts import Plain
 
 @dataclass(frozen=True, kw_only=True)
 class Raising(Plain):
@@ -54,17 +43,13 @@ import gc
 import weakref
 from pathlib import Path
 
-from decoders.text.byte_tokenizer import ByteTokenizer
-from decoders.testing.hash_denoiser import HashDenoiser
+from unit_tests import user_parts
 
 LOADED = []
 
-class Babble(HashDenoiser):
-    name = "babble"
-
+class Babble(user_parts.Babble):
     def __init__(self):
-        super().__init__(vocab_size=300)
-        self.tokenizer = ByteTokenizer(vocab_size=300)
+        super().__init__()
         self.n_prompts = 0
 
     def encode_prompt(self, messages):

@@ -7,18 +7,7 @@ pytest.importorskip("xdist", reason="pytest-xdist is not installed")
 MODEL = """
 import os, time
 from pathlib import Path
-from decoders.text.byte_tokenizer import ByteTokenizer
-from decoders.testing.hash_denoiser import HashDenoiser
-
-class Babble(HashDenoiser):
-    name = "babble"
-
-    def __init__(self):
-        super().__init__(vocab_size=300)
-        self.tokenizer = ByteTokenizer(vocab_size=300)
-
-    def encode_prompt(self, messages):
-        return [2]
+from unit_tests.user_parts import Babble
 
 def load(request):
     seen = [os.environ.get(name, "") for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")]

@@ -16,7 +16,7 @@ from task_specs.catalogue import BENCHMARK_IDS, task_ids
 from task_specs.scoring.languagetool import checker as languagetool
 from task_specs.scoring.languagetool.backend import ENV_NAME, find_java
 from task_specs.scoring.languagetool.client import checksum
-from unit_tests.languagetool_stand_in import FIRST_TEXT, StandIn, one_match_for_each_x, reply
+from unit_tests.languagetool_stand_in import FIRST_TEXT, one_match_for_each_x, reply
 from unit_tests.pb_plugin.text_task import ANSWERS, RIGHT, write_text_task
 
 pytest.importorskip("language_tool_python", reason="needs language-tool-python")
@@ -35,20 +35,6 @@ def _quick(monkeypatch, tmp_path):
     monkeypatch.setitem(languagetool.Grammar.__init__.__kwdefaults__, "timeout_s", 2.0)
     monkeypatch.delenv(ENV_NAME, raising=False)
     monkeypatch.setenv("LTP_PATH", str(tmp_path / "nothing"))
-
-
-@pytest.fixture
-def stand_in():
-    """Start stand-in servers, and stop them after the test."""
-    started = []
-
-    def start(*args):
-        started.append(StandIn(*args))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pb_plugin.results.run_file import describe, save
 from pb_plugin.running.bench import Bench
 from pb_plugin.running.tools import CACHE_FOLDER, tools_of
 from task_specs.scoring.languagetool.checker import GrammarCache
-from unit_tests.languagetool_stand_in import StandIn, reply
+from unit_tests.languagetool_stand_in import reply
 from unit_tests.pb_plugin.text_task import write_text_task
 
 torch.set_num_threads(1)
@@ -100,18 +100,16 @@ def test_a_task_whose_file_is_gone_or_whose_samples_changed_is_refused(pb, monke
     assert "of shuffle is another today; run the suite again" in pb("--task", "shuffle", code=2)
 
 
-def test_wrong_grammar_is_named_by_the_rules_that_it_broke(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("language_tool_python", reason="needs language-tool-python")
+def test_wrong_grammar_is_named_by_the_rules_that_it_broke(stand_in, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     store = tmp_path / "store"
     options = Options(task=(write_text_task(tmp_path),), unmasking=("left_to_right",), k=(1,), store=store)
-    server = StandIn(lambda text: reply(*["DOUBLE_X", "DOUBLE_X", "NO_VERB"] if "xx" in text else []))
+    server = stand_in(lambda text: reply(*["DOUBLE_X", "DOUBLE_X", "NO_VERB"] if "xx" in text else []))
     bench = Bench(options, Store(store), tools_of(grammar=server.url, bertscore=None, folder=store))
     cells = plan(options).cells
     bench.decode(cells)
     save(describe(bench.resources, cells, missing_tasks=(), notes=()), store)
     bench.close()
-    server.stop()
     assert main(["failures", str(store), "--task", "say", "--json"]) == 0
     (cell,) = json.loads(capsys.readouterr().out)["cells"]
     assert cell["counts"] == {"grammar DOUBLE_X": 1, "grammar NO_VERB": 1}

@@ -18,7 +18,7 @@ from pb_plugin.running.tools import tools_of
 from task_specs.scoring import SCORER_VERSIONS, Scored, resolve_scorer
 from task_specs.scoring.languagetool import checker as languagetool
 from task_specs.scoring.languagetool.backend import ENV_NAME
-from unit_tests.languagetool_stand_in import FIRST_TEXT, StandIn, reply
+from unit_tests.languagetool_stand_in import FIRST_TEXT, reply
 from unit_tests.pb_plugin.text_task import ANSWERS, RIGHT, write_text_task
 
 torch.set_num_threads(1)
@@ -37,20 +37,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(languagetool, "PAUSES_S", (0.0,))
     write_text_task(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def stand_in():
-    pytest.importorskip("language_tool_python", reason="needs language-tool-python")
-    started = []
-
-    def start(*args):
-        started.append(StandIn(*args))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 @pytest.fixture

@@ -12,20 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from decoders.text.byte_tokenizer import ByteTokenizer
-from decoders.testing.hash_denoiser import HashDenoiser
-from decoders.state import StepUpdate
-
-
-class Babble(HashDenoiser):
-    name = "babble"
-
-    def __init__(self):
-        super().__init__(vocab_size=300)
-        self.tokenizer = ByteTokenizer(vocab_size=300)
-
-    def encode_prompt(self, messages):
-        return [2]
+from unit_tests.user_parts import Babble, BestFirst
 
 
 def load(request):
@@ -42,23 +29,13 @@ def load(request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crashing:
+class Crashing(BestFirst):
     name: ClassVar[str] = "crashing"
-    family: ClassVar[str] = "static"
-    takes_k: ClassVar[bool] = True
-    sweep: ClassVar = ({},)
-    needs: ClassVar = frozenset()
-    may_remask: ClassVar[bool] = False
-    may_idle: ClassVar[bool] = False
-
-    def init(self, view):
-        return None
 
     def step(self, view, memory):
         if (view.quota == 4).any():
             os._exit(3)
-        rank = view.rank(view.confidence)
-        return StepUpdate(unmask=rank < view.quota.unsqueeze(1), tokens=view.proposals), None
+        return super().step(view, memory)
 '''
 
 

@@ -11,16 +11,7 @@ from pb_plugin.running import batch_check
 from pb_plugin.running.batch_check import BatchCheck, BatchOutcome
 
 MODELS = """
-from decoders.text.byte_tokenizer import ByteTokenizer
-from decoders.testing.hash_denoiser import HashDenoiser
-
-class Steady(HashDenoiser):
-    def __init__(self):
-        super().__init__(vocab_size=300)
-        self.tokenizer = ByteTokenizer(vocab_size=300)
-
-    def encode_prompt(self, messages):
-        return [2]
+from unit_tests.user_parts import Babble as Steady
 
 class Shaky(Steady):
     '''Its logits depend on how many rows a forward has.'''

@@ -6,8 +6,6 @@ import shutil
 import pytest
 import torch
 
-from decoders.testing.hash_denoiser import HashDenoiser
-from decoders.text.byte_tokenizer import ByteTokenizer
 from pb_plugin.planning.options import Options
 from pb_plugin.planning.plan import plan
 from pb_plugin.records.store import Store
@@ -16,6 +14,7 @@ from pb_plugin.results.run_file import ChosenTasks, Run, describe, save
 from pb_plugin.results.suites import SUITES
 from pb_plugin.running.bench import Bench
 from unit_tests.pb_plugin.conftest import write_run
+from unit_tests.user_parts import Babble
 
 torch.set_num_threads(1)
 
@@ -25,20 +24,9 @@ NASTY = (
 )
 
 
-class Babble(HashDenoiser):
-    """A model that says anything."""
-
-    name = "babble"
-
-    def encode_prompt(self, messages):
-        return [2]
-
-
 def load_babble(request):
     """Return a model for ``--model``; it knows no answer."""
-    model = Babble(vocab_size=300)
-    model.tokenizer = ByteTokenizer(vocab_size=300)
-    return model
+    return Babble()
 
 
 def decoded(folder, options):

@@ -30,26 +30,12 @@ from task_specs.scoring.languagetool.checker import (
 )
 from task_specs.scoring.languagetool.client import PROBE, checksum, server_url, version_of
 from task_specs.scoring.languagetool.server import ServerStartError, class_path, start_server
-from unit_tests.languagetool_stand_in import StandIn, reply
+from unit_tests.languagetool_stand_in import reply
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT / ".." / "shared" / "languagetool"
 
 pytest.importorskip("language_tool_python", reason="needs language-tool-python")
-
-
-@pytest.fixture
-def stand_in():
-    """Start stand-in servers, and stop them after the test."""
-    started = []
-
-    def start(*args, **kwargs):
-        started.append(StandIn(*args, **kwargs))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -12,26 +12,13 @@ from task_specs.scoring.languagetool import tool as module
 from task_specs.scoring.languagetool.checker import Backend, ServerStartError
 from task_specs.scoring.languagetool.client import checksum
 from task_specs.scoring.languagetool.tool import GrammarTool
-from unit_tests.languagetool_stand_in import FIRST_TEXT, StandIn, reply
+from unit_tests.languagetool_stand_in import FIRST_TEXT, reply
 
 pytest.importorskip("language_tool_python", reason="needs language-tool-python")
 
 SAMPLE = Sample(
     id="a", fields={}, facts={"text": "source"}, shots=(), example="", answers=None, template=None, length=1
 )
-
-
-@pytest.fixture
-def stand_in():
-    started = []
-
-    def start(*args):
-        started.append(StandIn(*args))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 @pytest.fixture
