@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -99,18 +99,27 @@ def data_checksum(spec: TaskSpec) -> str:
 
 
 def load_samples(spec: TaskSpec) -> tuple[Sample, ...]:
-    """Return the samples of *spec* in file order.
+    """Return the samples of *spec* in file order; a file is read each time, but built into samples once.
 
     Raises:
         ValueError: The file is missing, has another checksum than the spec, or a line breaks a rule; names
             file, line, key, value and cure.
     """
-    if spec.data is None:
+    return _built(spec, None if spec.data is None else _content(spec))
+
+
+@lru_cache(maxsize=32)
+def _built(spec: TaskSpec, content: bytes | None) -> tuple[Sample, ...]:
+    """Return the samples of *spec* from the *content* of its file, or as they are generated.
+
+    A run and its report ask for the same tasks.
+    """
+    if content is None:
         lines: Iterable[tuple[str, Any]] = (
             (f"{spec.id}, generated sample {n}", r) for n, r in enumerate(records(spec), 1)
         )
     else:
-        lines = _parsed(spec.data, _content(spec))
+        lines = _parsed(str(spec.data), content)
     samples: dict[str, Sample] = {}
     for where, record in lines:
         sample = _sample(spec, where, record)

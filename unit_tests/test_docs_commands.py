@@ -1,5 +1,6 @@
 """Commands, code blocks and examples of the pages run as they are written, in a copy of the suite."""
 
+import hashlib
 import importlib
 import json
 import os
@@ -16,8 +17,12 @@ from unit_tests.pages import EXAMPLES, README, ROOT, blocks, commands, page
 LLADA = ROOT / ".." / "shared" / "golden" / "checkpoints" / "llada"
 BENCH = [words[1:] for words in commands("pytest")]
 PB = [words[1:] for words in commands("pb")]
+OVER_A_STORE = {
+    *("analyses", "compare", "export", "failures", "merge", "report", "rescore", "resolve", "plot", "view")
+}
 EXTENDED = [words[3:] for words in commands("python", "-m", "pytest")]
 QUICK = ["--samples", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+FEW_SETTINGS = ["--unmasking", "confidence", "--k", "32"]
 CSV = "task,tps,accuracy\ncopy,1,100\ncopy,2,90\ncopy,4,50\n"
 
 
@@ -102,7 +107,9 @@ def test_a_command_of_the_suite_collects_items(checkout, words):
 )
 def test_a_command_of_the_suite_passes(checkout, words):
     # a network takes its time for every sample and setting
-    few = ("--samples", "1", *(() if "--k" in words else ("--k", "8,32"))) if "tiny" in words else ()
+    few = ["--samples", "1", *(() if "--k" in words else FEW_SETTINGS)] if "tiny" in words else []
+    if "--pb-gate" in words:
+        few = ["--unmasking", "confidence", "--k", "1,2"]
     result = checkout.runpytest_inprocess(*words, *QUICK, *few)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*items reused; records in *.pb"])
@@ -128,32 +135,39 @@ def test_the_command_with_processes_passes(checkout):
     assert result.ret == 0
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder for each way to run the suite that a command needs, filled by the first test that does."""
+    return tmp_path_factory.mktemp("kept")
+
+
+def run_before(checkout, words, kept):
+    """Run the suite as the command *words* over its results needs it, or copy what such a run has left."""
+    run = ["bench_tests", "-k", "(copy or shuffle) and (k2 or threshold)", *QUICK]
+    run += ["--pb-save-baseline", "before.json"] if words[0] == "compare" else []
+    run += ["--pb-store", "shards/1"] if words[0] == "merge" else []
+    if "core" in words:  # all its tasks, so that there is a mean over them
+        run = ["bench_tests", "--unmasking", "confidence", "--k", "2", *QUICK]
+    left = kept / hashlib.sha256(" ".join(run).encode()).hexdigest()
+    if not left.is_dir():
+        there = set(checkout.path.iterdir())
+        assert checkout.runpytest_inprocess(*run).ret == 0
+        left.mkdir()
+        for path in set(checkout.path.iterdir()) - there:
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, left / path.name)
+    shutil.copytree(left, checkout.path, dirs_exist_ok=True)
+
+
 @pytest.mark.parametrize("words", PB, ids=" ".join)
-def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch):
+def test_a_command_of_the_console_runs(checkout, words, capsys, monkeypatch, kept):
     (checkout.path / "FILE.csv").write_text(CSV, encoding="utf-8")
     (checkout.path / "FILE.txt").write_text("Alice Adams", encoding="utf-8")
     (checkout.path / "GSM8K.jsonl").write_text(GSM8K, encoding="utf-8")
     (checkout.path / "HUMANEVAL.jsonl").write_text(HUMANEVAL, encoding="utf-8")
     if words[0] == "completions":
         run_humaneval(checkout)
-    if words[0] in (
-        "analyses",
-        "compare",
-        "export",
-        "failures",
-        "merge",
-        "report",
-        "rescore",
-        "resolve",
-        "plot",
-        "view",
-    ):
-        run = ["bench_tests", "-k", "(copy or shuffle) and (k2 or threshold)", *QUICK]
-        run += ["--pb-save-baseline", "before.json"] if words[0] == "compare" else []
-        run += ["--pb-store", "shards/1"] if words[0] == "merge" else []
-        if "core" in words:  # all its tasks, so that there is a mean over them
-            run = ["bench_tests", "--unmasking", "confidence", "--k", "2", *QUICK]
-        assert checkout.runpytest_inprocess(*run).ret == 0
+    if words[0] in OVER_A_STORE:
+        run_before(checkout, words, kept)
         capsys.readouterr()
     if words[0] == "view":
         monkeypatch.setattr("pb_plugin.viewing.server.Server.serve_forever", lambda server: None)

@@ -3,7 +3,7 @@
 import pytest
 
 from unit_tests.faults.conftest import RUN
-from unit_tests.faults.long_forms import by_hand
+from unit_tests.long_forms import by_hand
 
 pytest.importorskip("xdist", reason="pytest-xdist is not installed")
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from unit_tests.faults.conftest import RUN
-from unit_tests.faults.long_forms import by_hand
+from unit_tests.long_forms import by_hand
 
 TWO = ("--k", "8,32")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unit_tests.faults.long_forms import by_hand
+from unit_tests.long_forms import by_hand
 
 ROOT = Path(__file__).resolve().parents[2]
 

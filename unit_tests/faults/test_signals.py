@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from unit_tests.faults.conftest import RUN
-from unit_tests.faults.long_forms import by_hand
+from unit_tests.long_forms import by_hand
 
 pytestmark = pytest.mark.slow
 

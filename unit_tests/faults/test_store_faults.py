@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from unit_tests.faults.long_forms import LONG
+from unit_tests.long_forms import LONG
 
 TINY = ("--task", "copy", "--unmasking", "confidence", "--k", "8,32", "--samples", "3")
 EVERY = 1 if LONG else 6

@@ -130,7 +130,8 @@ def test_an_interrupted_run_asks_nobody(suite):
             raise KeyboardInterrupt
         """
     )
-    result = suite.run_apart(*OPTIONS, "-m", "pb(k=1)")
+    arguments = suite.arguments(*OPTIONS, "-m", "pb(k=1)")
+    result = suite.pytester.runpytest_inprocess(*arguments, no_reraise_ctrlc=True)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert not (suite.pytester.path / "asked").exists()
 

@@ -9,6 +9,8 @@ from collections import Counter
 
 import pytest
 
+from unit_tests.long_forms import by_hand
+
 pytestmark = pytest.mark.slow
 
 SLOW_IDEAL = """
@@ -46,7 +48,12 @@ def n_lines(store):
 
 @pytest.mark.parametrize(
     "options",
-    [(), ("-n", "2"), ("--pb-batch", "3"), ("--pb-sweep", "isolated")],
+    [
+        (),
+        ("-n", "2"),
+        pytest.param(("--pb-batch", "3"), marks=by_hand),
+        pytest.param(("--pb-sweep", "isolated"), marks=by_hand),
+    ],
     ids=["plain", "two workers", "batch of 3", "isolated"],
 )
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(suite, options):

@@ -340,10 +340,10 @@ def test_infilling_counts_only_what_was_filled_in(suite):
 
 def test_variants_run_and_enter_no_suite(suite):
     options = ("--task", "shuffle:n=15", "--task", "reverse:cot=true", "--unmasking", "left_to_right")
-    result = suite.run(*options, "--k", "1,32", "--samples", "2", "-v")
+    result = suite.run(*options, "--k", "8,32", "--samples", "2", "-v")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(
-        ["*[[]reverse_cot-ideal-left_to_right-k1[]]*", "*[[]shuffle_n15-ideal-left_to_right-k32[]]*"]
+        ["*[[]reverse_cot-ideal-left_to_right-k8[]]*", "*[[]shuffle_n15-ideal-left_to_right-k32[]]*"]
     )
     assert {(r.parts["task"], r.parts["canvas"]) for r in suite.records()} == {
         ("shuffle_n15", 128),

@@ -5,6 +5,8 @@ from collections import Counter
 
 import pytest
 
+from unit_tests.long_forms import by_hand
+
 pytest.importorskip("xdist", reason="pytest-xdist is not installed")
 
 SMALL = ("--task", "copy,shuffle", "--unmasking", "random", "--unmasking", "threshold:gamma=0.5,0.9")
@@ -98,7 +100,11 @@ def test_a_worker_loads_each_of_its_models_once(suite):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tasks", ["copy", "copy,sort"], ids=["a cell to a group", "groups of cells"])
+@pytest.mark.parametrize(
+    "tasks",
+    [pytest.param("copy", marks=by_hand), "copy,sort"],
+    ids=["a cell to a group", "groups of cells"],
+)
 def test_a_crash_in_a_method_is_reported_and_every_other_item_runs(suite, tasks):
     """The items with the rows that crash fail, whichever item was decoding them."""
     suite.pytester.makepyfile(crashing_method=USER_CODE)

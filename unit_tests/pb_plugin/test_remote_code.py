@@ -22,18 +22,17 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def asked(suite, folder, monkeypatch):
-    """The arguments of a run of copy with the checkpoint; the process has a cache of its own for code."""
-    monkeypatch.setenv("HF_HOME", str(suite.pytester.path / "hf"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def asked(suite, folder, loaded_libraries):
+    """The arguments of a run of copy with the checkpoint; transformers keeps its copy of code elsewhere."""
     chosen = ("-k", "copy", "--model", f"remote={folder}", "--unmasking", "confidence,random")
-    return (BENCH, *chosen, "--samples", "2", "--k", "8")
+    with module_cache(suite.pytester.path / "modules"):
+        yield (BENCH, *chosen, "--samples", "2", "--k", "8")
 
 
 def test_an_allowed_code_decodes_and_is_named_in_run_file_summary_and_report(suite, asked, folder, capsys):
     code = allowed(folder)
     line = f"remote code behind these results: {code} (model remote)"
-    result = suite.run_apart(*asked, OPTION, code)
+    result = suite.run(*asked, OPTION, code)
     result.assert_outcomes(passed=2, deselected=32)
     assert result.stdout.lines.count(line) == 1
     run, path = runfile.load(suite.store)
@@ -41,6 +40,7 @@ def test_an_allowed_code_decodes_and_is_named_in_run_file_summary_and_report(sui
     assert json.loads(path.read_text())["remote_code"] == [[code, "remote"]]
     assert len(suite.records()) == 4
     assert not [record.error for record in suite.records() if record.failed]
+    assert (suite.pytester.path / "modules").is_dir()
     capsys.readouterr()
     assert main(["report", str(suite.store)]) == 0
     assert capsys.readouterr().out.splitlines().count(line) == 1
@@ -49,7 +49,7 @@ def test_an_allowed_code_decodes_and_is_named_in_run_file_summary_and_report(sui
 
 
 def test_without_the_option_all_items_fail_for_one_reason_that_shows_it(suite, asked, folder):
-    result = suite.run_apart(*asked)
+    result = suite.run(*asked)
     result.assert_outcomes(errors=2, deselected=32)
     reasons = [line for line in result.stdout.lines if line.startswith("failed, ")]
     assert reasons == [
@@ -61,7 +61,7 @@ def test_without_the_option_all_items_fail_for_one_reason_that_shows_it(suite, a
     run, path = runfile.load(suite.store)
     assert run.remote_code == ()
     assert "remote_code" not in json.loads(path.read_text())
-    assert not (suite.pytester.path / "hf").exists()
+    assert not (suite.pytester.path / "modules").exists()
 
 
 def test_a_bad_value_stops_the_run_with_one_message(suite, asked):

@@ -163,4 +163,4 @@ def test_a_started_server_goes_when_the_run_that_started_it_is_killed(suite, tmp
         port = int(port_file.read_text())
         assert listens(port)
         process.kill()
-    wait_for(lambda: not listens(port), seconds=20)
+    wait_for(lambda: not listens(port))

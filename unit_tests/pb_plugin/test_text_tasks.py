@@ -30,9 +30,9 @@ WAYS = ("fetch it (--pb-grammar download)*", "*name a server*", "*a folder of it
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch, tmp_path):
-    """Leave out the pauses between tries, wait half a second for an answer, and find no server by chance."""
+    """Leave out the pauses between tries, wait two seconds for an answer, and find no server by chance."""
     monkeypatch.setattr(languagetool, "PAUSES_S", (0.0,))
-    monkeypatch.setitem(languagetool.Grammar.__init__.__kwdefaults__, "timeout_s", 0.5)
+    monkeypatch.setitem(languagetool.Grammar.__init__.__kwdefaults__, "timeout_s", 2.0)
     monkeypatch.delenv(ENV_NAME, raising=False)
     monkeypatch.setenv("LTP_PATH", str(tmp_path / "nothing"))
 

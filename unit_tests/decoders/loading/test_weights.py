@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from decoders.loading.checkpoint import LoadError
 from decoders.models.llada import load
 from decoders.protocols import ModelRequest
+from unit_tests.long_forms import by_hand
 
 torch.set_num_threads(1)
 
@@ -184,7 +185,7 @@ print(peak() - before)
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=by_hand), "bfloat16"])
 def test_loading_needs_little_more_memory_than_the_weights(tiny_llada_dir, folder, dtype):
     config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | {
         "n_layers": 8,

@@ -10,6 +10,7 @@ import torch
 from decoders.loading.checkpoint import LoadError
 from decoders.models import llada
 from decoders.protocols import ModelRequest
+from unit_tests.long_forms import by_hand
 
 torch.set_num_threads(1)
 
@@ -208,7 +209,7 @@ def outcome(family, families, tmp_path, key, value):
     return None if same else f"{key}={value!r}: differs by {float((ours - theirs).abs().max()):.2g}"
 
 
-@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=[pytest.mark.slow, by_hand])])
 def test_any_one_key_computes_as_transformers_does_or_is_refused(families, family, tmp_path, every):
     cases = list(changes(family, families[family][0]))[::every]
     assert len(cases) > 100 // every

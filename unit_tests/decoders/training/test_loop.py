@@ -21,6 +21,7 @@ from decoders.training.masked import by_task, masked_errors
 from decoders.training.tiny import new_network, train_tiny
 from pb_plugin.cli.train_tiny import lessons
 from task_specs.questions.vocabulary import TASK_WORD, TASKS
+from unit_tests.long_forms import by_hand
 
 ROOT = Path(__file__).resolve().parents[3]
 LESSONS = lessons()
@@ -189,7 +190,7 @@ tiny.train_tiny(folder, loop.Recipe(seed=1, steps=5), lessons(), compiled=False,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("where", "saved"), [("between", 3), ("saving", 2)])
+@pytest.mark.parametrize(("where", "saved"), [pytest.param("between", 3, marks=by_hand), ("saving", 2)])
 def test_a_training_killed_with_kill_9_goes_on_bit_for_bit(finished, tmp_path, where, saved):
     folder, _ = finished
     for start in (where, "nowhere"):

@@ -19,6 +19,7 @@ from decoders.training.checkpoint import STATE_FILE, read_standing
 from decoders.tuning.batches import Example
 from decoders.tuning.loop import LOSSES_FILE, Course, check_folder, losses_text, tune
 from decoders.tuning.settings import settings_of
+from unit_tests.long_forms import by_hand
 from unit_tests.pages import ROOT
 
 SETTINGS = settings_of(
@@ -231,7 +232,7 @@ def python(*arguments, **environment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("where", "saved"), [("between", 18), ("saving", 10)])
+@pytest.mark.parametrize(("where", "saved"), [pytest.param("between", 18, marks=by_hand), ("saving", 10)])
 def test_one_killed_with_kill_9_goes_on_bit_for_bit(finished, tmp_path, where, saved):
     killed = python("-c", KILLED, tmp_path, where)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

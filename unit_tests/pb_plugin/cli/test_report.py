@@ -17,6 +17,7 @@ from pb_plugin.running import batch_check
 from pb_plugin.running.batch_check import BatchOutcome
 from pb_plugin.running.bench import Bench
 from unit_tests.json_mutations import damaged
+from unit_tests.long_forms import by_hand
 
 torch.set_num_threads(1)
 
@@ -264,7 +265,7 @@ def damage(store, seed):
     file.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=[pytest.mark.slow, by_hand])])
 def test_a_damaged_store_is_shown_or_refused_in_one_line_by_every_command_over_it(store, capsys, count):
     changed = json.loads(records(store)[0])
     (store / "other.jsonl").write_text(json.dumps({**changed, "nfe": changed["nfe"] + 1}) + "\n")

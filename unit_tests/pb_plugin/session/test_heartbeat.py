@@ -45,7 +45,7 @@ def session_of(store, **values):
 
 
 def wait_for(out, text):
-    limit = time.monotonic() + 10.0
+    limit = time.monotonic() + 60.0
     while text not in out.getvalue():
         assert time.monotonic() < limit, out.getvalue()
         time.sleep(0.01)

@@ -579,8 +579,8 @@ def test_a_java_that_cannot_be_run_is_told(jars, tmp_path):
 
 def test_a_server_that_never_answers_is_ended_after_the_time_limit(jars, java, tmp_path):
     (java.parent / "mode").write_text("silent")
-    with pytest.raises(ServerStartError, match=r"no answer within 0.8 s"):
-        launched(jars, java, tmp_path, timeout_s=0.8)
+    with pytest.raises(ServerStartError, match=r"no answer within 3 s"):
+        launched(jars, java, tmp_path, timeout_s=3.0)
     (start,) = starts_of(java)
     with pytest.raises(ProcessLookupError):
         os.kill(start["pid"], 0)
@@ -627,7 +627,7 @@ def test_two_runs_at_once_have_a_server_each(jars, java, tmp_path):
 def test_the_log_of_a_server_that_died_is_kept(jars, java, tmp_path):
     server = launched(jars, java, tmp_path)
     os.kill(starts_of(java)[0]["pid"], signal.SIGKILL)
-    server.process.wait(10.0)
+    server.process.wait(60.0)
     server.close()
     assert "Server started" in server.log.read_text()
 

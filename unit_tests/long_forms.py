@@ -1,4 +1,4 @@
-"""Which forms of the campaigns are for runs by hand: they take minutes, and what they show is seldom new."""
+"""Which forms of tests are for runs by hand: they take long, and what they show is seldom new."""
 
 import os
 
