@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from decoders.loading.checkpoint import LoadError, read_object
-from decoders.text.json_file import shortened
+from decoders.text.json_file import one_line, shortened
 
 INDEX_FILE = "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -308,7 +308,9 @@ def _stored(files: Sequence[Path], parts: Parts) -> list[_Stored]:
                 headers = [(key, file.get_slice(key)) for key in file.keys()]  # noqa: SIM118 (not a mapping)
                 read = [(key, header.get_shape(), header.get_dtype()) for key, header in headers]
         except SafetensorError as error:
-            raise LoadError(f"{path} must be a safetensors file, got {error}; fetch it again") from error
+            raise LoadError(
+                f"{path} must be a safetensors file, got {one_line(error)}; fetch it again"
+            ) from error
         for key, shape, dtype in read:
             if dtype not in ("F64", "F32", "F16", "BF16"):
                 raise LoadError(

@@ -43,15 +43,10 @@ STILL_S = 300.0
 GONE_S = 60.0
 """What a run that is over has started is gone after so long."""
 
-LEFT_OUT = (
-    (
-        re.compile(
-            r"samples? failed \(worker_crash\).*it stopped the decoding (\d+) times, the last time alone"
-        ),
-        2,
-    ),
-    (re.compile(r"worker_crash: the worker that ran it ended without a word"), 3),
-)
+LEFT_OUT = {
+    r"failed \(worker_crash\).*it stopped the decoding \d+ times, the last time alone": 2,
+    r"worker_crash: the worker that ran it ended without a word": 3,
+}
 """The reasons to leave something out, and how many kills beneath a run each takes at least."""
 
 
@@ -112,6 +107,16 @@ def on_ray(seed, parent):
         )
 
 
+@contextmanager
+def ended(run):
+    """Let *run* not outlive an error of this process, which it does not hear of."""
+    try:
+        yield
+    except BaseException:
+        kill_group(run)
+        raise
+
+
 def until_end(run, folder, waiting, moments, longest):
     """Kill the first of *waiting* at a random moment, then the next, until *run* ends.
 
@@ -120,18 +125,19 @@ def until_end(run, folder, waiting, moments, longest):
     killed = Counter()
     moment = time.monotonic() + moments.uniform(0.0, 0.9 * longest)
     seen, since = -1, time.monotonic()
-    while (code := run.poll()) is None:
-        now = time.monotonic()
-        if waiting and now >= moment:
-            name, kill = waiting[0]
-            if kill(run):
-                killed[name] += 1
-                waiting.pop(0)
-            moment = time.monotonic() + moments.uniform(0.0, 0.9 * longest)
-        if (size := n_written(folder)) != seen:
-            seen, since = size, now
-        assert now - since < STILL_S, f"{folder}: it hangs, after {dict(killed)}\n{said(folder)}"
-        time.sleep(0.005)
+    with ended(run):
+        while (code := run.poll()) is None:
+            now = time.monotonic()
+            if waiting and now >= moment:
+                name, kill = waiting[0]
+                if kill(run):
+                    killed[name] += 1
+                    waiting.pop(0)
+                moment = time.monotonic() + moments.uniform(0.0, 0.9 * longest)
+            if (size := n_written(folder)) != seen:
+                seen, since = size, now
+            assert now - since < STILL_S, f"{folder}: it hangs, after {dict(killed)}\n{said(folder)}"
+            time.sleep(0.005)
     return code, killed
 
 
@@ -150,7 +156,7 @@ def named(text, n_killed):
     lines = [line for line in text.splitlines() if line.startswith("failed, ")]
     assert lines, text
     for line in lines:
-        needed = [kills for reason, kills in LEFT_OUT if reason.search(line)]
+        needed = [kills for reason, kills in LEFT_OUT.items() if re.search(reason, line)]
         assert needed, f"no promise allows this: {line}\n{text}"
         assert n_killed >= max(needed), f"after {n_killed} kills: {line}\n{text}"
     return len(lines)

@@ -1,6 +1,7 @@
-"""A damaged config.json or weight index is read or refused in one message, by every family."""
+"""A damaged config.json, weight index or header of weights is read or refused in one message."""
 
 import json
+import random
 import time
 from importlib import import_module
 
@@ -89,3 +90,31 @@ def test_a_damaged_weight_index_is_read_or_refused(tiny_llada_dir, tmp_path, cou
             load(ModelRequest(name="llada", source=str(folder), device="cpu"))
         except LoadError as error:
             check(str(error), "index.json")
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.slow)])
+def test_a_damaged_header_of_weights_is_read_or_refused(tiny_llada_dir, tmp_path, count):
+    """The header is JSON behind its length in eight bytes; here JSON, its length or both are wrong."""
+    from decoders.models.llada import load
+
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").symlink_to(tiny_llada_dir / "config.json")
+    whole = (tiny_llada_dir / "model.safetensors").read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    refused = 0
+    for seed in range(count):
+        header = damaged(whole[8:end].decode(), seed).encode()
+        draw = random.Random(seed)
+        wrong = draw.choice((0, 1, len(header) - 1, len(header) + 1, 2**31, 2**63, 2**64 - 1))
+        length = wrong if draw.random() < 0.2 else len(header)
+        written = length.to_bytes(8, "little") + header + whole[end:]
+        (folder / "model.safetensors").write_bytes(written)
+        start = time.process_time()
+        try:
+            load(ModelRequest(name="llada", source=str(folder), device="cpu"))
+        except LoadError as error:
+            check(str(error), "; ")
+            refused += 1
+        assert time.process_time() - start < SLOWEST, seed
+    assert refused > count // 2
