@@ -15,7 +15,7 @@ from hypothesis.strategies import none
 
 HERE = Path(__file__).parent
 
-settings.register_profile("quick", max_examples=40)
+settings.register_profile("quick", max_examples=40, derandomize=True)
 settings.register_profile("thorough", max_examples=1000)
 settings.load_profile("quick")  # --hypothesis-profile=thorough is the long form
 

@@ -273,7 +273,9 @@ def parse_floor(text: str, *, name: str = "--pb-floor") -> tuple[str, float]:
     task, equals, accuracy = text.partition("=")
     if not equals or not task.strip():
         raise ValueError(f"{name} must be TASK=ACCURACY, got {text!r}; for example copy=0.9")
-    return task.strip(), parse_float(accuracy.strip(), name=f"{name} {task.strip()}", low=0.0, high=1.0)
+    task = task.strip()
+    shown = task if task.isprintable() else repr(task)
+    return task, parse_float(accuracy.strip(), name=f"{name} {shown}", low=0.0, high=1.0)
 
 
 def _is_name_or_reference(text: str) -> bool:
