@@ -13,13 +13,13 @@ from pb_plugin.records.store import Store
 from pb_plugin.report.curves import curves_of, suite_curves_of
 from pb_plugin.report.curves_drawing import figure_of
 from pb_plugin.report.stored import read_report
-from pb_plugin.results.run_file import describe, save
+from pb_plugin.results.run_file import describe
 from pb_plugin.results.summary import SuitePoint
 from pb_plugin.running.bench import Bench
 from pb_plugin.statistics.intervals import Interval, wilson
+from unit_tests.pb_plugin.cli.conftest import RUN_ONE
 
 SVG = "{http://www.w3.org/2000/svg}"
-NAME = "20260102T030405000006Z-one"
 TASKS = ("shuffle", "copy")
 
 
@@ -39,17 +39,6 @@ def decoded(tmp_path_factory):
     run = describe(bench.resources, planned.cells, missing_tasks=(), notes=())
     bench.close()
     return run, folder
-
-
-@pytest.fixture
-def store(decoded, tmp_path):
-    run, folder = decoded
-    copy = tmp_path / "store"
-    copy.mkdir()
-    for file in folder.glob("*.jsonl"):
-        (copy / file.name).write_bytes(file.read_bytes())
-    save(run, copy).rename(copy / "runs" / f"{NAME}.json")
-    return copy
 
 
 @pytest.fixture
@@ -161,13 +150,13 @@ def test_the_legend_names_every_line_with_its_look(store):
 def test_the_caption_says_run_date_samples_and_axes(pb, store, tmp_path):
     pb(store, tmp_path / "a.svg")
     words = " ".join(" ".join(texts(parsed(tmp_path / "a.svg"))).split())
-    assert f"Run {NAME}.json, made 2026-01-02 03:04 UTC; 4 samples per point." in words
+    assert f"Run {RUN_ONE}.json, made 2026-01-02 03:04 UTC; 4 samples per point." in words
     assert "tokens per step, the mean over samples of generated positions / forwards" in words
     assert "Bands: 95 % intervals." in words
 
 
 def test_a_renamed_run_is_made_at_an_unknown_time(store):
-    (store / "runs" / f"{NAME}.json").rename(store / "runs" / "mine.json")
+    (store / "runs" / f"{RUN_ONE}.json").rename(store / "runs" / "mine.json")
     assert "Run mine.json, made at an unknown time; 4" in curves_of(read_report(store, None)).caption
 
 
@@ -223,7 +212,7 @@ def test_readers_of_the_screen_and_dark_pages_are_served(pb, store, tmp_path):
         (f"{SVG}title", "title"),
         (f"{SVG}desc", "desc"),
     ]
-    assert root[0].text == f"Score over tokens per step, run {NAME}.json"
+    assert root[0].text == f"Score over tokens per step, run {RUN_ONE}.json"
     assert root[1].text.startswith("Panels: copy, shuffle. Lines: ideal-random, ideal-threshold. Run ")
     ground = next(root.iter(f"{SVG}path"))
     assert "fill: #ffffff" in ground.get("style")
@@ -258,14 +247,18 @@ def test_a_drawing_that_cannot_be_finished_leaves_the_old_one(pb, store, tmp_pat
 
 def test_chosen_tasks_only_in_benchmark_order(pb, store, tmp_path):
     assert pb(store, tmp_path / "a.svg", "--tasks", "copy") == (
-        f"{tmp_path / 'a.svg'}: 1 panel, 2 lines, 4 points, run {NAME}.json\n"
+        f"{tmp_path / 'a.svg'}: 1 panel, 2 lines, 4 points, run {RUN_ONE}.json\n"
     )
     assert curves_of(read_report(store, None), ["shuffle", "copy"]).panels == ("copy", "shuffle")
 
 
 def test_json_has_the_points_of_the_report(pb, store, tmp_path):
     found = json.loads(pb(store, tmp_path / "a.svg", "--json"))
-    assert (found["run"], found["tasks"], found["count"]) == (f"{NAME}.json", ["copy", "shuffle"], "canvas")
+    assert (found["run"], found["tasks"], found["count"]) == (
+        f"{RUN_ONE}.json",
+        ["copy", "shuffle"],
+        "canvas",
+    )
     assert (found["left_out"], found["without_panel"]) == ({}, [])
     cells = {(c.task, c.identity.method, str(c.setting)): c for c in read_report(store, None).summary.cells}
     assert len(found["points"]) == len(cells)
@@ -283,14 +276,14 @@ def test_items_without_all_results_are_left_out_and_counted(pb, store, tmp_path)
     parts = {line: json.loads(line)["parts"] for line in lines}
     gone = next(line for line in lines if (parts[line]["task"], parts[line]["k"]) == ("copy", 8))
     file.write_text("".join(line for line in lines if line != gone), encoding="ascii")
-    name = store / "runs" / f"{NAME}.json"
+    name = store / "runs" / f"{RUN_ONE}.json"
     run = json.loads(name.read_text(encoding="ascii"))
     for cell in run["cells"]:
         if cell["asked"]["task"] == "shuffle":
             cell["keys"], cell["unscored"] = [], "no tool"
     name.write_text(json.dumps(run), encoding="ascii")
     out = pb(store, tmp_path / "a.svg").splitlines()
-    assert out[0].endswith(f": 1 panel, 2 lines, 3 points, run {NAME}.json")
+    assert out[0].endswith(f": 1 panel, 2 lines, 3 points, run {RUN_ONE}.json")
     assert out[1:] == [
         "left out, 1 item: 3 of 4 planned samples decoded (1 missing, 0 failed)",
         "left out, 4 items: no tool",
@@ -309,10 +302,10 @@ def test_items_without_all_results_are_left_out_and_counted(pb, store, tmp_path)
         (["STORE", "DIR/folder.svg"], "OUT must be a file, got the folder 'DIR/folder.svg'; choose another"),
         (["DIR/nothing", "DIR/a.svg"], "store must be a directory, got 'DIR/nothing'"),
         (["DIR/empty", "DIR/a.svg"], "DIR/empty must hold a finished run, got none; run pytest with --pb-st"),
-        (["STORE", "DIR/a.svg", "--run", "two"], f"must hold the run 'two', got {NAME}.json; run pytest"),
+        (["STORE", "DIR/a.svg", "--run", "two"], f"must hold the run 'two', got {RUN_ONE}.json; run pytest"),
         (
             ["STORE", "DIR/a.svg", "--tasks", "copy,shufle"],
-            f"--tasks must be tasks of the run {NAME}.json, got 'shufle'; did you mean 'shuffle'? choose",
+            f"--tasks must be tasks of the run {RUN_ONE}.json, got 'shufle'; did you mean 'shuffle'? choose",
         ),
         (["STORE", "DIR/a.svg", "--tasks", "sort"], "got 'sort'; choose from copy, shuffle"),
         (
@@ -325,7 +318,7 @@ def test_items_without_all_results_are_left_out_and_counted(pb, store, tmp_path)
         ),
         (
             ["STORE", "DIR/a.svg", "--suites", "core"],
-            f"the run {NAME}.json must have an item with all its results among core, got ",
+            f"the run {RUN_ONE}.json must have an item with all its results among core, got ",
         ),
         (
             ["STORE", "DIR/a.svg", "--width", "84"],
@@ -373,7 +366,7 @@ def test_nothing_to_draw_says_why_and_how_to_finish(pb, store, tmp_path):
         file.unlink()
     err = pb(store, tmp_path / "a.svg", "--tasks", "copy", code=2)
     assert (
-        f"the run {NAME}.json must have an item with all its results among copy, got 4 without: 0 of 4 "
+        f"the run {RUN_ONE}.json must have an item with all its results among copy, got 4 without: 0 of 4 "
         "planned samples decoded (4 missing, 0 failed); finish the run"
     ) in err
     assert not (tmp_path / "a.svg").exists()

@@ -18,10 +18,9 @@ from pb_plugin.running.batch_check import BatchOutcome
 from pb_plugin.running.bench import Bench
 from unit_tests.json_mutations import damaged
 from unit_tests.long_forms import by_hand
+from unit_tests.pb_plugin.cli.conftest import RUN_ONE
 
 torch.set_num_threads(1)
-
-RUN_ONE = "20260102T030405000006Z-one"
 
 
 def write_store(folder, *, task=("copy", "shuffle"), backwards=False, worker="main"):
@@ -43,18 +42,6 @@ def write_store(folder, *, task=("copy", "shuffle"), backwards=False, worker="ma
 def decoded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "store"
     return write_store(folder), folder
-
-
-@pytest.fixture
-def store(decoded, tmp_path):
-    """A store of its own with one run, whose file is called `RUN_ONE`."""
-    run, folder = decoded
-    copy = tmp_path / "store"
-    copy.mkdir()
-    for file in folder.glob("*.jsonl"):
-        (copy / file.name).write_bytes(file.read_bytes())
-    save(run, copy).rename(copy / "runs" / f"{RUN_ONE}.json")
-    return copy
 
 
 @pytest.fixture
