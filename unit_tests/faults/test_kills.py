@@ -29,6 +29,7 @@ def test_after_kills_at_random_moments_the_report_is_that_of_an_undisturbed_run(
     killed(5)
 
 
+@by_hand
 @pytest.mark.slow
 def test_so_it_is_where_a_run_on_ray_a_session_an_actor_or_a_machine_is_killed():
     pytest.importorskip("ray", reason="Ray is not installed; pip install 'parallelbench-pytest[cluster]'")
