@@ -29,6 +29,11 @@ def models_of(family, checkpoint=None):
     return {"as_is": plain, "neg_inf": suppressed}
 
 
+def models_by_family(families):
+    """Return our models by family and by how the published code saw the logit of MASK."""
+    return {(family, kind): model for family in families for kind, model in models_of(family).items()}
+
+
 class IdsAsText:
     """A tokenizer for methods that name tokens by their text: here the text is a list of ids."""
 
@@ -110,6 +115,22 @@ def decoded(models, cases, setting_of, *, grid_of=lambda case: None):
             assert isinstance(outcome, Decoded), outcome
             found[outcome.key] = (outcome, recording.canvases[outcome.key])
     return found
+
+
+def outcomes(model, rows):
+    """Decode *rows*, none of which fails; return the outcomes by key."""
+    found = {outcome.key: outcome for outcome in sweep(model, rows)}
+    assert all(isinstance(outcome, Decoded) for outcome in found.values()), found
+    return found
+
+
+def commits_of(outcome, start):
+    """Return the (position, token) commits of every forward, positions in the row; fixed ones have none."""
+    steps = [[] for _ in range(outcome.nfe)]
+    for place, (token, step) in enumerate(zip(outcome.ids, outcome.commit_step, strict=True)):
+        if step >= 0:
+            steps[step].append([start + place, token])
+    return steps
 
 
 def published_canvases(case, mask_id):

@@ -1,20 +1,18 @@
 """Decode traces of published block-causal models, stored as numbers, against our loop and our generator."""
 
-import json
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from decoders.loop.batching import sweep
 from decoders.models import llada21
 from decoders.protocols import ModelRequest
-from decoders.rows import Decoded, Row, Setting
+from decoders.rows import Row, Setting
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence, left_to_right
+from unit_tests.golden.replay import cases_of, commits_of, models_by_family, outcomes
 
 torch.set_num_threads(1)
 
@@ -34,38 +32,11 @@ def request(family):
 
 @pytest.fixture(scope="module")
 def models():
-    """Return our models by family and by how the published code saw the logit of MASK."""
-    found = {}
-    for family in ("sdar", "llada2"):
-        for kind in ("as_is", "neg_inf"):
-            model = import_module(f"decoders.models.{family}").load(request(family))
-            if kind == "as_is":
-                model.suppressed_ids = ()
-            found[family, kind] = model
-    return found
-
-
-def cases_of(name):
-    return json.loads((TRACES / f"{name}.json").read_text(encoding="utf-8"))["cases"]
+    return models_by_family(("sdar", "llada2"))
 
 
 def two_of(cases):
     return [cases[0], cases[-1]]
-
-
-def decode(model, rows):
-    found = {outcome.key: outcome for outcome in sweep(model, rows)}
-    assert all(isinstance(outcome, Decoded) for outcome in found.values()), found
-    return found
-
-
-def our_commits(outcome, start):
-    """Return the (position, token) commits of every forward, positions in the row; fixed ones have none."""
-    steps = [[] for _ in range(outcome.nfe)]
-    for place, (token, step) in enumerate(zip(outcome.ids, outcome.commit_step, strict=True)):
-        if step >= 0:
-            steps[step].append([start + place, token])
-    return steps
 
 
 def row_of(case, *, length, setting):
@@ -78,7 +49,7 @@ def assert_same_trace(case, outcome, *, steps=None):
     start = len(case["final_ids"]) - len(outcome.ids)
     published = [step["commit"] for step in case["steps"]] if steps is None else steps
     assert case["final_ids"][start:] == list(outcome.ids)
-    assert our_commits(outcome, start) == published
+    assert commits_of(outcome, start) == published
     assert outcome.nfe == len(published)
 
 
@@ -86,7 +57,7 @@ def check(models, family, cases, row_of):
     for kind in ("as_is", "neg_inf"):
         chosen = [case for case in cases if case["mask_logit"] == kind]
         model = models[family, kind]
-        found = decode(model, [row_of(case, model) for case in chosen])
+        found = outcomes(model, [row_of(case, model) for case in chosen])
         for case in chosen:
             yield case, found[case["id"]]
 
@@ -239,7 +210,7 @@ def check_block_cache(models, family, cases, row_of):
         plain = [replace(row_of(case, models[family, kind]), gen_length=longest) for case in chosen]
         cached = [replace(row, setting=replace(row.setting, cache="block"), context=row.key) for row in plain]
         model = Compared(models[family, kind])
-        expected, found = decode(model, plain), decode(model, cached)
+        expected, found = outcomes(model, plain), outcomes(model, cached)
         assert model.sizes[0] == len(chosen)
         assert len({len(case["prompt"]) for case in chosen}) == 3
         for case in chosen:

@@ -1,6 +1,5 @@
 """Traces of methods and caches that need more than logits: probabilities, shadow columns, stored keys."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,12 @@ import torch
 
 from decoders.budget import Budget
 from decoders.loop.batching import sweep
-from decoders.models import dream, llada
-from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row, Setting
 from decoders.unmasking.klass import KLASS
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
 from decoders.unmasking.wino import WINO
+from unit_tests.golden.replay import cases_of, models_by_family
 
 torch.set_num_threads(1)
 
@@ -94,24 +92,11 @@ class Recording:
 
 @pytest.fixture(scope="module")
 def models():
-    """Return our model by family and by how the published code saw the logit of MASK."""
-    found = {}
-    for family in (llada, dream):
-        name = family.__name__.rpartition(".")[2]
-        source = str(GOLDEN / "checkpoints" / name)
-        request = ModelRequest(name=name, source=source, dtype="float32", device="cpu")
-        plain, suppressed = family.load(request), family.load(request)
-        plain.suppressed_ids = ()
-        found |= {(name, "as_is"): plain, (name, "neg_inf"): suppressed}
-    return found
+    return models_by_family(("llada", "dream"))
 
 
 def family_of(name):
     return "dream" if name.endswith("dream") else "llada"
-
-
-def cases_of(name):
-    return json.loads((TRACES / f"{name}.json").read_text(encoding="utf-8"))["cases"]
 
 
 def two_of(cases):

@@ -1,21 +1,25 @@
 """Decode traces of published Dream code, and of left-padded batches, stored as numbers, against our loop."""
 
-import json
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 
-from decoders.loop.batching import sweep
-from decoders.protocols import ModelRequest
-from decoders.rows import Decoded, Row, Setting
+from decoders.rows import Row, Setting
 from decoders.unmasking.dream_schedule import DreamSchedule
 from decoders.unmasking.factor import Factor
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence
-from unit_tests.golden import replay
-from unit_tests.golden.replay import decoded, models_of, our_canvases, published_canvases
+from unit_tests.golden.replay import (
+    cases_of,
+    commits_of,
+    decoded,
+    models_by_family,
+    models_of,
+    our_canvases,
+    outcomes,
+    published_canvases,
+)
 
 torch.set_num_threads(1)
 
@@ -30,52 +34,20 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def request(family):
-    source = str(GOLDEN / "checkpoints" / family)
-    return ModelRequest(name=family, source=source, dtype="float32", device="cpu")
-
-
 @pytest.fixture(scope="module")
 def models():
-    """Return our models by family and by how the published code saw the logit of MASK."""
-    found = {}
-    for family in ("dream", "llada"):
-        for kind in ("as_is", "neg_inf"):
-            model = import_module(f"decoders.models.{family}").load(request(family))
-            if kind == "as_is":
-                model.suppressed_ids = ()
-            found[family, kind] = model
-    return found
-
-
-def cases_of(name):
-    return json.loads((TRACES / f"{name}.json").read_text(encoding="utf-8"))["cases"]
+    return models_by_family(("dream", "llada"))
 
 
 def two_of(cases):
     return [cases[0], cases[-1]]
 
 
-def decode(model, rows):
-    found = {outcome.key: outcome for outcome in sweep(model, rows)}
-    assert all(isinstance(outcome, Decoded) for outcome in found.values()), found
-    return found
-
-
-def our_commits(outcome, start):
-    """Return the (position, token) commits of every forward, positions in the row; fixed ones have none."""
-    steps = [[] for _ in range(outcome.nfe)]
-    for place, (token, step) in enumerate(zip(outcome.ids, outcome.commit_step, strict=True)):
-        if step >= 0:
-            steps[step].append([start + place, token])
-    return steps
-
-
 def assert_same_trace(case, outcome):
     start = len(case["final_ids"]) - len(outcome.ids)
     published = [step["commit"] for step in case["steps"]]
     assert case["final_ids"][start:] == list(outcome.ids)
-    assert our_commits(outcome, start) == published
+    assert commits_of(outcome, start) == published
     assert outcome.nfe == len(published)
 
 
@@ -83,7 +55,7 @@ def check(models, family, cases, row_of):
     for kind in ("as_is", "neg_inf"):
         chosen = [case for case in cases if case["mask_logit"] == kind]
         model = models[family, kind]
-        found = decode(model, [row_of(case, model) for case in chosen])
+        found = outcomes(model, [row_of(case, model) for case in chosen])
         for case in chosen:
             yield case, found[case["id"]]
 
@@ -131,7 +103,7 @@ def cached(case):
 
 
 def test_every_dream_decode_with_a_cache_is_as_published_in_the_same_windows():
-    models, cases = models_of("dream"), replay.cases_of("fastdllm_dream_cache")
+    models, cases = models_of("dream"), cases_of("fastdllm_dream_cache")
     assert len(cases) == 48
     found = decoded(models, cases, cached)
     for case in cases:
@@ -204,7 +176,7 @@ def assert_same_batch(case, found):
     start = len(case["input_ids"][0])
     for place, (final, steps) in enumerate(zip(case["final_ids"], case["steps_per_row"], strict=True)):
         assert list(found[place].ids) == final[start:]
-        assert our_commits(found[place], start) == [step["commit"] for step in steps]
+        assert commits_of(found[place], start) == [step["commit"] for step in steps]
         assert found[place].nfe == case["nfe"]
 
 
@@ -212,10 +184,10 @@ def test_left_padded_batches_of_llada_are_as_published(models):
     for case in cases_of("llada_batch_left_padded"):
         given = case["params"]
         setting = Setting(method=confidence(), max_steps=given["steps"], block_length=given["block_length"])
-        assert_same_batch(case, decode(models["llada", case["mask_logit"]], batch_rows(case, setting)))
+        assert_same_batch(case, outcomes(models["llada", case["mask_logit"]], batch_rows(case, setting)))
 
 
 def test_left_padded_batches_of_dream_are_as_published(models):
     for case in cases_of("dream_batch_left_padded"):
         setting = Setting(method=scheduled(case), max_steps=case["params"]["steps"])
-        assert_same_batch(case, decode(models["dream", case["mask_logit"]], batch_rows(case, setting)))
+        assert_same_batch(case, outcomes(models["dream", case["mask_logit"]], batch_rows(case, setting)))

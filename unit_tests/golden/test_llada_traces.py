@@ -1,18 +1,16 @@
 """Decode traces of published LLaDA decoding code, stored as numbers, against our loop and our loader."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from decoders.loop.batching import sweep
-from decoders.models.llada import load
-from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row, Setting
 from decoders.unmasking.factor import Factor
 from decoders.unmasking.threshold import Threshold
 from decoders.unmasking.top_k import confidence, entropy, margin
+from unit_tests.golden.replay import cases_of, models_of
 
 torch.set_num_threads(1)
 
@@ -50,17 +48,7 @@ N_CASES = {
 
 @pytest.fixture(scope="module")
 def models():
-    """Return our model by how the published code saw the logit of MASK."""
-    source = str(GOLDEN / "checkpoints" / "llada")
-    request = ModelRequest(name="llada", source=source, dtype="float32", device="cpu")
-    plain, suppressed = load(request), load(request)
-    plain.suppressed_ids = ()
-    assert suppressed.suppressed_ids == (suppressed.mask_id,)
-    return {"as_is": plain, "neg_inf": suppressed}
-
-
-def cases_of(name):
-    return json.loads((TRACES / f"{name}.json").read_text(encoding="utf-8"))["cases"]
+    return models_of("llada")
 
 
 def two_of(cases):

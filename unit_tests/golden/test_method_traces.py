@@ -3,15 +3,12 @@
 What is compared is the canvas of every forward: it holds the prompt, every commit and every re-mask so far.
 """
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from decoders.loop.batching import sweep
-from decoders.models.llada import load
-from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row, Setting
 from decoders.text.frequencies import read_counts
 from decoders.unmasking.dus import DUS
@@ -20,6 +17,7 @@ from decoders.unmasking.pc_sampler import PCSampler
 from decoders.unmasking.rcr import RCR
 from decoders.unmasking.remdm import ReMDM
 from decoders.unmasking.slowfast import SlowFast
+from unit_tests.golden.replay import cases_of, models_of
 
 torch.set_num_threads(1)
 
@@ -82,13 +80,7 @@ N_TIED = {"pc_sampler": 6}
 
 @pytest.fixture(scope="module")
 def models():
-    """Return our model by how the published code saw the logit of MASK."""
-    source = str(GOLDEN / "checkpoints" / "llada")
-    request = ModelRequest(name="llada", source=source, dtype="float32", device="cpu")
-    plain, suppressed = load(request), load(request)
-    plain.suppressed_ids = ()
-    assert suppressed.suppressed_ids == (suppressed.mask_id,)
-    return {"as_is": plain, "neg_inf": suppressed}
+    return models_of("llada")
 
 
 class Recording:
@@ -105,10 +97,6 @@ class Recording:
         for tokens, is_real, context in zip(canvas, attend, contexts, strict=True):
             self.canvases.setdefault(context, []).append(tokens[is_real].tolist())
         return self.inner(canvas, attend, query, contexts)
-
-
-def cases_of(name):
-    return json.loads((TRACES / f"{name}.json").read_text(encoding="utf-8"))["cases"]
 
 
 def flags_of(case):
