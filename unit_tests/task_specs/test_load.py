@@ -100,6 +100,14 @@ def test_a_wrong_checksum_names_both_sums_and_the_cure(spec_of, tmp_path):
         load_samples(spec)
 
 
+def test_samples_are_built_once_and_anew_when_their_file_has_changed(spec_of, tmp_path):
+    spec = spec_of(line())
+    first = load_samples(spec)
+    assert load_samples(spec_of(line())) is first
+    (tmp_path / "my.jsonl").write_text(json.dumps(line(length=2)), encoding="utf-8")
+    assert [sample.length for sample in load_samples(spec)] == [2]
+
+
 def test_a_file_that_went_away_is_named(spec_of, tmp_path):
     spec = spec_of(line())
     (tmp_path / "my.jsonl").unlink()
