@@ -36,7 +36,7 @@ SUITES: Mapping[str, Sequence[str]] = {
     "one task on ideal": ("--task", "shuffle", "--samples", "100"),
     "four tasks on tiny": ("--task", "copy,sort,shuffle,remove_index", "--model", "tiny", "--samples", "20"),
 }
-TEMPERATURES = ",".join(f"0.{number}" for number in range(1, 10)) + ",0,1,1.5,2"
+TEMPERATURES = ",".join(f"{number / 20:g}" for number in range(26))
 NOTHING = "def test_cell(pb_cell):\n    pass\n"
 
 

@@ -128,6 +128,7 @@ def test_the_markdown_table_shows_grammar_first_and_a_dash_for_what_was_not_meas
 
 def test_the_command_prints_markdown_or_stores_json(capsys, tmp_path, monkeypatch, table):
     monkeypatch.setattr(text_loopholes, "resolve", lambda spec, env: resolve("none", env))
+    monkeypatch.setattr(text_loopholes, "text_loophole_table", lambda: table)
     assert main([]) == 0
     assert capsys.readouterr().out == as_markdown(table)
     assert main(["--write", str(tmp_path / "rows.json")]) == 0
