@@ -18,7 +18,16 @@ LLADA = ROOT / ".." / "shared" / "golden" / "checkpoints" / "llada"
 BENCH = [words[1:] for words in commands("pytest")]
 PB = [words[1:] for words in commands("pb")]
 OVER_A_STORE = {
-    *("analyses", "compare", "export", "failures", "merge", "report", "rescore", "resolve", "plot", "view")
+    "analyses",
+    "compare",
+    "export",
+    "failures",
+    "merge",
+    "plot",
+    "report",
+    "rescore",
+    "resolve",
+    "view",
 }
 EXTENDED = [words[3:] for words in commands("python", "-m", "pytest")]
 QUICK = ["--samples", "2", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]

@@ -77,13 +77,19 @@ class Supervisor:
         """
         if self._is_stopped:
             return
-        if self._process is not None and self._process.poll() is not None:
-            self._end(expected=True)  # killed while it had nothing to do
+        for batch in self._run(nodeids, records, ends):
+            if any(message["kind"] == "unfit" for message in batch):
+                self.leave()  # nothing more is asked of this machine
+            yield batch
+
+    def _run(
+        self, nodeids: Sequence[str], records: Sequence[str], ends: Sequence[tuple[str, str]]
+    ) -> Iterator[list[Message]]:
+        """See `run`."""
         if self._process is None:
             try:
                 self._start()
             except OSError as error:
-                self.leave()
                 yield [{"kind": "unfit", "why": f"no session can be started: {error}"}]
                 return
         for name, text in ends:
@@ -167,7 +173,6 @@ class Supervisor:
             unfit = next((why for why in map(self._unfit, told) if why is not None), None)
             if unfit is not None:
                 self._end()
-                self.leave()
                 yield [{"kind": "unfit", "why": unfit}]
                 return
             if chunk == b"":
@@ -224,7 +229,6 @@ class Supervisor:
         self._n_unborn += 1
         if code < 0 and self._n_unborn < STARTS:
             return [{"kind": "crashed", "why": why, "blames_item": False}]
-        self.leave()
         return [{"kind": "unfit", "why": why}]
 
     def _ended(self) -> list[Message]:
