@@ -242,6 +242,8 @@ def main(argv=None):
         if asked.engine == "ray":
             way = stack.enter_context(on_ray(asked.seed, parent))
         if asked.only is not None:
+            if asked.only not in way.victims:
+                parser.error(f"--only must be one of {', '.join(way.victims)} here, got {asked.only!r}")
             way = replace(way, victims={asked.only: way.victims[asked.only]})
         found = campaign(asked.kills, way, asked.seed, parent)
     print(f"{found} ({time.monotonic() - began:.0f} s)")
