@@ -1,9 +1,9 @@
 """How often an item is tried whose worker ends: one rule for workers of pytest-xdist and for those of Ray.
 
-An item runs again elsewhere, and it comes first. It is given up when `TRIES` workers have ended while they ran
-it. A worker that had rows in work does not count: these rows are known, and those that end a second process are
-left out (`pb_plugin.faults.blame`). Nothing is tried again after a run has lost so many workers that something
-else must be wrong.
+An item runs again elsewhere, and it comes first. It is given up when `TRIES` workers have ended while they
+ran it. A worker that had rows in work does not count: these rows are known, and those that end a second
+process are left out (`pb_plugin.faults.blame`). Nothing is tried again after a run has lost so many workers
+that something else must be wrong.
 """
 
 from __future__ import annotations
