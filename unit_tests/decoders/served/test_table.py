@@ -150,7 +150,7 @@ def answers(server):
     port = int(server.url.split(":")[2].removesuffix("/v1"))
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except OSError:
+    except ConnectionRefusedError:
         return False
     return True
 
