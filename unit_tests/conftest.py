@@ -54,6 +54,18 @@ def pytest_configure(config):
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give whole files of this folder to workers: what the tests of a file share is made by one of them."""
+    if config.getoption("dist") != "load" or not all(
+        Path(arg.partition("::")[0]).resolve().is_relative_to(HERE) for arg in config.args
+    ):
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector):
     """Make warnings errors while this folder is collected: deprecations at import, unknown marks."""
