@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import none
 
 HERE = Path(__file__).parent
+WARNINGS_ARE_ERRORS = pytest.mark.filterwarnings("error")
 
 settings.register_profile("quick", max_examples=40, derandomize=True)
 settings.register_profile("thorough", max_examples=1000)
@@ -79,7 +80,7 @@ def pytest_make_collect_report(collector):
 
 def pytest_itemcollected(item):
     """Make warnings errors in this folder's tests; a test's own mark goes before it."""
-    item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+    item.add_marker(WARNINGS_ARE_ERRORS, append=False)
 
 
 def pytest_collection_modifyitems(config, items):
