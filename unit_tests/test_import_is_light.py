@@ -74,3 +74,22 @@ def test_collecting_a_plan_loads_nothing_heavy(tmp_path):
     assert loaded == []
     assert result.returncode == 0
     assert not tmp_path.joinpath(".pb").exists()
+
+
+def test_a_run_over_results_that_are_all_stored_loads_no_torch(tmp_path):
+    """The laws of the exact model are asserted all the same: they are numbers of numpy."""
+    tmp_path.joinpath("test_bench.py").write_text(
+        "def test_cell(pb_cell, pb_record):\n    assert pb_record(pb_cell).ok\n"
+    )
+    tmp_path.joinpath("probe.py").write_text(
+        "import sys\n"
+        "def pytest_unconfigure():\n"
+        "    print('LOADED', *[name for name in ('torch', 'numpy') if name in sys.modules])\n"
+    )
+    plugins = ("-p", "probe", "-p", "pb_plugin.plugin", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    options = ("-s", "--task=copy,shuffle", "--unmasking=random", "--k=2,32", "--samples=3")
+    first, again = (run("-m", "pytest", *plugins, *options, cwd=tmp_path) for _ in range(2))
+    assert (first.returncode, again.returncode) == (0, 0), first.stdout
+    said = [line for result in (first, again) for line in result.stdout.splitlines() if "LOADED" in line]
+    assert said == ["LOADED torch numpy", "LOADED numpy"]
+    assert "4 of 4 items reused" in again.stdout

@@ -11,28 +11,22 @@ Legend: B = rows, C = support, N = queries.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
+from typing import TYPE_CHECKING, Any
 
 from decoders.protocols import Message, ModelRequest, Tokenizer
 from decoders.text.hf_tokenizer import HFTokenizer
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
 from decoders.theory.answer_sets import TokenAnswers, TokenPermutations
-from decoders.theory.marginals import Listed, permuted, stretched
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EXACT = True
 """What this module loads is the exact reference, whose results obey laws."""
 
 BATCH_TOKENS = 16_384
-
-HIDDEN_AT_ONCE = 1024
-"""Canvases with one token hidden that are looked at together."""
 
 
 class Ideal:
@@ -65,25 +59,26 @@ class Ideal:
         Raises:
             TypeError: A context is no answer set.
         """
+        from decoders.theory.marginals import supports
+
         for context in contexts:
             if not isinstance(context, (TokenAnswers, TokenPermutations)):
                 raise TypeError(
                     f"contexts must be TokenAnswers or TokenPermutations, got {context!r}; "
                     "see decoders.theory.answer_sets.enumerated and permutations"
                 )
-        longest = max(len(context.support) for context in contexts)
-        return pad_sequence([stretched(context.support, longest) for context in contexts], batch_first=True)
+        return supports(contexts)
 
-    @torch.inference_mode()
     def __call__(self, canvas: Tensor, attend: Tensor, query: Tensor, contexts: Sequence[Any]) -> Tensor:
         """Return exact log marginals over each row's support, float32 [N, C].
 
         Raises:
             ValueError: Answers of another length than the generated region.
         """
-        return self._logits(canvas, query, contexts)
+        from decoders.theory.marginals import log_marginals
 
-    @torch.inference_mode()
+        return log_marginals(canvas, query, contexts, mask_id=self.mask_id)
+
     def with_shadows(
         self,
         canvas: Tensor,
@@ -94,79 +89,10 @@ class Ideal:
         contexts: Sequence[Any],
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of a plain call, and at *judged* the log marginals given all other tokens."""
+        from decoders.theory.marginals import log_marginals
+
         plain = self(canvas, attend, query, contexts)
-        return plain, self._logits(canvas, judged, contexts, without_own=True)
-
-    def _permuted(
-        self,
-        generated: Tensor,
-        row: Tensor,
-        position: Tensor,
-        orders: TokenPermutations,
-        *,
-        without_own: bool,
-    ) -> Tensor:
-        if not without_own:
-            return permuted(generated, orders)[row, position]
-        parts = []
-        for start in range(0, len(row), HIDDEN_AT_ONCE):
-            part_row, part_position = (index[start : start + HIDDEN_AT_ONCE] for index in (row, position))
-            hidden, each = generated[part_row], torch.arange(len(part_row))
-            hidden[each, part_position] = self.mask_id
-            parts.append(permuted(hidden, orders)[each, part_position])
-        return torch.cat(parts)
-
-    def _logits(
-        self, canvas: Tensor, query: Tensor, contexts: Sequence[Any], *, without_own: bool = False
-    ) -> Tensor:
-        """Return log marginals of every query, float32 [N, C], computed together for what is of one kind."""
-        width = max(len(context.support) for context in contexts)
-        row, position = query.unbind(dim=1)
-        logits = torch.full((len(query), width), -math.inf)
-        for members, questions, of in _kinds(contexts):
-            context = questions[0]
-            listed = isinstance(context, TokenAnswers)
-            gen_length = context.ids.shape[1] if isinstance(context, TokenAnswers) else len(context.slot)
-            first = canvas.shape[1] - gen_length
-            place = torch.full((len(canvas),), -1, dtype=torch.long)
-            place[members] = torch.arange(len(members))
-            mine = (place[row] >= 0).nonzero().squeeze(1)
-            if first < 0 or bool((position[mine] < first).any()):
-                raise ValueError(
-                    f"contexts must hold answers as long as the generated region, got {gen_length} "
-                    "positions; tokenise them with gen_length of the row"
-                )
-            if not len(mine):
-                continue
-            generated = canvas[members][:, first:].contiguous()
-            rows, positions = place[row[mine]], position[mine] - first
-            if listed:
-                asked = Listed(questions=questions, generated=generated, of=torch.tensor(of))
-                found = asked.marginals(rows, positions, without_own=without_own)
-            else:
-                found = self._permuted(generated, rows, positions, context, without_own=without_own)
-            logits[mine, : found.shape[1]] = found.log()
-        return logits
-
-
-def _kinds(contexts: Sequence[Any]) -> list[tuple[list[int], list[Any], list[int]]]:
-    """Return what can be computed together: rows, their distinct contexts, and which of them each row has.
-
-    Listed answers of one structure are of one kind, described orders each a kind of its own.
-    """
-    found: dict[Any, tuple[list[int], list[Any], list[int]]] = {}
-    known: dict[int, tuple[Any, int]] = {}
-    for row, context in enumerate(contexts):
-        if id(context) not in known:
-            kind = context.structure if isinstance(context, TokenAnswers) else id(context)
-            questions = found.setdefault(kind, ([], [], []))[1]
-            known[id(context)] = (kind, len(questions))
-            questions.append(context)
-        kind, place = known[id(context)]
-        members, _, of = found[kind]
-        members.append(row)
-        of.append(place)
-    return list(found.values())
+        return plain, log_marginals(canvas, judged, contexts, mask_id=self.mask_id, without_own=True)
 
 
 def fingerprint(request: ModelRequest) -> str:

@@ -41,7 +41,7 @@ class PieceTokenizer:
         """Return the ids of *text*."""
         parts = self._pattern.findall(text)
         if text.isascii():
-            return [self._id_of[part] for part in parts]
+            return list(map(self._id_of.__getitem__, parts))
         ids: list[int] = []
         for part in parts:
             known = self._id_of.get(part)

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from decoders.protocols import Tokenizer
 from decoders.theory.exact_law import joint_correct_probability, permutation_correct_probability
-from decoders.theory.joint import Joint, joint_of
+from decoders.theory.joint import IntArray, Joint, joint_of
 
 Structure = tuple[bytes, bytes]
 """The symbols (int64 [A, G]) and the weights (float32 [A]) of listed answers."""
@@ -28,32 +27,32 @@ class TokenAnswers:
     ``ids`` int64 [A, G]; ``weights`` float32 [A], the largest is 1; ``support`` int64 [C], ascending.
     """
 
-    ids: Tensor
-    weights: Tensor
-    support: Tensor
+    ids: IntArray
+    weights: NDArray[np.float32]
+    support: IntArray
 
     @cached_property
-    def local(self) -> Tensor:
+    def local(self) -> IntArray:
         """Index into ``support`` of every answer token, int64 [A, G]."""
-        return torch.searchsorted(self.support, self.ids)
+        return np.searchsorted(self.support, self.ids)
 
     @cached_property
-    def symbols(self) -> Tensor:
+    def symbols(self) -> IntArray:
         """What each token of the support is called at each position, int64 [G, C]; -1 where no answer has it.
 
         At every position tokens are numbered in the order in which the answers first show them.
         """
         (n_answers, gen_length), n_tokens = self.ids.shape, len(self.support)
         first = np.full((gen_length, n_tokens), n_answers)
-        np.minimum.at(first, (np.arange(gen_length), self.local.numpy()), np.arange(n_answers)[:, None])
+        np.minimum.at(first, (np.arange(gen_length), self.local), np.arange(n_answers)[:, None])
         number = first.argsort(axis=1, kind="stable").argsort(axis=1)
-        return torch.from_numpy(np.where(first < n_answers, number, -1))
+        return np.where(first < n_answers, number, -1)
 
     @cached_property
     def structure(self) -> Structure:
         """Which answers agree where, and their weights; questions that differ only in tokens have one."""
-        numbered = self.symbols.numpy()[np.arange(self.ids.shape[1]), self.local.numpy()]
-        return numbered.astype(np.int64).tobytes(), self.weights.numpy().tobytes()
+        numbered = self.symbols[np.arange(self.ids.shape[1]), self.local]
+        return numbered.astype(np.int64).tobytes(), self.weights.tobytes()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,11 +64,11 @@ class TokenPermutations:
     where slot is -1.
     """
 
-    item_tokens: Tensor
-    slot: Tensor
-    offset: Tensor
-    fixed: Tensor
-    support: Tensor
+    item_tokens: IntArray
+    slot: IntArray
+    offset: IntArray
+    fixed: IntArray
+    support: IntArray
     exclude_input: bool
 
 
@@ -103,11 +102,9 @@ def enumerated(
             f"{tokenizer.name}; use the built-in tokenizer (--model ideal)"
         )
     table = np.array(rows, dtype=np.int64)
-    weight = torch.tensor(weights, dtype=torch.float64)
+    weight = np.array(weights, dtype=np.float64)
     return TokenAnswers(
-        ids=torch.from_numpy(table),
-        weights=(weight / weight.max()).float(),
-        support=torch.from_numpy(np.unique(table)),
+        ids=table, weights=(weight / weight.max()).astype(np.float32), support=np.unique(table)
     )
 
 
@@ -161,11 +158,11 @@ def permutations(
     padding = gen_length - len(slot)
     ids = whole + [eos_id] * (gen_length - len(whole))
     return TokenPermutations(
-        item_tokens=torch.tensor(pieces, dtype=torch.long),
-        slot=torch.tensor(slot + [-1] * padding),
-        offset=torch.tensor(offset + [0] * padding),
-        fixed=torch.tensor(ids, dtype=torch.long),
-        support=torch.tensor(sorted(set(ids))),
+        item_tokens=np.array(pieces, dtype=np.int64),
+        slot=np.array(slot + [-1] * padding, dtype=np.int64),
+        offset=np.array(offset + [0] * padding, dtype=np.int64),
+        fixed=np.array(ids, dtype=np.int64),
+        support=np.unique(np.array(ids, dtype=np.int64)),
         exclude_input=exclude_input,
     )
 
@@ -198,7 +195,7 @@ def template_ids(
 
 def is_answer(answers: TokenAnswers, ids: Sequence[int]) -> bool:
     """Return whether the generated *ids* are one of the answers."""
-    return bool((answers.ids == torch.tensor(ids)).all(dim=1).any())
+    return bool((answers.ids == np.array(ids)).all(axis=1).any())
 
 
 def chance_correct(

@@ -144,14 +144,15 @@ def choice_probabilities(
     keys, cell = _distinct(codes, len(positions) * n_groups * joint.span)
     mass = np.bincount(cell.ravel(), weights=np.repeat(joint.probabilities, len(positions)))
     owner = keys // joint.span
-    starts = np.flatnonzero(np.diff(owner, prepend=-1))
-    sizes = np.diff(starts, append=len(owner))
-    below_best = np.log(mass) - np.repeat(np.log(np.maximum.reduceat(mass, starts)), sizes)
+    is_first = np.ones(len(owner), dtype=np.bool_)
+    is_first[1:] = owner[1:] != owner[:-1]
+    starts, member = np.flatnonzero(is_first), is_first.cumsum() - 1
+    below_best = np.log(mass) - np.log(np.maximum.reduceat(mass, starts))[member]
     if temperature == 0.0:
         share = (below_best >= -tolerance).astype(np.float64)
     else:
         share = np.exp(below_best / temperature)
-    share /= np.repeat(np.add.reduceat(share, starts), sizes)
+    share /= np.add.reduceat(share, starts)[member]
     chosen: FloatArray = share[cell].prod(axis=1)
     return chosen
 

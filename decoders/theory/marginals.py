@@ -8,9 +8,11 @@ Legend: R = canvases, G = generated length, A = answers, C = support, K = symbol
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +20,98 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from decoders.theory.answer_sets import Structure, TokenAnswers, TokenPermutations
+from decoders.theory.joint import IntArray
 
 KEPT_TABLES = 64
 """Tables kept between forwards; questions that differ only in their tokens have one."""
+
+HIDDEN_AT_ONCE = 1024
+"""Canvases with one token hidden that are looked at together."""
+
+
+def supports(contexts: Sequence[TokenAnswers | TokenPermutations]) -> Tensor:
+    """Return the ids each row can take, int64 [B, C], padded with the last one."""
+    longest = max(len(context.support) for context in contexts)
+    return torch.from_numpy(np.stack([_stretched(context.support, longest) for context in contexts]))
+
+
+@torch.inference_mode()
+def log_marginals(
+    canvas: Tensor, query: Tensor, contexts: Sequence[Any], *, mask_id: int, without_own: bool = False
+) -> Tensor:
+    """Return log marginals of every query, float32 [N, C], computed together for what is of one kind.
+
+    Args:
+        canvas: int64 [R, L]; the generated region is at the end.
+        query: int64 [N, 2], (row, position).
+        contexts: The answer set of each row.
+        mask_id: What a position holds that is not committed.
+        without_own: Whether what is committed at the position itself is left out.
+
+    Raises:
+        ValueError: Answers of another length than the generated region.
+    """
+    width = max(len(context.support) for context in contexts)
+    row, position = query.unbind(dim=1)
+    logits = torch.full((len(query), width), -math.inf)
+    for members, questions, of in _kinds(contexts):
+        context = questions[0]
+        listed = isinstance(context, TokenAnswers)
+        gen_length = context.ids.shape[1] if isinstance(context, TokenAnswers) else len(context.slot)
+        first = canvas.shape[1] - gen_length
+        place = torch.full((len(canvas),), -1, dtype=torch.long)
+        place[members] = torch.arange(len(members))
+        mine = (place[row] >= 0).nonzero().squeeze(1)
+        if first < 0 or bool((position[mine] < first).any()):
+            raise ValueError(
+                f"contexts must hold answers as long as the generated region, got {gen_length} "
+                "positions; tokenise them with gen_length of the row"
+            )
+        if not len(mine):
+            continue
+        generated = canvas[members][:, first:].contiguous()
+        rows, positions = place[row[mine]], position[mine] - first
+        if listed:
+            asked = Listed(questions=questions, generated=generated, of=torch.tensor(of))
+            found = asked.marginals(rows, positions, without_own=without_own)
+        elif without_own:
+            found = _permuted_without_own(generated, rows, positions, context, mask_id)
+        else:
+            found = permuted(generated, context)[rows, positions]
+        logits[mine, : found.shape[1]] = found.log()
+    return logits
+
+
+def _kinds(contexts: Sequence[Any]) -> list[tuple[list[int], list[Any], list[int]]]:
+    """Return what can be computed together: rows, their distinct contexts, and which of them each row has.
+
+    Listed answers of one structure are of one kind, described orders each a kind of its own.
+    """
+    found: dict[Any, tuple[list[int], list[Any], list[int]]] = {}
+    known: dict[int, tuple[Any, int]] = {}
+    for row, context in enumerate(contexts):
+        if id(context) not in known:
+            kind = context.structure if isinstance(context, TokenAnswers) else id(context)
+            questions = found.setdefault(kind, ([], [], []))[1]
+            known[id(context)] = (kind, len(questions))
+            questions.append(context)
+        kind, place = known[id(context)]
+        members, _, of = found[kind]
+        members.append(row)
+        of.append(place)
+    return list(found.values())
+
+
+def _permuted_without_own(
+    generated: Tensor, row: Tensor, position: Tensor, orders: TokenPermutations, mask_id: int
+) -> Tensor:
+    parts = []
+    for start in range(0, len(row), HIDDEN_AT_ONCE):
+        part_row, part_position = (index[start : start + HIDDEN_AT_ONCE] for index in (row, position))
+        hidden, each = generated[part_row], torch.arange(len(part_row))
+        hidden[each, part_position] = mask_id
+        parts.append(permuted(hidden, orders)[each, part_position])
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -68,7 +159,7 @@ class Listed:
         """
         gen_length = self.generated.shape[1]
         table = _table(self.questions[0].structure, gen_length)
-        names = pad_sequence([q.symbols.T for q in self.questions], batch_first=True, padding_value=-1)
+        names = self._names()
         symbol = self._symbols(names)  # [R, G], -1 where nothing known is committed
         n_symbols = table.marks.shape[1] // gen_length
         columns = torch.arange(gen_length) * n_symbols + symbol.clamp(min=0)
@@ -83,9 +174,14 @@ class Listed:
         named = names[self.of[row], :, position]
         return found.gather(1, named.clamp(min=0)).masked_fill(named < 0, 0.0)
 
+    def _names(self) -> Tensor:
+        """Return what each token of a question's support is called, int64 [S, C, G]; -1 for nothing."""
+        each = [torch.from_numpy(question.symbols.T) for question in self.questions]
+        return pad_sequence(each, batch_first=True, padding_value=-1)
+
     def _symbols(self, names: Tensor) -> Tensor:
         longest = names.shape[1]
-        support = torch.stack([stretched(q.support, longest) for q in self.questions])[self.of]
+        support = supports(self.questions)[self.of]
         place = torch.searchsorted(support, self.generated).clamp(max=longest - 1)
         is_known = support.gather(1, place) == self.generated
         position = torch.arange(self.generated.shape[1])
@@ -110,9 +206,9 @@ def _nearest(agreements: Tensor, table: _Table) -> Tensor:
     return (agreements == agreements.amax(dim=1, keepdim=True)) * table.weights
 
 
-def stretched(support: Tensor, length: int) -> Tensor:
+def _stretched(support: IntArray, length: int) -> IntArray:
     """Return *support* with its last token repeated up to *length*."""
-    return torch.cat([support, support[-1:].expand(length - len(support))])
+    return np.concatenate([support, np.full(length - len(support), support[-1])])
 
 
 def permuted(generated: Tensor, orders: TokenPermutations) -> Tensor:
@@ -121,7 +217,8 @@ def permuted(generated: Tensor, orders: TokenPermutations) -> Tensor:
     With r items left, an open slot shows each with (r - 1)! orders out of r!; the excluded input, where
     it still agrees with what is committed, is subtracted from both.
     """
-    n_items, _ = orders.item_tokens.shape
+    item_tokens, support = torch.from_numpy(orders.item_tokens), torch.from_numpy(orders.support)
+    n_items = len(item_tokens)
     rows = torch.arange(len(generated))
     identity = torch.arange(n_items)
     item_at = torch.full((len(generated), n_items), -1)
@@ -130,7 +227,7 @@ def permuted(generated: Tensor, orders: TokenPermutations) -> Tensor:
         slot = int(orders.slot[position])
         if slot < 0:
             continue
-        names = orders.item_tokens[:, orders.offset[position]] == generated[:, position].unsqueeze(1)
+        names = item_tokens[:, orders.offset[position]] == generated[:, position].unsqueeze(1)
         item = names.byte().argmax(dim=1)
         accept = names.any(dim=1) & (item_at[:, slot] < 0) & ~taken[rows, item]
         if orders.exclude_input:
@@ -148,14 +245,12 @@ def permuted(generated: Tensor, orders: TokenPermutations) -> Tensor:
     place_item = place_item / total.view(-1, 1, 1)
     settled = torch.nn.functional.one_hot(item_at.clamp(min=0), n_items).double()
     by_slot = torch.where(open_slot.unsqueeze(2), place_item, settled)
-    marginals = torch.zeros(len(generated), generated.shape[1], len(orders.support), dtype=torch.float64)
+    marginals = torch.zeros(len(generated), generated.shape[1], len(support), dtype=torch.float64)
     for position in range(generated.shape[1]):
         slot = int(orders.slot[position])
         if slot < 0:
-            marginals[:, position, torch.searchsorted(orders.support, orders.fixed[position])] = 1.0
+            marginals[:, position, np.searchsorted(orders.support, orders.fixed[position])] = 1.0
         else:
-            tokens = torch.searchsorted(
-                orders.support, orders.item_tokens[:, orders.offset[position]].contiguous()
-            )
+            tokens = torch.searchsorted(support, item_tokens[:, orders.offset[position]].contiguous())
             marginals[:, position, tokens] = by_slot[:, slot]
     return marginals.float()

@@ -86,7 +86,7 @@ class ModelHandle:
         self._max_rows = max_rows
         self._model: Denoiser | None = None
         self._failure: str | None = None
-        self.budget: Budget | None = None
+        self._budget: Budget | None = None
 
     @property
     def dtype(self) -> str:
@@ -202,13 +202,27 @@ class ModelHandle:
         """Let a forward have *rows* rows, however many tokens that is; None: as many as before."""
         from decoders.budget import Budget
 
-        before = self.budget
+        before = self._budget
         if rows is not None:
-            self.budget = Budget(tokens=sys.maxsize, max_rows=rows)
+            self._budget = Budget(tokens=sys.maxsize, max_rows=rows)
         try:
             yield
         finally:
-            self.budget = before
+            self._budget = before
+
+    @property
+    def budget(self) -> Budget:
+        """How much a forward of the loaded model may hold; known when the first rows are decoded.
+
+        Raises:
+            ModelUnavailable: It cannot be loaded.
+        """
+        if self._budget is None:
+            from decoders.loop.batching import default_budget
+
+            self._budget = default_budget(self.get())
+            self._budget.max_rows = self._max_rows
+        return self._budget
 
     @property
     def loaded(self) -> bool:
@@ -229,10 +243,6 @@ class ModelHandle:
                 self._model = _loaded(registry.load(self._entry), self._request)
             except (Exception, SystemExit) as error:  # the boundary to a loader that may be anybody's
                 raise self._unavailable(error) from error
-            from decoders.loop.batching import default_budget
-
-            self.budget = default_budget(self._model)
-            self.budget.max_rows = self._max_rows
         return self._model
 
     def close(self) -> None:
@@ -240,7 +250,7 @@ class ModelHandle:
         if self._model is not None:
             model_traits(self._model).close()
         held = self._model is not None and not self.is_exact
-        self._model = None
+        self._model = self._budget = None
         if held:
             gc.collect()
         self.release()

@@ -190,14 +190,14 @@ def record_of_row(planned: Planned, row: Decoded | Failed, spec: TaskSpec, model
 
     if isinstance(row, Failed):
         error = {"class": row.error.kind, "message": str(row.error)}
-        return Record.with_key(planned.decode_key, parts=planned.parts, error=error)
+        return Record(decode_key=planned.decode_key, parts=planned.parts, error=error)
     infilled = spec.infilling and row.commit_step is not None
     masked = [step >= 0 for step in row.commit_step or ()] if infilled else None
     counts: Any = token_counts(row.ids, model.eos_ids, masked)
     if row.served is not None:
         counts = TokenCounts(row.served.tokens, row.served.tokens, row.served.content_tokens)  # type: ignore[arg-type]
-    return Record.with_key(
-        planned.decode_key,
+    return Record(
+        decode_key=planned.decode_key,
         parts=planned.parts,
         ids=row.ids,
         text=output_text(row.ids, model, spec.text_rule),

@@ -237,9 +237,9 @@ def correlation(answers: TokenAnswers | TokenPermutations) -> float:
     if isinstance(answers, TokenPermutations):
         n, width = answers.item_tokens.shape
         return permutations_correlation(n, width, exclude_input=answers.exclude_input)
-    ids = answers.ids.numpy()
+    ids = answers.ids
     varying = (ids != ids[0]).any(axis=0).nonzero()[0].tolist()
-    return total_correlation(ids, answers.weights.numpy(), varying)
+    return total_correlation(ids, answers.weights, varying)
 
 
 def _rounded(bits: float) -> float:

@@ -176,7 +176,7 @@ def _as_before(found: Pair) -> CellResult:
     """Return the second cell under the names of the first, so that its curve has the same identity."""
     asked = found.before.asked
     planned = replace(found.before.planned, asked=asked, n_planned=found.after.planned.n_planned)
-    records = [replace(r, parts={**r.parts, "model": asked.model}) for r in found.after.records]
+    records = [record.with_parts(model=asked.model) for record in found.after.records]
     return CellResult(planned=planned, records=records)
 
 

@@ -62,7 +62,7 @@ def carefully(
                 _, planned = left.pop(key)
                 kind, message = reason
                 error = {"class": kind, "message": message}
-                yield Record.with_key(key, parts=planned.parts, error=error)
+                yield Record(decode_key=key, parts=planned.parts, error=error)
         part = blame.next_part({key: labels[key] for key in left})
         try:
             for record in sweep([left[key] for key in part]) if part else ():

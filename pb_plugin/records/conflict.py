@@ -23,8 +23,7 @@ def result_digest(record: Record) -> str:
     return digest({name: getattr(record, name) for name in RESULT})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredRecord:
+class StoredRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A record and where it stands."""
 
     file: Path

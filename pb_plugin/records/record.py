@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -41,6 +40,8 @@ CELL_PARTS = tuple(sorted((*ASKED_PARTS, *QUESTION_PARTS, *ANSWER_PARTS)))
 
 DECODE_PARTS = tuple(sorted((*CELL_PARTS, *SAMPLE_PARTS)))
 """What ``decode_key`` hashes, beside the schema: every part."""
+
+_PARTS = frozenset(DECODE_PARTS)
 
 PAIR_PARTS = tuple(sorted(set(DECODE_PARTS) - set(ANSWER_PARTS)))
 """What ``pair_key`` hashes: what was asked for, without the code and weights that answered."""
@@ -99,21 +100,26 @@ def cell_digest(parts: Mapping[str, Any]) -> str:
 
 def sample_key(cell: str, sample_id: str, input_hash: str) -> str:
     """Return the decode key of one sample of the cell whose `cell_digest` is *cell*."""
-    text = json.dumps([cell, sample_id, input_hash], separators=(",", ":"))
+    text = _SORTED.encode([cell, sample_id, input_hash])
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-@lru_cache(maxsize=1024)
-def _written_digest(shared: bytes) -> str:
-    """Return the hash of a stored cell's parts, given as JSON; equal within a cell, hence the cache."""
-    text = _SORTED.encode({"schema": SCHEMA, **dict(json.loads(shared))})
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+@lru_cache(maxsize=4096)
+def _written_cell(shared: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the hash of a stored cell's parts, given as JSON, and the parts, which its records share."""
+    parts = dict(json.loads(shared))
+    text = _SORTED.encode({"schema": SCHEMA, **parts})
+    return hashlib.sha256(text.encode("ascii")).hexdigest(), parts
 
 
-def _written_key(parts: Mapping[str, Any]) -> str:
-    """Return the decode key of stored parts, which are canonical, hashed as they are."""
+def _written_parts(parts: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return the decode key of stored parts, which are canonical and hashed as they are, and the parts."""
+    if not _PARTS.issuperset(parts) or not parts.keys() >= set(SAMPLE_PARTS):
+        return "", parts  # the record says what is wrong with them
     shared = _QUICK.encode([(name, value) for name, value in parts.items() if name not in SAMPLE_PARTS])
-    return sample_key(_written_digest(shared), parts["sample_id"], parts["input_hash"])
+    digest_of_cell, of_cell = _written_cell(shared)
+    of_sample = {name: parts[name] for name in SAMPLE_PARTS}
+    return sample_key(digest_of_cell, **of_sample), of_cell | of_sample
 
 
 _QUICK = msgspec.json.Encoder()
@@ -123,11 +129,11 @@ _QUICK = msgspec.json.Encoder()
 _SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The result of one sample under one setting; the only source of every number shown.
 
-    A failed sample has ``error`` set and no scores; its other fields may keep their defaults.
+    A failed sample has ``error`` set and no scores; its other fields may keep their defaults. Nothing that a
+    record holds refers back to it, so the collector of cycles need not look at it: a store has many.
 
     Args:
         parts: What the result depends on; see `DECODE_PARTS`.
@@ -153,6 +159,7 @@ class Record:
         served: What the server of an answer told (`decoders.rows.Served`), or None for a model that ran here;
             its ``ids`` are the bytes of the text, and its token counts may be None.
         schema: Always `SCHEMA`.
+        decode_key: What is decoded once: sha256 of every part and the schema; made of them where not given.
     """
 
     parts: Parts
@@ -172,16 +179,17 @@ class Record:
     to_eos_tokens: int | None = None
     content_tokens: int | None = None
     finish_reason: str = "complete"
-    scores: Mapping[str, float | None] = field(default_factory=dict)
-    score_reasons: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, float | None] = msgspec.field(default_factory=dict)
+    score_reasons: Mapping[str, str] = msgspec.field(default_factory=dict)
     score_key: str = ""
     error: Mapping[str, str] | None = None
     trace: Mapping[str, Any] | None = None
     served: Mapping[str, Any] | None = None
     schema: int = SCHEMA
+    decode_key: str = ""
 
     def __post_init__(self) -> None:
-        if set(self.parts) != set(DECODE_PARTS):
+        if self.parts.keys() != _PARTS:
             missing, unknown = set(DECODE_PARTS) - set(self.parts), set(self.parts) - set(DECODE_PARTS)
             raise ValueError(
                 f"parts must be exactly {', '.join(DECODE_PARTS)}; got missing {sorted(missing)} and unknown "
@@ -194,13 +202,10 @@ class Record:
         else:
             _check_result(self)
         _check_scores(self.scores, self.score_reasons)
+        if not self.decode_key:
+            msgspec.structs.force_setattr(self, "decode_key", decode_key_of(self.parts))
 
-    @cached_property
-    def decode_key(self) -> str:
-        """What is decoded once: sha256 of every part and the schema."""
-        return decode_key_of(self.parts)
-
-    @cached_property
+    @property
     def pair_key(self) -> str:
         """What a baseline is joined on: sha256 of the parts that say what was asked for."""
         asked = {name: self.parts[name] for name in PAIR_PARTS}
@@ -217,10 +222,10 @@ class Record:
 
     def to_json(self) -> str:
         """Return the record as one line of ASCII JSON without the newline; equal records give equal bytes."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values = {name: getattr(self, name) for name in _FIELDS}
         if self.served is None:
             del values["served"]  # as in every record that was written before there were servers
-        return canonical_json({**values, "decode_key": self.decode_key, "pair_key": self.pair_key})
+        return canonical_json({**values, "pair_key": self.pair_key})
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Record:
@@ -230,41 +235,36 @@ class Record:
             ValueError: The line is no JSON, no record of this schema, or its keys do not fit its parts.
             RecursionError: It is nested too deeply.
         """
-        written = read_json(line, _LINE)
-        values = {name: getattr(written, name) for name in _FIELDS}
-        try:
-            key = _written_key(values["parts"])
-        except KeyError:
-            key = ""  # a part is missing: the record says which
-        record = cls.with_key(key, **values)
-        if key != written.decode_key:
+        values = msgspec.structs.asdict(read_json(line, _LINE))
+        written_key = values.pop("decode_key")
+        del values["pair_key"]
+        key, values["parts"] = _written_parts(values["parts"])
+        record = cls(decode_key=key, **values)
+        if key != written_key:
             raise ValueError(
-                f"decode_key must be the hash of the parts, got {written.decode_key!r}; the line was edited"
+                f"decode_key must be the hash of the parts, got {written_key!r}; the line was edited"
             )
-        return record
-
-    @classmethod
-    def with_key(cls, decode_key: str, **values: Any) -> Record:
-        """Return the record of *values*, whose key was made of the same parts before."""
-        record = cls(**values)
-        record.__dict__["decode_key"] = decode_key  # what the cached property would compute again
         return record
 
     def with_result(self, **values: Any) -> Record:
         """Return the record with other *values*, none of which is ``parts``, so that its key stays."""
-        return self.with_key(self.decode_key, **{name: getattr(self, name) for name in _FIELDS} | values)
+        return msgspec.structs.replace(self, **values)
+
+    def with_parts(self, **parts: Any) -> Record:
+        """Return the record with other values of some *parts*, and the key that they make."""
+        return msgspec.structs.replace(self, parts={**self.parts, **parts}, decode_key="")
 
 
-_FIELDS = tuple(item.name for item in fields(Record))
+_FIELDS = Record.__struct_fields__
 
 
 def _line_type() -> Any:
-    """Return the type of a stored line: the fields of a record, all but ``served`` required, and keys."""
+    """Return the type of a stored line: the fields of a record, all but ``served`` required, and its pair."""
     hints = get_type_hints(Record) | {"parts": dict[str, Any]}
     required = [(name, hints[name]) for name in _FIELDS if name != "served"]
-    keys = [("decode_key", str), ("pair_key", str)]
     optional = [("served", hints["served"], None)]
-    return msgspec.defstruct("Line", [*required, *keys, *optional], forbid_unknown_fields=True, kw_only=True)
+    fields: list[Any] = [*required, ("pair_key", str), *optional]
+    return msgspec.defstruct("Line", fields, forbid_unknown_fields=True, kw_only=True)
 
 
 _LINE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_line_type())

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+import msgspec
+
 from decoders.text.json_file import one_line
 from pb_plugin.records.conflict import Conflict, StoredRecord, decision_of, read_resolutions, result_digest
 from pb_plugin.records.moments import moment_after
@@ -34,14 +36,13 @@ class SkippedLine:
     why: Literal["torn", "schema"]
 
 
-@dataclass(kw_only=True, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, kw_only=True, gc=False):
     """The first result of a decode_key, its latest scores, these by score_key, and results that differ."""
 
     first: StoredRecord
     latest: Record
-    by_score_key: dict[str, Record] = field(default_factory=dict)
-    others: dict[str, StoredRecord] = field(default_factory=dict)
+    by_score_key: dict[str, Record] = msgspec.field(default_factory=dict)
+    others: dict[str, StoredRecord] = msgspec.field(default_factory=dict)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -57,8 +57,8 @@ def mean_order(records: Sequence[Record]) -> Order | None:
         return None
     known = [record.commit_step for record in records if record.commit_step is not None]
     first_known = len(known) == len(records) and not any(record.remasks for record in records)
-    generated = [tuple(step for step in steps if step >= 0) for steps in known]
-    published = [tuple(max(step, 0) for step in steps) for steps in known]
+    generated = [tuple(s for s in steps if s >= 0) if _has_fixed(steps) else steps for steps in known]
+    published = [tuple(max(s, 0) for s in steps) if _has_fixed(steps) else steps for steps in known]
     if len(known) < len(records):
         generated = []
     if not first_known:
@@ -70,6 +70,11 @@ def mean_order(records: Sequence[Record]) -> Order | None:
         spearman_published=_mean(published, with_sorted, spearman),
         remasks=math.fsum(record.remasks for record in records) / len(records),
     )
+
+
+def _has_fixed(steps: tuple[int, ...]) -> bool:
+    """Whether a template fixed some position."""
+    return min(steps, default=0) < 0
 
 
 Partner = Callable[["NDArray[Any]"], "NDArray[Any]"]

@@ -129,7 +129,6 @@ def sweep(
     data = resources.task(wanted[0][0])
     _ = data.scorer
     model: Any = handle.get()
-    assert handle.budget is not None
     by_sample = sorted(range(len(wanted)), key=lambda i: wanted[i][1].question.sample.id)
     settings = {cell.id: setting_of(cell) for cell in {id(cell): cell for cell, _ in wanted}.values()}
     rows = [

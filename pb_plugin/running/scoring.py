@@ -56,7 +56,7 @@ def scored_record(
                 "class": "timeout",
                 "message": f"scorer {data.spec.scorer} was {error}; see --pb-timeout",
             }
-        return Record.with_key(record.decode_key, parts=record.parts, error=failure, score_key=score_key)
+        return Record(decode_key=record.decode_key, parts=record.parts, error=failure, score_key=score_key)
     return record.with_result(scores=scored.values, score_reasons=scored.reasons, score_key=score_key)
 
 

@@ -359,7 +359,8 @@ class BenchSession:
         if verdicts and decided:
             verdicts = decided
         comparison = None
-        if judge_gates and summary is not None:
+        compares = self.baseline is not None or self.options.save_baseline is not None
+        if judge_gates and summary is not None and compares:
             side = side_of("this run", run, self.bench.known.find, self.options.store)
             if self.baseline is not None:
                 of_baseline, comparison = held_against(self.baseline, side, self.options, self.plan.specs)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,8 +91,8 @@ def test_both_canvases_keep_within_the_budget():
 
 def test_what_reads_no_prompt_is_not_changed():
     """The exact model has the same law with and without it, and keeps what it rules out at -inf."""
-    ids = torch.tensor([[4, 5, 6], [4, 5, 7], [8, 9, 6]])
-    answers = TokenAnswers(ids=ids, weights=torch.ones(3), support=torch.unique(ids))
+    ids = np.array([[4, 5, 6], [4, 5, 7], [8, 9, 6]])
+    answers = TokenAnswers(ids=ids, weights=np.ones(3, dtype=np.float32), support=np.unique(ids))
     model = Ideal(PieceTokenizer(), mask_id=MASK_ID, eos_id=EOS_ID, vocab_size=200)
     guided, plain = (
         decode(model, [()], top_k.confidence(cfg=scale), gen_length=3, k=1, contexts=[answers])[0]

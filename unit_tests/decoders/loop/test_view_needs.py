@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,8 +114,8 @@ def test_a_given_token_that_no_answer_has_is_verified_with_probability_0():
     """A template fixed 3, which the support lacks; of the second token 1 of 3 answers says otherwise."""
     tokenizer = PieceTokenizer()
     model = Ideal(tokenizer, mask_id=MASK_ID, eos_id=EOS_ID, vocab_size=200)
-    ids = torch.tensor([[4, 5, 6], [4, 5, 7], [8, 9, 6]])
-    answers = TokenAnswers(ids=ids, weights=torch.ones(3), support=torch.unique(ids))
+    ids = np.array([[4, 5, 6], [4, 5, 7], [8, 9, 6]])
+    answers = TokenAnswers(ids=ids, weights=np.ones(3, dtype=np.float32), support=np.unique(ids))
     for given, verified in ((3, 0.0), (4, 2 / 3)):
         row = Row(
             key=0,

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -64,9 +65,9 @@ def listed_cases(draw, length=None):
 
 
 def token_answers(answers, weights):
-    ids = torch.tensor(answers)
-    weight = torch.tensor(weights, dtype=torch.float32)
-    return TokenAnswers(ids=ids, weights=weight / weight.max(), support=torch.unique(ids))
+    ids = np.array(answers)
+    weight = np.array(weights, dtype=np.float32)
+    return TokenAnswers(ids=ids, weights=weight / weight.max(), support=np.unique(ids))
 
 
 @given(case=listed_cases(), prompt=st.integers(0, 3))

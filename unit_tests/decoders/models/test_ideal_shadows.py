@@ -2,15 +2,16 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoders.models import ideal as module
 from decoders.models.ideal import Ideal
 from decoders.testing import check_denoiser
 from decoders.text.tokenizer import EOS_ID, MASK_ID, PieceTokenizer
+from decoders.theory import marginals
 from decoders.theory.answer_sets import TokenAnswers, enumerated, permutations
 
 TOKENIZER = PieceTokenizer()
@@ -21,9 +22,9 @@ def ideal():
 
 
 def token_answers(answers, weights):
-    ids = torch.tensor(answers)
-    weight = torch.tensor(weights, dtype=torch.float32)
-    return TokenAnswers(ids=ids, weights=weight / weight.max(), support=torch.unique(ids))
+    ids = np.array(answers)
+    weight = np.array(weights, dtype=np.float32)
+    return TokenAnswers(ids=ids, weights=weight / weight.max(), support=np.unique(ids))
 
 
 def orders(items, exclude_input=False):
@@ -68,7 +69,7 @@ def test_a_shadow_is_what_a_plain_call_says_with_that_token_alone_hidden(batch, 
     query, judged = (canvas == MASK_ID).nonzero(), (canvas != MASK_ID).nonzero()
     blocks = [(0, canvas.shape[1])] * len(canvas)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "HIDDEN_AT_ONCE", at_once)
+        patch.setattr(marginals, "HIDDEN_AT_ONCE", at_once)
         logits, found = model.with_shadows(canvas, attend, query, blocks, judged, contexts)
     assert torch.equal(logits, model(canvas, attend, query, contexts))
     for pair, line in zip(judged, found, strict=True):

@@ -27,7 +27,7 @@ def answers_of(texts):
 )
 def test_it_is_the_exact_law_of_the_tokens(texts, steps, temperature):
     answers = answers_of(texts)
-    expected = correct_probability(answers.ids.numpy(), answers.weights.numpy(), steps, temperature)
+    expected = correct_probability(answers.ids, answers.weights, steps, temperature)
     assert chance_correct(answers, steps, temperature) == pytest.approx(expected, abs=1e-12)
 
 

@@ -1,5 +1,6 @@
 """Ends of text in top-k by confidence: never proposed, or committed after all else."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,9 +57,9 @@ def test_it_is_the_rule_written_down_naively(eos):
 @pytest.mark.parametrize("eos", ["never", "last"])
 def test_an_end_that_alone_is_possible_is_proposed_and_comes_last(eos):
     answers = TokenAnswers(
-        ids=torch.tensor([[EOS_ID, 5, 6, EOS_ID]]),
-        weights=torch.ones(1),
-        support=torch.tensor([EOS_ID, 5, 6]),
+        ids=np.array([[EOS_ID, 5, 6, EOS_ID]]),
+        weights=np.ones(1, dtype=np.float32),
+        support=np.array([EOS_ID, 5, 6]),
     )
     model = Ideal(PieceTokenizer(), mask_id=MASK_ID, eos_id=EOS_ID, vocab_size=200)
     (row,) = decode(model, [()], top_k.confidence(eos=eos), gen_length=4, k=2, contexts=[answers])

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
@@ -193,7 +192,7 @@ def test_a_wrong_answer_of_the_default_model_is_no_working_run(pb_json, monkeypa
     monkeypatch.setattr(
         doctor.Bench,
         "sweep",
-        lambda self, wanted: (replace(record, text="nonsense") for record in real(self, wanted)),
+        lambda self, wanted: (record.with_result(text="nonsense") for record in real(self, wanted)),
     )
     monkeypatch.setattr(doctor, "_java", lambda: None)
     found = pb_json(code=1)

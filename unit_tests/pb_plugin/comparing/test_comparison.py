@@ -107,6 +107,6 @@ def test_fewer_samples_and_other_scorers_are_never_compared(curve, make_cell):
     fewer = [make_cell("copy", k=2, scores=[1.0] * 10)]
     with pytest.raises(ValueError, match="got 50 in a and 10 in b"):
         compare(side("a", *cells), side("b", *fewer))
-    other = [replace(c, records=[replace(r, score_key="lists-2") for r in c.records]) for c in cells]
+    other = [replace(c, records=[r.with_result(score_key="lists-2") for r in c.records]) for c in cells]
     with pytest.raises(ValueError, match=r"score_key must be equal on both sides, got 'lists-1' in a and"):
         compare(side("a", *cells), side("b", *other))

@@ -1,7 +1,7 @@
 """A record: its keys, its one line of JSON, its three token counts, and what it refuses."""
 
+import gc
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -73,8 +73,7 @@ def test_samples_of_a_cell_share_the_hash_of_its_parts(make_record):
 
 def test_work_bounds_and_a_trace_come_back_and_are_part_of_no_key(make_record):
     plain = make_record()
-    rich = replace(
-        plain,
+    rich = plain.with_result(
         forwards=9,
         evaluated_canvases=12,
         trace={"p": [0.5]},
@@ -101,6 +100,23 @@ def test_another_result_of_the_same_parts_keeps_the_key_without_making_it_again(
     scored = record.with_result(scores={"valid": 1.0}, score_key="s")
     assert (scored.decode_key, scored.scores, scored.text) == (key, {"valid": 1.0}, "yes")
     assert record.scores != scored.scores
+
+
+def test_records_of_a_cell_that_are_read_share_its_parts_and_are_not_searched_for_cycles(make_record):
+    lines = [
+        make_record(parts={"sample_id": f"s{i}", "method_params": {"gamma": 0.9}}).to_json() for i in "12"
+    ]
+    first, second = map(Record.from_json, lines)
+    assert first.parts["method_params"] is second.parts["method_params"]
+    assert [record.parts["sample_id"] for record in (first, second)] == ["s1", "s2"]
+    assert not gc.is_tracked(first)
+
+
+def test_other_parts_make_another_key(make_record):
+    record = make_record()
+    other = record.with_parts(model="another")
+    assert other == make_record(parts={"model": "another"})
+    assert other.decode_key != record.decode_key
 
 
 def test_a_record_survives_its_line_of_json(make_record, make_failure):
@@ -244,7 +260,7 @@ def test_missing_and_unknown_parts_are_named(make_record):
     with pytest.raises(
         ValueError, match=r"got missing \['seed'\] and unknown \['speed'\]; give each, None where"
     ):
-        replace(make_record(), parts=parts)
+        make_record().with_result(parts=parts)
 
 
 @pytest.mark.parametrize(

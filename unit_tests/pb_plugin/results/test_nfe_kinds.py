@@ -51,7 +51,7 @@ def commanded(cells):
     from dataclasses import replace
 
     return [
-        replace(cell, records=[replace(record, nfe_kind="commanded") for record in cell.records])
+        replace(cell, records=[record.with_result(nfe_kind="commanded") for record in cell.records])
         for cell in cells
     ]
 

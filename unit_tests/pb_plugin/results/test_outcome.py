@@ -1,7 +1,5 @@
 """What is judged of a cell's records, without a run: the assertions in their order, and the numbers."""
 
-from dataclasses import replace
-
 import pytest
 
 from pb_plugin.planning.options import Options
@@ -32,7 +30,7 @@ def decoded(tmp_path, loaded_modules):
 def rewritten(bench, cell, **changes):
     """Replace fields of the first record."""
     record = bench.records(cell)[0]
-    bench.known.keep(replace(record, **changes))
+    bench.known.keep(record.with_result(**changes))
     return record
 
 
@@ -126,7 +124,7 @@ def test_the_exact_law_rejects_too_many_and_too_few(decoded):
     assert outcome_of(bench, cell, reused=False, floor=None).ok
     for value in (0.0, 1.0):
         for record in bench.records(cell):
-            bench.known.keep(replace(record, scores={"accuracy": value}))
+            bench.known.keep(record.with_result(scores={"accuracy": value}))
         message = outcome_of(bench, cell, reused=False, floor=None).message
         assert message.startswith("the exact law expects between ")
         assert f"(mean {60 * 6 / 27:.2f}), got {60 * value:.0f}; " in message  # n! / n^n
@@ -146,7 +144,7 @@ def test_item_and_report_have_the_same_numbers(decoded):
     """Thirds do not add up to 1 in floating point unless they are summed exactly, and once."""
     bench, cell = decoded(task=("shuffle",), k=(32,), samples=10)
     for record in bench.records(cell):
-        bench.known.keep(replace(record, scores={"accuracy": 0.1}))
+        bench.known.keep(record.with_result(scores={"accuracy": 0.1}))
     run = describe(bench.resources, [cell], missing_tasks=(), notes=())
     (summary,) = summarise(run, bench.known.find).cells
     outcome = outcome_of(bench, cell, reused=False, floor=None)

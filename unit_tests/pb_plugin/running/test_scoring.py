@@ -2,7 +2,6 @@
 
 import threading
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -58,7 +57,7 @@ class FakeTools:
 def decoded(make_record):
     def make(text, number=0):
         record = make_record(parts={"sample_id": f"s{number:03d}"}, text=text)
-        record = replace(record, scores={}, score_reasons={}, score_key="")
+        record = record.with_result(scores={}, score_reasons={}, score_key="")
         return Unscored(record=record, sample=None)
 
     return make

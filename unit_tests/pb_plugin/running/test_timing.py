@@ -58,7 +58,7 @@ def test_a_timed_cell_that_fails_has_no_throughput(suite, monkeypatch):
         assert entry["extra_info"]["tokens_per_second"] is None
 
 
-def test_several_batch_sizes_are_measured_one_after_the_other(suite):
+def test_several_batch_sizes_are_measured_one_after_the_other(suite, loaded_libraries):
     options = ["--task=copy", "--unmasking=random", "--k=4", "--samples=4", "--model=tiny", "--pb-timing"]
     options += ["--pb-batch=1,3"]
     result = suite.run(*options, "--benchmark-json=timing.json")
