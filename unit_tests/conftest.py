@@ -1,12 +1,15 @@
 """What holds for this project's own tests and not for a user's runs; fixtures that several packages use."""
 
 import gc
-import importlib
+import importlib.metadata
 import json
 import pkgutil
+import sys
 import warnings
+from functools import cache, cached_property
+from importlib.metadata import distributions
 from io import BytesIO
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import none
 
 HERE = Path(__file__).parent
+WARNINGS_ARE_ERRORS = pytest.mark.filterwarnings("error")
 
 settings.register_profile("quick", max_examples=40, derandomize=True)
 settings.register_profile("thorough", max_examples=1000)
@@ -54,6 +58,18 @@ def pytest_configure(config):
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give whole files of this folder to workers: what the tests of a file share is made by one of them."""
+    if config.getoption("dist") != "load" or not all(
+        Path(arg.partition("::")[0]).resolve().is_relative_to(HERE) for arg in config.args
+    ):
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector):
     """Make warnings errors while this folder is collected: deprecations at import, unknown marks."""
@@ -64,7 +80,7 @@ def pytest_make_collect_report(collector):
 
 def pytest_itemcollected(item):
     """Make warnings errors in this folder's tests; a test's own mark goes before it."""
-    item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+    item.add_marker(WARNINGS_ARE_ERRORS, append=False)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -166,10 +182,48 @@ def llada_tokenizer_text():
     return backend.to_str()
 
 
+class Installed:
+    """A distribution whose entry points and files are read once."""
+
+    def __init__(self, distribution):
+        self._distribution = distribution
+
+    def __getattr__(self, name):
+        return getattr(self._distribution, name)
+
+    @cached_property
+    def entry_points(self):
+        return self._distribution.entry_points
+
+    @cached_property
+    def files(self):
+        return self._distribution.files
+
+
+@cache
+def installed_in(folder):
+    return tuple(map(Installed, distributions(path=[folder])))
+
+
+def found_distributions(**context):
+    """Return what ``importlib.metadata.distributions`` does; no test changes what is in a site-packages."""
+    if context:
+        return distributions(**context)
+    return chain.from_iterable(
+        installed_in(folder) if Path(folder).name == "site-packages" else distributions(path=[folder])
+        for folder in sys.path
+    )
+
+
 @pytest.fixture(scope="session")
 def loaded_modules():
-    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once."""
+    """Import what runs in this process import: they put ``sys.modules`` back, and torch loads only once.
+
+    Every run asks all distributions for plugins; those that are installed are read once.
+    """
     import torch
+
+    importlib.metadata.distributions = found_distributions
 
     torch.set_num_threads(1)
     for package in ("decoders", "pb_plugin", "task_specs"):

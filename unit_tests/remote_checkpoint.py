@@ -1,11 +1,18 @@
 """A small checkpoint with modelling code of its own, written for the tests of the model ``remote``."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from decoders.fingerprint import source_files, source_hash
+from decoders.protocols import ModelRequest
+
+if TYPE_CHECKING:
+    from decoders.models.remote import RemoteDenoiser
 
 MASK, EOS, PAD = 258, 256, 257
 ROWS = 264
@@ -124,6 +131,18 @@ def write(folder: Path, *, seen: str = SEEN, first: str = "", **config: object) 
 def allowed(folder: Path) -> str:
     """Return what the option takes to allow the code in *folder*."""
     return f"{folder}@{source_hash(source_files(folder))}"
+
+
+def request(folder: Path | str, *allow: str, **fields: object) -> ModelRequest:
+    """Return a request for the checkpoint in *folder*, where a user allowed the codes *allow*."""
+    return ModelRequest(name="remote", source=str(folder), device="cpu", allow_code=allow, **fields)
+
+
+def loaded(folder: Path, **fields: object) -> RemoteDenoiser:
+    """Load the checkpoint in *folder* with its code allowed."""
+    from decoders.models.remote import load
+
+    return load(request(folder, allowed(folder), **fields))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -60,13 +61,21 @@ def imported(nodes):
     return found
 
 
+@cache
+def nodes_of(path):
+    """Return all nodes of the file, which no test changes, its own first."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
 def everywhere(path):
-    return imported(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return imported(nodes_of(path))
 
 
+@cache
 def on_import(path):
     """Return what importing the module imports: not what functions or ``if TYPE_CHECKING`` hold."""
-    waiting, nodes = list(ast.parse(path.read_text(encoding="utf-8")).body), []
+    waiting, nodes = list(nodes_of(path)[0].body), []
     while waiting:
         node = waiting.pop()
         nodes.append(node)
@@ -84,10 +93,11 @@ def module_of(path):
 NAMES = {module_of(path) for path in MODULES}
 
 
+@cache
 def of_ours(path):
     """Return the modules of ours that the file imports anywhere, packages only for what they define."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -195,7 +205,7 @@ def test_a_module_is_short_and_says_what_it_is_for(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST
     assert path.name not in DRAWERS
-    purpose = ast.get_docstring(ast.parse(text))
+    purpose = ast.get_docstring(nodes_of(path)[0])
     assert purpose, "a module begins with its purpose"
     assert purpose.splitlines()[0].endswith((".", "?", ":", ",")) or len(purpose.splitlines()) > 1
 
@@ -262,8 +272,7 @@ VARIANT_OF = {
 
 
 def loads(path):
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    return any(isinstance(node, ast.FunctionDef) and node.name == "load" for node in body)
+    return any(isinstance(node, ast.FunctionDef) and node.name == "load" for node in nodes_of(path)[0].body)
 
 
 def test_code_of_a_checkpoint_has_one_door():
@@ -282,7 +291,7 @@ def test_the_canvas_of_the_loop_has_one_writer():
     """
     writers = set()
     for path in (p for p in (ROOT / "decoders").rglob("*.py") if p.parent.name != "models"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and any(word.arg == "canvas" for word in node.keywords):
                 called = (
                     node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -94,3 +94,22 @@ def test_a_misspelt_key_is_an_error(checkout):
     result = checkout.runpytest_inprocess("bench")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: Unknown config option: pb_sampels"])
+
+
+@pytest.mark.parametrize(
+    ("words", "by_file"),
+    [
+        (["ours", "--dist", "load"], True),
+        (["ours/test_ours.py::test_slow", "--dist", "load"], True),
+        (["ours", "bench", "--dist", "load"], False),
+        (["ours", "--dist", "worksteal"], False),
+    ],
+    ids=["a folder", "a test", "with a bench", "another distribution"],
+)
+def test_workers_are_given_whole_files_of_our_tests_alone(checkout, words, by_file):
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    from xdist.scheduler import LoadFileScheduling
+
+    config = checkout.parseconfig(*words, "--tx", "2*popen", "-p", "no:pb_plugin.plugin")
+    made = config.hook.pytest_xdist_make_scheduler(config=config, log=None)
+    assert isinstance(made, LoadFileScheduling) == by_file

@@ -22,7 +22,7 @@ from decoders.loop.batching import sweep
 from decoders.loop.needs import KNOWN, SCOPES
 from decoders.rows import Decoded, Failed, Row, Setting
 from decoders.state import StepUpdate, StepView, UnmaskingMethod
-from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view
+from decoders.testing.hash_denoiser import HashDenoiser, example_slots, example_view, example_views
 from decoders.testing.model_checks import check_denoiser, check_generator
 from decoders.traits import method_traits
 
@@ -87,7 +87,8 @@ def _check_declaration(method: UnmaskingMethod) -> None:
 def _check_one_step(method: UnmaskingMethod, *, seed: int, sharpness: float) -> None:
     slots = example_slots(method, seed=seed)
     everyone = range(len(slots))
-    view = example_view(slots, everyone, sharpness=sharpness)
+    view_of = example_views(slots, sharpness=sharpness)
+    view = view_of(everyone)
     before = _tensors(view)
     memory = method.init(view)
     _check_memory(memory, len(slots))
@@ -96,10 +97,10 @@ def _check_one_step(method: UnmaskingMethod, *, seed: int, sharpness: float) -> 
     for name, tensor in _tensors(view).items():
         assert torch.equal(tensor, before[name]), f"a step changes no input, but {name} changed"
     _check_update(method, view, update)
-    again, _ = method.step(example_view(slots, everyone, sharpness=sharpness), method.init(view))
+    again, _ = method.step(view_of(everyone), method.init(view))
     assert _same(view, update, again), "the same view gives the same update"
     for index in everyone:
-        alone_view = example_view(slots, [index], sharpness=sharpness)
+        alone_view = view_of([index])
         alone, alone_after = method.step(alone_view, method.init(alone_view))
         row = StepUpdate(
             unmask=update.unmask[[index]],

@@ -5,7 +5,7 @@ Legend: B = rows, N = queried positions, V = vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,12 +144,25 @@ def example_view(
     slots: Slots, members: Sequence[int], *, sharpness: float = 6.0, unbiased: bool = False
 ) -> StepView:
     """Return the view that the rows *members* of *slots* see before their next step."""
+    return example_views(slots, sharpness=sharpness, unbiased=unbiased)(members)
+
+
+def example_views(
+    slots: Slots, *, sharpness: float = 6.0, unbiased: bool = False
+) -> Callable[[Sequence[int]], StepView]:
+    """Return a function that makes the view of some rows of *slots*, all of one and the same forward."""
     denoiser = HashDenoiser(sharpness=sharpness)
     if method_traits(slots.rows[0].setting.method).branches == 1:
         found = interpret(slots, listen(slots, denoiser), unbiased=unbiased)
-        return method_view(batch_view(slots, found, unbiased=unbiased), slots, found, members)
+        whole = batch_view(slots, found, unbiased=unbiased)
+        return lambda members: method_view(whole, slots, found, members)
     spread = spread_out(slots, denoiser, unbiased=unbiased)
     heard = listen(spread.slots, denoiser)
     found = spread.gather(interpret(spread.slots, heard, unbiased=unbiased))
-    view = method_view(batch_view(slots, found, unbiased=unbiased), slots, found, members)
-    return replace(view, lazy={**view.lazy, **spread.lazy(members)})
+    whole = batch_view(slots, found, unbiased=unbiased)
+
+    def view_of(members: Sequence[int]) -> StepView:
+        view = method_view(whole, slots, found, members)
+        return replace(view, lazy={**view.lazy, **spread.lazy(members)})
+
+    return view_of

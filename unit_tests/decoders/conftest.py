@@ -1,6 +1,8 @@
-"""Fixtures of the decoder tests: one thread, and views made by hand."""
+"""Fixtures of the decoder tests: one thread, views made by hand, checkpoints with code of their own."""
 
 import pytest
+
+from unit_tests.remote_checkpoint import module_cache, write
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,3 +49,24 @@ def make_view():
         )
 
     return build
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """The folder where transformers keeps its copies of a checkpoint's own code during the test."""
+    with module_cache(tmp_path / "modules") as folder:
+        yield folder
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Where a test writes the checkpoint that it loads."""
+    return tmp_path / "checkpoint"
+
+
+@pytest.fixture
+def alarm(place, tmp_path):
+    """A checkpoint whose code leaves a file and raises when it is imported, and that file."""
+    mark = tmp_path / "it ran"
+    first = f"open({str(mark)!r}, 'w').close()\nraise RuntimeError('it ran')\n"
+    return write(place, first=first), mark

@@ -260,16 +260,16 @@ def line_learner(seen=None):
 
 @pytest.mark.usefixtures("often")
 def test_any_network_with_any_loss_is_trained_and_goes_on_where_it_stood(tmp_path):
-    recipe = Recipe(steps=300, rate=0.1)
+    recipe = Recipe(steps=150, rate=0.1)
     whole, seen = line_learner(), []
     end = training.train(tmp_path / "whole", recipe, whole)
     assert end.losses[-1]["line"] < 1e-3 * end.losses[0]["line"]
     assert torch.allclose(whole.network.weight, torch.tensor([[1.0, -2.0]]), atol=0.01)
     with pytest.raises(Stopped):
-        training.train(tmp_path / "part", recipe, line_learner(), tell=stop_at(120))
+        training.train(tmp_path / "part", recipe, line_learner(), tell=stop_at(60))
     resumed = line_learner(seen)
     training.train(tmp_path / "part", recipe, resumed)
-    assert seen == list(range(119, 300))
+    assert seen == list(range(59, 150))
     assert torch.equal(resumed.network.weight, whole.network.weight)
     assert torch.equal(resumed.network.bias, whole.network.bias)
 
