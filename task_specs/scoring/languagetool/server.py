@@ -26,6 +26,15 @@ PORT_TRIES = 5
 POLL_S = 0.1
 TAIL_LINES = 15
 
+JAVA_OPTIONS = (
+    "-Xmx1g",
+    "-XX:+IgnoreUnrecognizedVMOptions",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+)
+"""Less of the processor that decoding wants too: over 5,000 texts the best compiler never earned what it costs,
+and a small heap needs no threads to clear it (``bench_tests/scoring_speed.py``)."""
+
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _BOUND = "Server started"
 """What the server logs when the port is its own; without it another server may be answering there."""
@@ -130,7 +139,7 @@ def start_server(
         "maxPipelinePoolSize=50\npipelineExpireTimeInSeconds=3600\n",
         encoding="utf-8",
     )
-    command = [str(java), "-Xmx1g", "-cp", classes, "org.languagetool.server.HTTPServer"]
+    command = [str(java), *JAVA_OPTIONS, "-cp", classes, "org.languagetool.server.HTTPServer"]
     command += ["--config", str(config), "--port"]
     for _ in range(PORT_TRIES - 1):
         with suppress(PortTakenError):
