@@ -107,7 +107,8 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Add what a worker found out about batches and has done; of one that crashed read what it was at."""
-        self._nodes.remove(node)
+        if node in self._nodes:  # one that ends while it starts was never there
+            self._nodes.remove(node)
         if error:
             self._session.ends.note(node.gateway.id)
         self.take_output(getattr(node, "workeroutput", {}))

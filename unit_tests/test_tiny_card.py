@@ -16,7 +16,7 @@ from pb_plugin.records.store import Store
 from pb_plugin.running.bench import Bench
 from task_specs.scoring.lists import RANDOM_OPERATIONS
 from unit_tests import tiny_card
-from unit_tests.pages import DOCS, README, links, page
+from unit_tests.pages import DOCS, README, links, page, text
 from unit_tests.tiny_card import GOLDEN, METHODS, MODELS, TASKS, TRAININGS
 
 torch.set_num_threads(1)
@@ -101,9 +101,53 @@ def test_a_drawing_shows_the_numbers_of_the_card(name):
     assert {task for task, *_ in drawn} == set(DRAWINGS[name])
 
 
-def test_the_drawings_are_shown():
+def test_the_drawings_are_shown_with_what_made_them():
+    """They hold what `pb plot` draws now: each line has a band."""
     assert "docs/curves.svg" in links(README)
     assert "tiny_curves.svg" in links(page("tiny"))
+    made_by = text(page("contributing"))
+    assert f"`pb plot STORE docs/curves.svg --tasks {','.join(DRAWINGS['curves.svg'])}`" in made_by
+    assert "`pb plot STORE docs/tiny_curves.svg`" in made_by
+    for name in DRAWINGS:
+        drawing = ElementTree.parse(DOCS / name).getroot()
+        bands = [element for element in drawing.iter() if "PolyCollection" in element.get("id", "")]
+        assert len(bands) == len(DRAWINGS[name]) * len(MODELS) * len(METHODS)
+
+
+def percent_at(task, method, setting, model="tiny"):
+    return PERCENT[task, method][model][CARD["settings"][method].index(setting)]
+
+
+def test_what_the_page_says_of_the_curves_is_in_the_card():
+    """Written by hand, so each number that it names is looked up."""
+    said = " ".join(text(page("tiny")).split())
+    certain = ["copy", "reverse", "sort", *(task for task in TASKS if task.endswith("_index"))]
+    least = min(min(PERCENT[task, method]["tiny"]) for task in certain for method in METHODS)
+    assert f"`tiny` stays at {least:.0f} to 100 at every speed" in said
+    assert f"{percent_at('sudoku', 'confidence', 'k=32'):.0f} at 32 tokens per step, by confidence" in said
+    random_order = [
+        f"{percent_at(task, 'random', 'k=4'):.0f} of {percent_at(task, 'random', 'k=4', 'ideal'):.0f}"
+        for task in ("shuffle", "latin_square")
+    ]
+    assert f"shuffle ({random_order[0]} at k=4) and latin_square ({random_order[1]})" in said
+    drops = [
+        ideal - tiny
+        for task in ("replace_random", "insert_random")
+        for tiny, ideal in zip(*(PERCENT[task, "random"][model] for model in MODELS), strict=True)
+    ]
+    assert f"falls at most {max(drops):.0f} points below the reference on replace_random" in said
+    at_once = [
+        percent_at(task, method, "k=32")
+        for task in ("shuffle", "replace_random", "insert_random", "latin_square")
+        for method in METHODS[:3]
+    ]
+    assert f"falls to between {min(at_once):.0f} and {max(at_once):.0f} at 32 tokens per step" in said
+    kept = [percent_at("remove_random", "random", "k=32", model) for model in MODELS]
+    assert f"keeps {kept[0]:.0f} of the {kept[1]:.0f} that" in said
+    sure = min(percent_at(task, "threshold", "gamma=0.9") for task in TASKS)
+    assert f"At gamma = 0.9 every task has {sure:.0f} or more" in said
+    confident, chance = (percent_at("latin_square", method, "k=1") for method in ("confidence", "random"))
+    assert f"solved by confidence ({confident:.0f}) and not in random order ({chance:.0f})" in said
 
 
 def test_a_run_of_one_model_makes_no_card(tmp_path):

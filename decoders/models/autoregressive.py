@@ -40,10 +40,11 @@ from decoders.network.plan import INERT, NetworkPlan
 from decoders.network.row_batches import check_rows, in_batches, padded_prompts, read_params
 from decoders.network.self_tests import RELATIVE_TOLERANCE, SelfTest, all_passed
 from decoders.network.transformers_interior import fresh_rotary, growing_cache, with_cache
-from decoders.protocols import Message, ModelRequest
+from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.chat_model import ChatModel
 from decoders.text.hf_tokenizer import HFTokenizer
 from decoders.text.qwen2_tokenizer import qwen2_backend
 
@@ -74,7 +75,7 @@ CHATS: Mapping[str, chat.ChatFormat] = MappingProxyType(
 
 
 @dataclass(kw_only=True, eq=False)
-class AutoregressiveGenerator:
+class AutoregressiveGenerator(ChatModel):
     """A causal network with a key-value cache; it takes no parameters.
 
     A row ends with its first EOS, which is its last id, or at ``gen_length`` tokens. ``nfe`` counts its
@@ -97,18 +98,6 @@ class AutoregressiveGenerator:
     suppressed_ids: tuple[int, ...] = ()
     self_tests: tuple[SelfTest, ...] = ()
     batch_tokens: int = 8192
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the prompt ids of a chat.
-
-        Raises:
-            ValueError: *messages* is not a chat, or the tokenizer lacks a marker of the chat format.
-        """
-        return chat.encode(messages, self.tokenizer, self.chat, name=self.name)
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first EOS or end of turn."""
-        return chat.answer_ids(ids, self.eos_ids)
 
     def generate(self, rows: Sequence[Row], params: Mapping[str, Any]) -> list[Decoded]:
         """Decode *rows* in the order given.

@@ -32,10 +32,11 @@ from decoders.loop import draws
 from decoders.network.family import keys_test, not_taken, read_tokenizer
 from decoders.network.row_batches import check_rows, must_be_at_least, read_params
 from decoders.network.self_tests import SelfTest, all_passed
-from decoders.protocols import Message, ModelRequest
+from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, Row
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.chat_model import ChatModel
 from decoders.text.hf_tokenizer import HFTokenizer
 
 ARCHITECTURE = "DiffusionGemmaForBlockDiffusion"
@@ -70,7 +71,7 @@ LEAST: Mapping[str, int | float] = MappingProxyType(
 
 
 @dataclass(kw_only=True, eq=False)
-class DiffusionGemmaGenerator:
+class DiffusionGemmaGenerator(ChatModel):
     """DiffusionGemma with the generation of transformers; an unmasking method has no say.
 
     The prompt is encoded causally; canvases of a fixed length follow each other. At every step each position
@@ -101,18 +102,6 @@ class DiffusionGemmaGenerator:
     chat: chat.ChatFormat
     network: Any
     self_tests: tuple[SelfTest, ...] = ()
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the prompt ids of a chat by the checkpoint's template, or of the plain contents without one.
-
-        Raises:
-            ValueError: *messages* is not a chat, or none that the template takes.
-        """
-        return chat.encode(messages, self.tokenizer, self.chat, name=self.name)
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first end of text."""
-        return chat.answer_ids(ids, self.eos_ids)
 
     def generate(self, rows: Sequence[Row], params: Mapping[str, Any]) -> list[Decoded]:
         """Decode *rows* in the order given, one at a time.

@@ -31,9 +31,10 @@ from decoders.loading.remote_code import build_network, find_allowed
 from decoders.network.family import keys_test, read_tokenizer
 from decoders.network.remote_checks import run
 from decoders.network.self_tests import SelfTest, all_passed
-from decoders.protocols import Message, ModelRequest
+from decoders.protocols import ModelRequest
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.chat_model import ChatModel
 from decoders.text.hf_tokenizer import HFTokenizer
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({})
@@ -44,7 +45,7 @@ LENGTH_KEYS = ("max_position_embeddings", "max_sequence_length", "n_positions")
 
 
 @dataclass(kw_only=True, eq=False)
-class RemoteDenoiser:
+class RemoteDenoiser(ChatModel):
     """A network of somebody else, called with ids only: full attention, row i predicts token i.
 
     Rows of one forward have equal length and no padding, so nothing is assumed about attention masks.
@@ -66,18 +67,6 @@ class RemoteDenoiser:
     self_tests: tuple[SelfTest, ...] = ()
     batch_tokens: ClassVar[int] = 2048
     """Canvas positions of one forward: the network gives logits for all of them."""
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the prompt ids of a chat: by the checkpoint's template, or the plain contents.
-
-        Raises:
-            ValueError: *messages* is not a chat, or none that the template takes.
-        """
-        return chat.encode(messages, self.tokenizer, self.chat, name=self.name)
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first end of text."""
-        return chat.answer_ids(ids, self.eos_ids)
 
     def __call__(self, canvas: Tensor, attend: Tensor, query: Tensor, contexts: Sequence[Any]) -> Tensor:
         """Return float32 logits [N, V] of the queried positions, ``suppressed_ids`` at -inf.

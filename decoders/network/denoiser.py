@@ -23,6 +23,7 @@ from decoders.network.transformers_interior import CacheUpdate, with_cache
 from decoders.protocols import Message
 from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
+from decoders.text.chat_model import ChatModel
 from decoders.text.hf_tokenizer import HFTokenizer
 from decoders.traits import Numerics
 
@@ -33,7 +34,7 @@ HUB_COMMITS = "snapshots"
 
 
 @dataclass(kw_only=True, eq=False)
-class NativeDenoiser:
+class NativeDenoiser(ChatModel):
     """A causal network of transformers, used in both directions over the whole canvas at every call.
 
     ``suppressed_ids`` are the columns set to -inf: MASK, and every row without a token where there is a real
@@ -62,18 +63,6 @@ class NativeDenoiser:
     compiled: CompiledBody | None = None
     self_tests: tuple[SelfTest, ...] = ()
     _told_too_long: bool = False
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the prompt ids of a chat, ready to be followed by the generated region.
-
-        Raises:
-            ValueError: *messages* is not a chat, or the tokenizer lacks a marker of the chat format.
-        """
-        return chat.encode(messages, self.tokenizer, self.chat, name=self.name)
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first EOS or end of turn."""
-        return chat.answer_ids(ids, self.eos_ids)
 
     def __call__(self, canvas: Tensor, attend: Tensor, query: Tensor, contexts: Sequence[Any]) -> Tensor:
         """Return float32 logits [N, V] of the queried positions, ``suppressed_ids`` at -inf.

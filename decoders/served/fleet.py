@@ -1,4 +1,4 @@
-"""The servers of one ``--model``: one, or those of a table, of which a started one runs at a time."""
+"""The servers of one ``--model``: one, or those of a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from decoders.served.client.budget import Spending
 from decoders.served.facts import ServerError
 from decoders.served.options import ServedOptions
 from decoders.served.server import Server
-from decoders.served.starting import StartedServer
+from decoders.served.starting import Started
 from decoders.served.table import ServerEntry, ServerTable, read_table
 
 
@@ -24,18 +24,21 @@ class Fleet:
         options: What goes for every server of the run.
         spending: What the run has spent.
         alias: What the run calls the model.
+        started: The server that the run has started.
 
     Raises:
         ValueError: The table cannot be read.
     """
 
-    def __init__(self, address: Address, options: ServedOptions, spending: Spending, alias: str) -> None:
+    def __init__(
+        self, address: Address, options: ServedOptions, spending: Spending, alias: str, started: Started
+    ) -> None:
         self._options = options
         self._spending = spending
         self._alias = alias
+        self._started = started
         self._lock = Lock()
         self._servers: dict[ServerEntry, Server] = {}
-        self._running: tuple[ServerEntry, StartedServer] | None = None
         if address.table is not None:
             self._table = read_table(Path(address.table))
         else:
@@ -54,20 +57,15 @@ class Fleet:
         """
         entry = self._entry(params)
         with self._lock:
-            if not entry.start:
-                return self._server(entry, str(entry.url))
-            if self._running is not None and (self._running[0] != entry or self._running[1].ended()):
-                self._stop()
-            if self._running is None:
-                self._running = (entry, StartedServer(entry))
-            return self._server(entry, self._running[1].url)
+            url = self._started.url(entry, wanted_by=self) if entry.start else str(entry.url)
+            return self._server(entry, url)
 
     def close(self) -> None:
         """Let go of all connections and stop what was started."""
         with self._lock:
             for server in self._servers.values():
                 server.close()
-            self._stop()
+            self._started.stop(wanted_by=self)
 
     def _entry(self, params: Mapping[str, Any]) -> ServerEntry:
         for entry in self._table.servers:
@@ -79,6 +77,8 @@ class Fleet:
     def _server(self, entry: ServerEntry, url: str) -> Server:
         found = self._servers.get(entry)
         if found is None or found.url != url:
+            if found is not None:
+                found.close()
             found = Server(
                 url=url,
                 scheme=self._scheme,
@@ -90,8 +90,3 @@ class Fleet:
             )
             self._servers[entry] = found
         return found
-
-    def _stop(self) -> None:
-        if self._running is not None:
-            self._running[1].stop()
-            self._running = None

@@ -13,6 +13,7 @@ from decoders.served.facts import ServerError
 from decoders.served.fleet import Fleet
 from decoders.served.generator import ServedGenerator
 from decoders.served.options import ServedOptions
+from decoders.served.starting import Started
 from decoders.text.hf_tokenizer import HFTokenizer
 
 RESULT_CODE = ("decoders.served.wire", "decoders.served.facts", "decoders.served.dialects")
@@ -61,7 +62,8 @@ def _fleet(request: ModelRequest) -> Fleet:
         address = parse_address(request.source or request.name)
         options = _options(request)
         spending = request.session.setdefault("spending", Spending(options.limits))
-        request.session["fleet"] = Fleet(address, options, spending, request.name)
+        started = request.session.setdefault("of_run", {}).setdefault("started", Started())
+        request.session["fleet"] = Fleet(address, options, spending, request.name, started)
     fleet: Fleet = request.session["fleet"]
     return fleet
 

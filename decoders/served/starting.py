@@ -1,4 +1,4 @@
-"""A server that a table's command starts: on a free port of this machine, waited for, and stopped."""
+"""Servers that commands start: on a free port of this machine, waited for, one at a time, and stopped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from decoders.served.facts import ServerError
 from decoders.served.table import ServerEntry
@@ -94,6 +95,41 @@ class StartedServer:
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", errors="replace").splitlines()
         return one_line(ValueError(" | ".join(lines[-SHOWN_LINES:])), 600) or "no output"
+
+
+class Started:
+    """The server that a run has started: one over all of its models, as each wants the same device."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._running: StartedServer | None = None
+        self._start: tuple[str, ...] = ()
+        self._wanted_by: object = None
+
+    def url(self, entry: ServerEntry, *, wanted_by: object) -> str:
+        """Return where the command of *entry* serves: it goes on running, or starts after the one before.
+
+        Raises:
+            ServerError: It does not start.
+        """
+        with self._lock:
+            if self._running is not None and (self._start != entry.start or self._running.ended()):
+                self._end()
+            if self._running is None:
+                self._running, self._start = StartedServer(entry), entry.start
+            self._wanted_by = wanted_by
+            return self._running.url
+
+    def stop(self, *, wanted_by: object) -> None:
+        """Stop what runs, if this was the last to want it."""
+        with self._lock:
+            if self._wanted_by is wanted_by:
+                self._end()
+
+    def _end(self) -> None:
+        if self._running is not None:
+            self._running.stop()
+        self._running = None
 
 
 def _free_port() -> int:

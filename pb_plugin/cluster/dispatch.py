@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from pb_plugin.faults.tries import Tries
 from pb_plugin.portions.groups import model_of
 from pb_plugin.portions.turns import model_for
-
-TRIES = 3
-"""How many sessions or workers may be lost while they run an item, before it is not tried again."""
 
 
 class Dispatch:
@@ -17,16 +15,16 @@ class Dispatch:
     Args:
         labels: The label of the group of every item, in the order of the run.
         cost: Gives what an item costs.
+        tries: Decides what is tried again.
     """
 
-    def __init__(self, labels: Mapping[str, str], cost: Callable[[str], int]) -> None:
+    def __init__(self, labels: Mapping[str, str], cost: Callable[[str], int], tries: Tries) -> None:
         self._labels = labels
         self._cost = cost
+        self._tries = tries
         self._left: dict[str, list[list[str]]] = {}
         self._running: dict[str, list[str]] = {}
-        self._begun: dict[str, str] = {}
         self._models: dict[str, str] = {}
-        self._lost: dict[str, int] = {}
         groups = sorted(self._grouped(labels), key=self._cost_of, reverse=True)
         for group in groups:
             self._left.setdefault(self._model(group), []).append(group)
@@ -55,28 +53,21 @@ class Dispatch:
         self._running[worker] = list(group)
         return group
 
-    def begun(self, worker: str, nodeid: str) -> None:
-        """Note that *worker* runs an item now."""
-        self._begun[worker] = nodeid
-
     def ended(self, worker: str, nodeid: str) -> None:
         """Note that *worker* is through with an item."""
         self._running[worker].remove(nodeid)
 
-    def crashed(self, worker: str, *, is_last: bool = False) -> str | None:
+    def crashed(self, worker: str, *, blames_item: bool = True, is_last: bool = False) -> str | None:
         """Take back what *worker* has whose session crashed; it will be run again.
 
-        The item that was running may be why: it is returned, and not run again, when it happens again. Where
-        this crash *is_last* so is an item that had not begun.
+        Returns: its next item where that is given up (`Tries.is_over`).
         """
-        items, begun = self._running.pop(worker, []), self._begun.pop(worker, None)
+        items = self._running.pop(worker, [])
         if not items:
             return None
-        suspect = items[0]
-        self._lost[suspect] = self._lost.get(suspect, 0) + (suspect == begun)
-        is_tried = is_last or self._lost[suspect] >= TRIES
-        self._push_front(items[1:] if is_tried else items)
-        return suspect if is_tried else None
+        is_over = self._tries.is_over(items[0], blames_item=blames_item, is_last=is_last)
+        self._push_front(items[1:] if is_over else items)
+        return items[0] if is_over else None
 
     def lost(self, worker: str) -> str | None:
         """Do what `crashed` does with a *worker* that is gone with its machine or process."""
@@ -85,8 +76,7 @@ class Dispatch:
 
     def unfit(self, worker: str) -> None:
         """Take back what a *worker* has, all of which is run again: no item is to blame."""
-        self._begun.pop(worker, None)
-        self._push_front(self._running.pop(worker, []))
+        self.crashed(worker, blames_item=False)
 
     def give_up(self) -> list[str]:
         """Return all items that nobody has; they are not run."""

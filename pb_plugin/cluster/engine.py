@@ -16,6 +16,7 @@ from pb_plugin.cluster.dispatch import Dispatch
 from pb_plugin.cluster.link import Event, Link
 from pb_plugin.cluster.messages import Message, Setup, report_of
 from pb_plugin.cluster.stored import Kept
+from pb_plugin.faults.tries import DEATHS, Tries
 from pb_plugin.portions.groups import cost_of_item, label_items
 from pb_plugin.printable import printable
 from pb_plugin.workers.places import Places
@@ -34,9 +35,6 @@ ENDING_S = 3.0
 
 REPLACED = 4
 """How many lost workers are replaced for each that the run began with."""
-
-CRASHES = 40
-"""So many crashes for each of them leave their item to be run again: what causes them is left out soon."""
 
 
 def own_folders() -> tuple[str, ...]:
@@ -72,6 +70,7 @@ class Engine:
         self._link = link
         self._now = now
         self._kept = Kept(session)
+        self._tries = Tries()
         self._locations: dict[str, tuple[str, int | None, str]] = {}
         self._setup: dict[str, Any] = {}
         self._where: dict[str, Mapping[str, str]] = {}
@@ -115,7 +114,7 @@ class Engine:
         nodeids, cells = list(self._locations), self._session.cells
         n_workers = self._session.options.ray_workers or self._link.n_places()
         labels = label_items(nodeids, cells, n_workers)
-        dispatch = Dispatch(labels, lambda nodeid: cost_of_item(nodeid, cells))
+        dispatch = Dispatch(labels, lambda nodeid: cost_of_item(nodeid, cells), self._tries)
         self._setup = Setup(
             args=tuple(os.fspath(argument) for argument in self._config.invocation_params.args),
             folder=str(self._config.invocation_params.dir),
@@ -169,9 +168,7 @@ class Engine:
         elif event.kind == "lost":
             self._why_lost = event.why
             self._forget(worker)
-            nodeid = dispatch.lost(worker)
-            if nodeid is not None:
-                self._fail(nodeid, f"{self._name(worker)} was lost while running it, again: {event.why}")
+            self._give_up(dispatch.lost(worker), worker, event.why)
             if not dispatch.is_finished and self._n_added < self._n_first * (1 + REPLACED):
                 self._add()
 
@@ -181,7 +178,7 @@ class Engine:
         if kind == "record":
             self._kept.keep(message["line"])
         elif kind == "start":
-            dispatch.begun(worker, message["nodeid"])
+            self._tries.begun(message["nodeid"])
             hook.pytest_runtest_logstart(nodeid=message["nodeid"], location=tuple(message["location"]))
         elif kind == "report":
             report = report_of(self._config, message["data"])
@@ -203,18 +200,16 @@ class Engine:
             self._take_output(worker, message["data"])
 
     def _on_crash(self, worker: str, message: Message, dispatch: Dispatch) -> None:
-        """Go on after a crash: rows in work are known and tried one by one, so their item runs again.
-
-        Where there were none the item may be why, or somebody has killed the session: it runs again too.
-        """
+        """Go on after a crash, with a new session on the same GPU."""
         self._n_crashes += 1
-        is_last = self._n_crashes > self._n_first * CRASHES
-        if not (message["blames_item"] or is_last):
-            dispatch.unfit(worker)
-            return
-        nodeid = dispatch.crashed(worker, is_last=is_last)
+        is_last = self._n_crashes > self._n_first * DEATHS
+        nodeid = dispatch.crashed(worker, blames_item=message["blames_item"], is_last=is_last)
+        self._give_up(nodeid, worker, message["why"])
+
+    def _give_up(self, nodeid: str | None, worker: str, how: str) -> None:
+        """Say of an item, if it is one, that it is not tried again after the end of *worker*."""
         if nodeid is not None:
-            self._fail(nodeid, f"{self._name(worker)} crashed while running it, again: {message['why']}")
+            self._fail(nodeid, self._tries.why(nodeid, self._name(worker), how))
 
     def _forget(self, worker: str) -> None:
         self._coming.discard(worker)

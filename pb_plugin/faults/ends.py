@@ -38,6 +38,8 @@ class Ends:
         self.found: list[Ended] = []
         self.at_work: set[str] = set()
         """The workers of this run that ended in the midst of their work."""
+        self.n_workers = 0
+        """How many workers of this run ended without a word, at work or not."""
 
     def name(self, worker: str) -> str:
         """Return what the files of a process of this run are called."""
@@ -59,6 +61,7 @@ class Ends:
 
     def note(self, worker: str) -> None:
         """Take in that a worker of this run is no more."""
+        self.n_workers += 1
         path = self._store / FOLDER / f"{self.name(worker)}{SUFFIX}"
         if self._keep(path):
             self.at_work.add(worker)

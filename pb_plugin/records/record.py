@@ -100,7 +100,8 @@ def cell_digest(parts: Mapping[str, Any]) -> str:
 
 def sample_key(cell: str, sample_id: str, input_hash: str) -> str:
     """Return the decode key of one sample of the cell whose `cell_digest` is *cell*."""
-    text = _SORTED.encode([cell, sample_id, input_hash])
+    parts = map(_SORTED.encode, (cell, sample_id, input_hash))  # a list would set up its encoder anew
+    text = f"[{','.join(parts)}]"
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

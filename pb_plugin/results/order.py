@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +63,12 @@ def mean_order(records: Sequence[Record]) -> Order | None:
         generated = []
     if not first_known:
         published = []
+    of_position, of_published = _means(generated, with_positions), _means(published, with_sorted)
     return Order(
-        kendall_position=_mean(generated, with_positions, kendall),
-        spearman_position=_mean(generated, with_positions, spearman),
-        kendall_published=_mean(published, with_sorted, kendall),
-        spearman_published=_mean(published, with_sorted, spearman),
+        kendall_position=of_position[0],
+        spearman_position=of_position[1],
+        kendall_published=of_published[0],
+        spearman_published=of_published[1],
         remasks=math.fsum(record.remasks for record in records) / len(records),
     )
 
@@ -78,25 +79,30 @@ def _has_fixed(steps: tuple[int, ...]) -> bool:
 
 
 Partner = Callable[["NDArray[Any]"], "NDArray[Any]"]
-Correlation = Callable[["NDArray[Any]", "NDArray[Any]"], list[float | None]]
 
 
-def _mean(vectors: Vectors, partner: Partner, correlation: Correlation) -> float | None:
-    """Return the mean of *correlation* over the *vectors* that have one; equal vectors are looked at once."""
+def _means(vectors: Vectors, partner: Partner) -> tuple[float | None, float | None]:
+    """Return the means of tau-b and rho over the *vectors* that have them; equal ones are looked at once."""
     import numpy as np
 
     by_length: dict[int, dict[tuple[int, ...], None]] = {}
     for vector in vectors:
         by_length.setdefault(len(vector), {})[vector] = None
-    found: dict[tuple[int, ...], float | None] = {}
+    found: dict[tuple[int, ...], tuple[float | None, float | None]] = {}
     for length, members in by_length.items():
         unique, at_once = list(members), max(1, PAIRS_AT_ONCE // max(1, length) ** 2)
         for start in range(0, len(unique), at_once):
             part = unique[start : start + at_once]
             x = np.array(part, dtype=np.int32)
-            found.update(zip(part, correlation(x, partner(x)), strict=True))
-    values = [value for vector in vectors if (value := found[vector]) is not None]
-    return math.fsum(values) / len(values) if values else None
+            y = partner(x)
+            found.update(zip(part, zip(kendall(x, y), spearman(x, y), strict=True), strict=True))
+    both = [found[vector] for vector in vectors]
+    return _mean_known(tau for tau, _ in both), _mean_known(rho for _, rho in both)
+
+
+def _mean_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def with_positions(x: NDArray[Any]) -> NDArray[Any]:

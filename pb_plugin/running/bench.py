@@ -210,6 +210,9 @@ class Bench:
     def loaded(self, handle: ModelHandle) -> Denoiser:
         """Return the model of *handle*, loaded; any other is let go first, so that memory holds one.
 
+        A server that was started for another goes on beside an exact model, which needs no room, and ends by
+        itself before another server is started.
+
         Raises:
             ModelUnavailable: It cannot be loaded.
         """
@@ -217,7 +220,8 @@ class Bench:
             if other is not handle:
                 self.check_batches(other)
                 other.close()
-        self.resources.release_others(handle)
+        if not (handle.is_exact or handle.choice.is_served):
+            self.resources.release_others(handle)
         if handle.loaded or handle.is_exact:
             return handle.get()
         self.learn_ends()

@@ -33,6 +33,7 @@ class Resources:
         self.options = options
         self.tools = tools
         self._models: dict[str, ModelHandle] = {}
+        self._of_run: dict[str, Any] = {}
         self._tasks: dict[str, TaskData] = {}
         self._planned: dict[str, tuple[Planned, ...]] = {}
         self._score_keys: dict[str, str] = {}
@@ -54,7 +55,9 @@ class Resources:
                 compiled=options.compile,
                 allow_code=options.allow_remote_code,
                 served=self._served if cell.model.is_served else None,
-                session={"spending": self._spending} if cell.model.is_served else None,
+                session={"spending": self._spending, "of_run": self._of_run}
+                if cell.model.is_served
+                else None,
             )
             self._models[cell.model.text] = handle
         return handle

@@ -19,6 +19,7 @@ def check_served(models: Iterable[ModelChoice], options: Options, n_workers: int
         return
     for is_wrong, what, cure in (
         (n_workers > 1, "-n", "one process asks several questions at once: --pb-concurrency N"),
+        (options.engine != "local", "--pb-engine", "one process keeps the budget and the started server"),
         (options.timing, "--pb-timing", "its records hold the seconds of every answer"),
         (options.cache != "none", "--pb-cache", "a server has caches of its own"),
         (bool(options.block_length), "--block-length", "say the server's as --unmasking native:NAME=VALUE"),

@@ -6,14 +6,15 @@ pytest 9.2 no longer reads (pytest-dev/pytest-xdist#1386). Nothing here depends 
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pb_plugin.faults.ends import UNKNOWN
+from pb_plugin.faults.tries import Tries
 from pb_plugin.portions.groups import cost_of_item, model_of
 from pb_plugin.portions.turns import next_turn
 from pb_plugin.workers.cell_files import asks_for_cells
@@ -46,9 +47,9 @@ class PbScheduling:
         cost: Gives what a node id costs, for the order of groups.
         report_failure: Publishes a failed collection report: node name, message.
         log: Receives debug messages.
-        goes_on: Says of a node that has died whether the item it was at is run again: the rows that it was
-            decoding are known, and those that end a second process are left out.
-        most_deaths: After so many deaths no item is run again; as many nodes are replaced.
+        tries: Decides which item is run again when its node has died.
+        blames_item: Says of a node that has died whether it was at no row, so that its item may be why.
+        is_last: Says whether no further node is replaced, so that no item is run again.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class PbScheduling:
         cost: Callable[[str], int],
         report_failure: Callable[[str, str], None],
         log: Callable[..., None],
-        goes_on: Callable[[WorkerController], bool] = lambda node: False,
-        most_deaths: float = math.inf,
+        tries: Tries,
+        blames_item: Callable[[WorkerController], bool],
+        is_last: Callable[[], bool],
     ) -> None:
-        self._goes_on = goes_on
-        self._deaths_left = most_deaths
+        self._tries = tries
+        self._blames_item = blames_item
+        self._is_last = is_last
         self._n_nodes = n_nodes
         self._label = label
         self._cost = cost
@@ -150,7 +153,7 @@ class PbScheduling:
         self._feed()
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Let a node go and return the item it crashed in, unless it is run again; its other items come next.
+        """Let a node go and return the item it crashed in, where that is given up; what it had comes next.
 
         Raises:
             KeyError: The node never started.
@@ -159,13 +162,13 @@ class PbScheduling:
         if not worker.pending:
             return None
         assert self._items is not None
-        self._deaths_left -= 1
-        crashed = None
-        if self._deaths_left < 0 or not self._goes_on(node):
-            crashed = self._items[worker.pending.popleft()]
+        nodeid = self._items[worker.pending[0]]
+        is_over = self._tries.is_over(nodeid, blames_item=self._blames_item(node), is_last=self._is_last())
+        if is_over:
+            worker.pending.popleft()
         self._push_front(worker.pending)
         self._feed()
-        return crashed
+        return nodeid if is_over else None
 
     def remove_pending_tests_from_node(self, node: WorkerController, indices: Sequence[int]) -> None:
         """Nothing is ever stolen from a node, so this is never called."""
@@ -245,6 +248,26 @@ class PbScheduling:
         node.send_runtest_some(list(group))
 
 
+class Crashes:
+    """Hooks of the controlling process around items whose worker may crash.
+
+    Args:
+        tries: Hears which items have begun, and says why one is given up.
+    """
+
+    def __init__(self, tries: Tries) -> None:
+        self._tries = tries
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Note that a worker has begun an item."""
+        self._tries.begun(nodeid)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
+        """Say why an item is not tried again."""
+        report.longrepr = self._tries.why(crashitem, f"worker '{report.node.gateway.id}'", UNKNOWN)
+
+
 def scheduler_of(
     config: pytest.Config, session: BenchSession, log: Callable[..., None]
 ) -> PbScheduling | None:
@@ -259,12 +282,15 @@ def scheduler_of(
         report = pytest.CollectReport(node, "failed", longrepr=message, result=[])
         config.hook.pytest_collectreport(report=report)
 
+    tries, most = Tries(), most_deaths(config)
+    config.pluginmanager.register(Crashes(tries), "pb-crashes")
     return PbScheduling(
         n_nodes(config),
         label=session.labels,
         cost=lambda nodeid: cost_of_item(nodeid, session.cells),
         report_failure=report_failure,
         log=log,
-        goes_on=lambda node: node.gateway.id in session.ends.at_work,
-        most_deaths=most_deaths(config),
+        tries=tries,
+        blames_item=lambda node: node.gateway.id not in session.ends.at_work,
+        is_last=lambda: session.ends.n_workers > most,
     )

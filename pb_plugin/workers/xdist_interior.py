@@ -18,13 +18,11 @@ from xdist.dsession import get_default_max_worker_restart
 from xdist.report import report_collection_diff
 from xdist.workermanage import parse_tx_spec_config
 
+from pb_plugin.faults.tries import DEATHS
 from pb_plugin.workers.cell_files import asks_for_cells
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController as WorkerController
-
-DEATHS = 40
-"""So many workers may die for each that the run starts with, where nothing else is said."""
 
 LOOK_AHEAD = 2
 """A worker starts an item only when it knows the next one, so it needs this many to keep going."""

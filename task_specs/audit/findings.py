@@ -10,11 +10,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from task_specs.audit.findings_text import reference_rules, references, sample_rules
+from task_specs.audit.tables import as_json
 from task_specs.generate.puzzles import n_solutions, solutions
 from task_specs.released.files import RELEASED_FILES, load_released, released_spec
 from task_specs.released.lines import answer_of, facts_of, fields_of, released_lines, shot_lines
@@ -202,11 +203,6 @@ def _puzzle_rules(task_id: str) -> dict[str, Rule]:
 
 def _cells(rows: Iterable[str]) -> tuple[int, ...]:
     return tuple(int(digit) for row in rows for digit in row)
-
-
-def as_json(findings: Iterable[Finding]) -> str:
-    """Return *findings* as JSON, one row a line."""
-    return "[\n" + ",\n".join(json.dumps(asdict(finding)) for finding in findings) + "\n]\n"
 
 
 def as_table(findings: Iterable[Finding]) -> str:

@@ -5,14 +5,12 @@ Run ``python -m task_specs.audit.loopholes`` to print it, with ``--write FILE`` 
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from task_specs.answers import as_list_text, sort_key
+from task_specs.audit.tables import percent, print_or_store
 from task_specs.catalogue import list_op_ids, task_ids
 from task_specs.load import load_samples
 from task_specs.prompt import messages
@@ -129,11 +127,6 @@ def _mean(scores: Sequence[float]) -> float | None:
     return round(sum(scores) / len(scores), 6) if scores else None
 
 
-def as_json(rows: Iterable[Loophole]) -> str:
-    """Return *rows* as JSON, one a line."""
-    return "[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n"
-
-
 def as_markdown(rows: Iterable[Loophole]) -> str:
     """Return *rows* as a Markdown table, tasks down and outputs across, in % of samples (lenient)."""
     by_task: dict[str, dict[str, float | None]] = {}
@@ -141,31 +134,15 @@ def as_markdown(rows: Iterable[Loophole]) -> str:
         by_task.setdefault(row.task, {})[row.output] = row.accuracy
     lines = [f"| task | {' | '.join(OUTPUTS)} |", "|---|" + "---:|" * len(OUTPUTS)]
     for task, scores in by_task.items():
-        lines.append(f"| {task} | {' | '.join(_percent(scores[name]) for name in OUTPUTS)} |")
+        lines.append(f"| {task} | {' | '.join(percent(scores[name]) for name in OUTPUTS)} |")
     return "\n".join(lines) + "\n"
 
 
-def _percent(score: float | None) -> str:
-    return "-" if score is None else f"{100.0 * score:.0f}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table as Markdown, or store it as JSON.
-
-    Args:
-        arguments: Command line, or None for that of the process.
-    """
-    parser = argparse.ArgumentParser(prog="python -m task_specs.audit.loopholes", description=__doc__)
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="store the rows as JSON instead of printing"
+    """Print the table as Markdown, or store it as JSON."""
+    return print_or_store(
+        arguments, loophole_table, as_markdown, module="task_specs.audit.loopholes", about=__doc__
     )
-    options = parser.parse_args(arguments)
-    rows = loophole_table()
-    if options.write is None:
-        print(as_markdown(rows), end="")
-    else:
-        options.write.write_text(as_json(rows), encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

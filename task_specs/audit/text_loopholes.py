@@ -6,18 +6,17 @@ measured by the LanguageTool that PB_LANGUAGETOOL names; without one it is shown
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from task_specs.audit.loopholes import REFUSAL
+from task_specs.audit.tables import percent, print_or_store
 from task_specs.catalogue import BENCHMARK_IDS, task_ids
 from task_specs.load import load_samples
 from task_specs.prompt import messages
@@ -117,22 +116,13 @@ def _mean(scores: Sequence[float | None]) -> float | None:
     return round(sum(known) / len(known), 6) if len(known) == len(scores) else None
 
 
-def as_json(rows: Iterable[TextLoophole]) -> str:
-    """Return *rows* as JSON, one a line."""
-    return "[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n"
-
-
 def as_markdown(rows: Iterable[TextLoophole]) -> str:
     """Return *rows* as a Markdown table: grammar, which the averages use, and the other scores, in %."""
     lines = ["| task | output | grammar | other scores |", "|---|---|---:|---|"]
     for row in rows:
-        others = ", ".join(f"{name} {_percent(row.scores[name])}" for name in row.scores if name != "grammar")
-        lines.append(f"| {row.task} | {row.output} | {_percent(row.scores['grammar'])} | {others} |")
+        others = ", ".join(f"{name} {percent(row.scores[name])}" for name in row.scores if name != "grammar")
+        lines.append(f"| {row.task} | {row.output} | {percent(row.scores['grammar'])} | {others} |")
     return "\n".join(lines) + "\n"
-
-
-def _percent(score: float | None) -> str:
-    return "-" if score is None else f"{100.0 * score:.0f}"
 
 
 def _with_backend(backend: Backend) -> tuple[TextLoophole, ...]:
@@ -148,22 +138,14 @@ def _with_backend(backend: Backend) -> tuple[TextLoophole, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table as Markdown, or store it as JSON.
-
-    Args:
-        arguments: Command line, or None for that of the process.
-    """
-    parser = argparse.ArgumentParser(prog="python -m task_specs.audit.text_loopholes", description=__doc__)
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="store the rows as JSON instead of printing"
+    """Print the table as Markdown, or store it as JSON."""
+    return print_or_store(
+        arguments,
+        lambda: _with_backend(resolve("auto", os.environ)),
+        as_markdown,
+        module="task_specs.audit.text_loopholes",
+        about=__doc__,
     )
-    options = parser.parse_args(arguments)
-    rows = _with_backend(resolve("auto", os.environ))
-    if options.write is None:
-        print(as_markdown(rows), end="")
-    else:
-        options.write.write_text(as_json(rows), encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Kills runs with SIGKILL at random moments and compares the final report with that of an undisturbed run.
 
 ``python -m unit_tests.faults.kill_campaign --kills 100`` is the long form for runs in one process, each a
-fork of this one, so that a kill takes half a second; ``-n 2`` for runs with two workers, ``--engine ray`` for
-runs on a Ray cluster of two machines, where also a session, an actor or a machine is killed beneath a run.
+fork of this one, so that a kill takes half a second; ``-n 2`` for runs with two workers, where also a worker
+is killed beneath a run; ``--engine ray`` for runs on a Ray cluster of two machines, where also a session, an
+actor or a machine is.
 Slow tests make the short forms.
 
 A run that was killed is started again. One that lost something else has to come to its end by itself, with
@@ -24,6 +25,8 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from unit_tests.faults.campaign_runs import (
     Forked,
@@ -79,9 +82,23 @@ COPY = ["--task", "copy", "--k", "1,4"]
 ONE_PROCESS = Way(Forked, COPY, {"run": kill_run})
 
 
-def with_workers(number):
+def with_workers(number, seed):
     """Return the way to run with so many processes of pytest-xdist."""
-    return Way(spawned, [*COPY, "-n", str(number)], {"run": kill_run})
+    chance = random.Random(seed)
+
+    def kill_worker(run):
+        """Kill a worker; return whether there was one.
+
+        One whose execnet has no thread yet is left alone: pytest-xdist does not survive its end.
+        """
+        try:
+            found = [worker for worker in psutil.Process(run.pid).children() if worker.num_threads() > 1]
+            chance.choice(found).kill()
+        except (psutil.NoSuchProcess, IndexError):
+            return False
+        return True
+
+    return Way(spawned, [*COPY, "-n", str(number)], {"run": kill_run, "worker": kill_worker})
 
 
 @contextmanager
@@ -221,7 +238,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="kill only this: run, session, actor or machine")
+    parser.add_argument("--only", help="kill only this: run, worker, session, actor or machine")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("-n", dest="workers", type=int, default=0)
     ways.add_argument("--engine", choices=["ray"])
@@ -238,7 +255,7 @@ def main(argv=None):
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         parent = Path(name)
-        way = with_workers(asked.workers) if asked.workers else ONE_PROCESS
+        way = with_workers(asked.workers, asked.seed) if asked.workers else ONE_PROCESS
         if asked.engine == "ray":
             way = stack.enter_context(on_ray(asked.seed, parent))
         if asked.only is not None:

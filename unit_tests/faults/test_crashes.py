@@ -2,7 +2,8 @@
 
 import pytest
 
-from unit_tests.faults.conftest import RUN
+from pb_plugin.faults.tries import TRIES
+from unit_tests.faults.conftest import KILLED, RUN
 from unit_tests.long_forms import by_hand
 
 pytest.importorskip("xdist", reason="pytest-xdist is not installed")
@@ -74,3 +75,30 @@ def test_a_device_that_is_lost_ends_a_run_in_one_process_with_the_reason(faults)
     again = faults.suite.run_apart(*options)
     again.assert_outcomes(failed=1)
     assert len(faults.failures()) == 1
+
+
+def test_a_worker_that_is_killed_at_no_row_costs_nothing_and_an_item_that_ends_three_is_named(suite):
+    """As on Ray: ``unit_tests/pb_plugin/cluster/test_supervisor.py``. The second item meets the last kill."""
+    suite.pytester.makeconftest(KILLED)
+    (suite.pytester.path / "configure").write_text("1")
+    (suite.pytester.path / "setup").write_text(str(TRIES + 1))
+    run = ("--task", "copy", "--unmasking", "random", "--samples", "2", "--k", "4,8", "-n", "1")
+    result = suite.run_apart(*run)
+    result.assert_outcomes(passed=1, failed=1)
+    said = (
+        f"{TRIES} workers ended while they ran it, the last was worker 'gw{TRIES}': it ended without a word"
+    )
+    result.stdout.fnmatch_lines([f"{said} *"])
+    result.stdout.fnmatch_lines(
+        ["failed, 1 item: worker_crash: the worker that ran it ended without a word; *"]
+    )
+    assert len(suite.records()) == 2
+
+
+def test_where_no_worker_is_replaced_an_item_is_not_tried_again(suite):
+    suite.pytester.makeconftest(KILLED)
+    (suite.pytester.path / "setup").write_text("1")
+    run = ("--task", "copy", "--unmasking", "random", "--samples", "2", "--k", "4", "-n", "1")
+    result = suite.run_apart(*run, "--max-worker-restart", "0")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["worker 'gw0' ended, and so many have that nothing is tried again: *"])

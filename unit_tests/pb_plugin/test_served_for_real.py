@@ -49,10 +49,13 @@ def wait_for(condition, seconds=90):
 
 
 def listens(port):
+    """Return whether the port is open; a server with a full queue of connections lets one wait."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
+    except ConnectionRefusedError:
         return False
+    except TimeoutError:
+        return True
     return True
 
 

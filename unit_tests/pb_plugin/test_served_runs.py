@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import sys
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip("openai", reason='served models need pip install "parallelbe
 from pb_plugin.cli import main
 from pb_plugin.records.store import Store
 from unit_tests.decoders.served.scripted import Engine, error, serving, stream
+from unit_tests.pages import ROOT
 
 KEY = "sk-not-for-your-eyes-42"
 COPY = ("--task", "copy", "--samples", "4")
@@ -162,10 +164,41 @@ def test_a_table_sweeps_over_servers_and_a_restarted_one_is_another_key(suite):
         assert Store(suite.store).index().disagreements == {}
 
 
+SERVER = """
+import sys, time
+sys.path.insert(0, {root!r})
+from unit_tests.decoders.served.scripted import Engine, serving
+from unit_tests.pb_plugin.test_served_runs import right
+with open("starts.txt", "a") as file:
+    file.write("started\\n")
+info = {{"version": "1", "model_path": "m", "dllm_algorithm": "LowConfidence"}}
+with serving(Engine(right, owner="sglang", pages={{"/get_server_info": info}}), int(sys.argv[1])):
+    time.sleep(120)
+"""
+
+
+@pytest.mark.parametrize("models", [("--model", "ideal"), ()], ids=["beside ideal", "alone"])
+def test_a_server_that_was_started_to_be_asked_answers_all_tasks(suite, models):
+    """An exact model between the two needs no room."""
+    folder = suite.pytester.path
+    (folder / "server.py").write_text(SERVER.format(root=str(ROOT)))
+    (folder / "served.yaml").write_text(
+        "servers:\n- settings: {threshold: 0.9, block_length: 8}\n"
+        f"  start: {sys.executable} server.py {{port}}\n  ready_seconds: 60\n"
+    )
+    options = ("--task", "copy,reverse", "--samples", "2", *models, "--model", "s=sglang:served.yaml")
+    found = suite.run(
+        *options, "--unmasking", "native", *(("--unmasking", "random", "--k", "4") * bool(models))
+    )
+    assert {r.parts["model"] for r in suite.records()} == {"s", *models[1:]}, found.stdout.str()
+    assert (folder / "starts.txt").read_text().splitlines() == ["started"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["-n", "2"], "-n must be left out with openai:http"),
+        (["--pb-engine", "ray"], "--pb-engine must be left out with openai:http"),
         (["--pb-cache", "dual"], "--pb-cache must be left out with openai:http"),
         (["--block-length", "8"], "--block-length must be left out with openai:http"),
         (["--pb-budget", "usd=1"], "--pb-budget usd must come with --pb-prices, got none"),
@@ -174,9 +207,12 @@ def test_a_table_sweeps_over_servers_and_a_restarted_one_is_another_key(suite):
             "--unmasking must be native for openai:127.0.0.1:9/v1#m, which owns its loop",
         ),
     ],
-    ids=range(5),
+    ids=range(6),
 )
-def test_what_does_not_go_with_a_server_is_said_before_anything_is_asked(suite, options, message):
+def test_what_does_not_go_with_a_server_is_said_before_anything_is_asked(
+    suite, monkeypatch, options, message
+):
+    monkeypatch.setattr("pb_plugin.cluster.sharing.find_spec", lambda name: name)
     result = suite.run(*COPY, "--model", "openai:http://127.0.0.1:9/v1#m", *options)
     assert result.ret == 4
     assert message in result.stderr.str()

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from decoders import devices
 from decoders.loading.checkpoint import LoadError
 from decoders.models.sedd.checkpoint import PRESETS, Sedd, files_hash, load_sedd
+from decoders.models.sedd.model import SeddModel
 from decoders.models.sedd.noise import LogLinear
 from decoders.network.self_tests import SelfTest, all_passed, both_directions, padding, suppression
-from decoders.protocols import Message, ModelRequest
-from decoders.text import chat
+from decoders.protocols import ModelRequest
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer
 
 
 @dataclass(kw_only=True, eq=False)
-class SeddDenoiser:
+class SeddDenoiser(SeddModel):
     """SEDD's scores as logits of masked positions, for any unmasking method.
 
     With the log-linear noise a token is masked with the probability ``(1 - e) t``, and the score of a token
@@ -32,6 +31,8 @@ class SeddDenoiser:
     the last layer, MASK left out, are logits. ``t`` is the share of masked positions in the row, prompt
     included, as in training, where masks fall on all positions alike.
     """
+
+    used_to: ClassVar[str] = "be called"
 
     checkpoint: Sedd | None
     name: str
@@ -44,14 +45,6 @@ class SeddDenoiser:
     suppressed_ids: tuple[int, ...]
     self_tests: tuple[SelfTest, ...] = ()
     dtype: str = "float32"
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the ids of the contents, a blank line after each: SEDD has no chat format."""
-        return chat.encode_plain(messages, self.tokenizer)
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first end of text."""
-        return chat.answer_ids(ids, self.eos_ids)
 
     def __call__(self, canvas: Tensor, attend: Tensor, query: Tensor, contexts: Sequence[Any]) -> Tensor:
         """Return float32 logits [N, V] of the queried positions, MASK at -inf; *contexts* are not read.
@@ -74,22 +67,6 @@ class SeddDenoiser:
         sigma = LogLinear().sigma(masked.double() / attend.sum(dim=1).clamp(min=1)).float()
         with torch.inference_mode():
             return checkpoint.network.head(canvas, attend, sigma, query)
-
-    def sync(self) -> None:
-        """Wait until the device is idle."""
-        devices.sync(self.device)
-
-    def close(self) -> None:
-        """Drop the network and give its memory back; the model cannot be called afterwards."""
-        self.checkpoint = None
-        devices.release(self.device)
-
-    def _open(self) -> Sedd:
-        if self.checkpoint is None:
-            raise RuntimeError(
-                f"model {self.name!r} must be open to be called, got a closed one; load it again"
-            )
-        return self.checkpoint
 
 
 def fingerprint(request: ModelRequest) -> str:

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from decoders import devices
 from decoders.loading.checkpoint import Preset
 from decoders.loop import draws
 from decoders.models.sedd.absorb import mask_predictor
 from decoders.models.sedd.checkpoint import PRESETS as CHECKPOINTS
 from decoders.models.sedd.checkpoint import Sedd, files_hash, load_sedd
+from decoders.models.sedd.model import SeddModel
 from decoders.models.sedd.noise import (
     Absorbing,
     Graph,
@@ -37,9 +37,8 @@ from decoders.network.row_batches import (
     read_params,
 )
 from decoders.network.self_tests import SelfTest
-from decoders.protocols import Message, ModelRequest
+from decoders.protocols import ModelRequest
 from decoders.rows import Decoded, DecodeError, Row
-from decoders.text import chat
 from decoders.text.byte_tokenizer import ByteTokenizer
 from decoders.text.hf_tokenizer import HFTokenizer
 
@@ -59,7 +58,7 @@ NOISE = 5
 
 
 @dataclass(kw_only=True, eq=False)
-class SeddGenerator:
+class SeddGenerator(SeddModel):
     """SEDD with its published samplers; an unmasking method has no say.
 
     Parameters of ``native``: ``steps`` (the generated length unless given) and ``predictor``, ``analytic`` or
@@ -71,6 +70,7 @@ class SeddGenerator:
     """
 
     owns_loop: ClassVar[bool] = True
+    used_to: ClassVar[str] = "generate"
 
     checkpoint: Sedd | None
     name: str
@@ -81,14 +81,6 @@ class SeddGenerator:
     device: torch.device
     self_tests: tuple[SelfTest, ...]
     batch_tokens: int = 1024
-
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the ids of the contents, a blank line after each: SEDD has no chat format."""
-        return chat.encode_plain(messages, self.tokenizer)
-
-    def answer_ids(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """Return the generated *ids* before the first end of text."""
-        return chat.answer_ids(ids, self.eos_ids)
 
     def generate(self, rows: Sequence[Row], params: Mapping[str, Any]) -> list[Decoded]:
         """Decode *rows* in the order given.
@@ -142,22 +134,6 @@ class SeddGenerator:
         if predictor == "euler":
             return euler_weights(self.graph, log_score, token, step * float(self.noise.rate(now)))
         return analytic_weights(self.graph, log_score, token, sigma - float(self.noise.sigma(now - step)))
-
-    def sync(self) -> None:
-        """Wait until the device is idle."""
-        devices.sync(self.device)
-
-    def close(self) -> None:
-        """Drop the network and give its memory back; the model cannot be used afterwards."""
-        self.checkpoint = None
-        devices.release(self.device)
-
-    def _open(self) -> Sedd:
-        if self.checkpoint is None:
-            raise RuntimeError(
-                f"model {self.name!r} must be open to generate, got a closed one; load it again"
-            )
-        return self.checkpoint
 
     def _sample(self, rows: Sequence[Row], steps: int, predictor: str) -> list[Decoded]:
         length = rows[0].gen_length

@@ -12,6 +12,7 @@ from decoders.served.client.budget import Spending
 from decoders.served.facts import ServerError
 from decoders.served.fleet import Fleet
 from decoders.served.options import ServedOptions, SpendLimits
+from decoders.served.starting import Started
 from decoders.served.table import ServerEntry, read_table, table_settings
 
 SERVERS = """
@@ -110,7 +111,7 @@ def fleet(write, tmp_path):
     """Return a function that makes a fleet of started servers; every one is stopped."""
     from unit_tests.pages import ROOT
 
-    made = []
+    made, started = [], Started()
     script = tmp_path / "echo_server.py"
     script.write_text(ECHO.format(root=str(ROOT)))
 
@@ -122,9 +123,8 @@ def fleet(write, tmp_path):
         )
         path = write(f"engine: sglang\nservers:\n{entries}")
         address = Address(scheme="sglang", table=str(path))
-        made.append(
-            Fleet(address, ServedOptions(attempts=2, first_wait_s=0.01), Spending(SpendLimits()), "m")
-        )
+        options = ServedOptions(attempts=2, first_wait_s=0.01)
+        made.append(Fleet(address, options, Spending(SpendLimits()), "m", started))
         return made[-1]
 
     make.command = f"{sys.executable} {script} {{port}}"
@@ -142,8 +142,38 @@ def test_one_started_server_runs_at_a_time_and_each_answers_for_its_settings(fle
     assert again is first, "it goes on running"
     second = both.server({"threshold": 0.91, "block_length": 4})
     assert second.facts.settings["model_path"] == "high"
-    with pytest.raises(OSError, match=r"[Rr]efused"):
-        socket.create_connection(("127.0.0.1", int(first.url.split(":")[2].removesuffix("/v1"))), timeout=2)
+    assert not answers(first)
+
+
+def answers(server):
+    """Return whether somebody listens there."""
+    port = int(server.url.split(":")[2].removesuffix("/v1"))
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+LOW, HIGH = ({"threshold": threshold, "block_length": 4} for threshold in (0.9, 0.91))
+
+
+def test_one_command_for_two_settings_is_started_once(fleet):
+    both = fleet(f"{fleet.command} same", f"{fleet.command} same")
+    assert both.server(LOW).url == both.server(HIGH).url
+
+
+def test_models_of_a_run_have_one_started_server_between_them(fleet):
+    one, same, other = (fleet(f"{fleet.command} {name}") for name in ("low", "low", "high"))
+    first = one.server(LOW)
+    assert same.server(LOW).url == first.url, "that command runs already"
+    one.close()
+    assert answers(first), "another model wants it now"
+    second = other.server(LOW)
+    assert answers(second)
+    assert not answers(first), "two would have to share the device"
+    other.close()
+    assert not answers(second)
 
 
 def test_a_setting_without_a_server_says_so(fleet):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pb_plugin.cluster.dispatch import TRIES, Dispatch
+from pb_plugin.cluster.dispatch import Dispatch
+from pb_plugin.faults.tries import TRIES, Tries
 
 GROUPS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5)), max_size=8)
 
@@ -17,8 +18,8 @@ def labels_of(groups):
     }
 
 
-def dispatch_of(groups):
-    return Dispatch(labels_of(groups), lambda nodeid: 1)
+def dispatch_of(groups, tries=None):
+    return Dispatch(labels_of(groups), lambda nodeid: 1, tries or Tries())
 
 
 def test_the_longest_group_comes_first_and_a_worker_keeps_its_model():
@@ -35,16 +36,17 @@ def test_the_longest_group_comes_first_and_a_worker_keeps_its_model():
 @pytest.mark.parametrize("n_lost", range(TRIES))
 def test_a_crash_costs_nothing_unless_the_item_ends_the_next_sessions_too(n_lost):
     """A worker that is lost counts like a session."""
-    dispatch = dispatch_of([("a", 3), ("a", 2)])
+    tries = Tries()
+    dispatch = dispatch_of([("a", 3), ("a", 2)], tries)
     dispatch.take("w")
     dispatch.ended("w", "a0[0]")
     for time in range(TRIES - 1):
-        dispatch.begun("w", "a0[1]")
+        tries.begun("a0[1]")
         assert (dispatch.lost if time < n_lost else dispatch.crashed)("w") is None
         assert dispatch.take("w") == ["a0[1]", "a0[2]"]
     assert dispatch.crashed("w") is None, "it had begun in another session"
     dispatch.take("w")
-    dispatch.begun("w", "a0[1]")
+    tries.begun("a0[1]")
     assert dispatch.crashed("w") == "a0[1]"
     assert dispatch.take("w") == ["a0[2]"]
     assert dispatch.crashed("w", is_last=True) == "a0[2]"
@@ -52,13 +54,14 @@ def test_a_crash_costs_nothing_unless_the_item_ends_the_next_sessions_too(n_lost
 
 
 def test_a_lost_worker_costs_nothing_unless_the_item_takes_the_next_one_along_too():
-    dispatch = dispatch_of([("a", 2)])
+    tries = Tries()
+    dispatch = dispatch_of([("a", 2)], tries)
     for _ in range(TRIES - 1):
         dispatch.take("w")
-        dispatch.begun("w", "a0[0]")
+        tries.begun("a0[0]")
         assert dispatch.lost("w") is None
     assert dispatch.take("v") == ["a0[0]", "a0[1]"]
-    dispatch.begun("v", "a0[0]")
+    tries.begun("a0[0]")
     assert dispatch.lost("v") == "a0[0]"
     assert dispatch.take("u") == ["a0[1]"]
 
@@ -74,7 +77,8 @@ def test_what_could_not_begin_is_given_back_and_what_nobody_can_run_is_given_up(
 
 @given(GROUPS, st.integers(1, 4), st.randoms(use_true_random=False), st.integers(0, 6))
 def test_every_item_ends_once_whatever_happens(groups, n_workers, rng, n_faults):
-    dispatch, ended, at_work = dispatch_of(groups), [], {}
+    tries, ended, at_work = Tries(), [], {}
+    dispatch = dispatch_of(groups, tries)
     names = iter(range(1000))
     workers = [f"w{next(names)}" for _ in range(n_workers)]
     while not dispatch.is_finished:
@@ -90,7 +94,7 @@ def test_every_item_ends_once_whatever_happens(groups, n_workers, rng, n_faults)
             continue
         n_faults -= 1
         if rng.random() < 0.5:
-            dispatch.begun(worker, at_work[worker][0])
+            tries.begun(at_work[worker][0])
         failed = getattr(dispatch, fault)(worker)
         ended += [] if failed is None else [failed]
         del at_work[worker]

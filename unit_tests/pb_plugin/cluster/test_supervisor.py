@@ -9,30 +9,13 @@ from collections import Counter
 
 import pytest
 
-from pb_plugin.cluster import dispatch, supervisor
+from pb_plugin.cluster import supervisor
 from pb_plugin.cluster.messages import Setup
+from pb_plugin.faults import tries
+from unit_tests.faults.conftest import KILLED
 
 ONE = ("--task", "copy", "--unmasking", "random", "--k", "4", "--samples", "2", "--pb-engine", "ray")
 TWO_GROUPS = ("--task", "copy,shuffle", *ONE[2:])
-
-KILLED = """
-import os, signal
-from pathlib import Path
-
-def kill(place):
-    times = Path(place)
-    if times.exists() and int(times.read_text()):
-        times.write_text(str(int(times.read_text()) - 1))
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def pytest_configure(config):
-    if hasattr(config, "workerinput"):
-        kill("configure")
-
-def pytest_runtest_setup(item):
-    if hasattr(item.config, "workerinput"):
-        kill("setup")
-"""
 
 
 @pytest.fixture
@@ -50,7 +33,7 @@ def killed(suite, link):
 
 @pytest.mark.slow
 def test_sessions_that_are_killed_before_or_between_decoding_cost_nothing(suite, killed, link):
-    killed(configure=supervisor.STARTS - 1, setup=dispatch.TRIES - 1)
+    killed(configure=supervisor.STARTS - 1, setup=tries.TRIES - 1)
     suite.run(*ONE).assert_outcomes(passed=1)
     assert {worker for worker, _, _ in link.runs} == {"ray0"}
     assert set(Counter(record.decode_key for record in suite.records()).values()) == {1}
@@ -67,7 +50,7 @@ def test_a_session_that_is_always_killed_at_its_start_ends_the_run_with_the_reas
 
 @pytest.mark.slow
 def test_a_session_that_is_killed_while_it_has_nothing_to_do_blames_no_item(suite, link, monkeypatch):
-    monkeypatch.setattr(dispatch, "TRIES", 1)
+    monkeypatch.setattr(tries, "TRIES", 1)
     link.places = 1
     run, sessions = link.run, []
 

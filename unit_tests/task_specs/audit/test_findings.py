@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from task_specs.audit.findings import Finding, as_json, as_table, audit_released, audit_task, main
+from task_specs.audit.findings import Finding, as_table, audit_released, audit_task, main
+from task_specs.audit.tables import as_json
 from task_specs.released.files import RELEASED_FILES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "released_findings.json"

@@ -8,7 +8,6 @@ import pytest
 from task_specs.audit.loopholes import (
     OUTPUTS,
     Loophole,
-    as_json,
     as_markdown,
     audited_tasks,
     degenerate_outputs,
@@ -16,6 +15,7 @@ from task_specs.audit.loopholes import (
     main,
     task_loopholes,
 )
+from task_specs.audit.tables import as_json
 from task_specs.load import load_samples
 from task_specs.spec import builtin_spec
 

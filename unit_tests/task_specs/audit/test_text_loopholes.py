@@ -8,12 +8,12 @@ import pytest
 
 from task_specs import BENCHMARK_IDS
 from task_specs.audit import text_loopholes
+from task_specs.audit.tables import as_json
 from task_specs.audit.text_loopholes import (
     BY_TOOL,
     CONSTANT,
     OUTPUTS,
     TextLoophole,
-    as_json,
     as_markdown,
     by_grammar,
     main,

@@ -1,9 +1,7 @@
 """SEDD: its network, its mask predictor and its samplers."""
 
-import json
 import logging
 import math
-import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,42 +15,13 @@ from decoders.models.sedd import sampler as sedd_sampler
 from decoders.models.sedd.noise import (
     LogLinear,
 )
-from decoders.protocols import ModelRequest
 from decoders.testing import check_denoiser, check_generator
+from unit_tests.decoders.models.sedd.conftest import request
 
 torch.set_num_threads(1)
 
 MASK = 255
 TIMES = st.floats(0.02, 1.0)
-
-
-def request(folder, **fields):
-    return ModelRequest(name="sedd", source=str(folder), **{"device": "cpu", **fields})
-
-
-@pytest.fixture(scope="module")
-def model(tiny_sedd):
-    return sedd.load(request(tiny_sedd["absorb"].folder))
-
-
-@pytest.fixture(scope="module")
-def samplers(tiny_sedd):
-    return {graph: sedd_sampler.load(request(tiny.folder)) for graph, tiny in tiny_sedd.items()}
-
-
-@pytest.fixture
-def folder(tiny_sedd, tmp_path):
-    return shutil.copytree(tiny_sedd["absorb"].folder, tmp_path / "checkpoint")
-
-
-def rewrite(folder, section, **fields):
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    if section is None:
-        config |= fields
-    else:
-        config[section] |= fields
-    path.write_text(json.dumps(config), encoding="utf-8")
 
 
 def ids(*shape, seed=0, states=63):
