@@ -19,8 +19,9 @@ from hypothesis.strategies import none
 HERE = Path(__file__).parent
 WARNINGS_ARE_ERRORS = pytest.mark.filterwarnings("error")
 
-settings.register_profile("quick", max_examples=40, derandomize=True)
-settings.register_profile("thorough", max_examples=1000)
+# without deadlines: how long an example takes is said by what else the machine does
+settings.register_profile("quick", max_examples=40, derandomize=True, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile("quick")  # --hypothesis-profile=thorough is the long form
 
 TINY_CONFIG = {
@@ -60,9 +61,10 @@ def pytest_configure(config):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Give whole files of this folder to workers: what the tests of a file share is made by one of them."""
+    """Give whole files to workers where folders of ours are run: what a file's tests share is made once."""
+    folders = [Path(arg).resolve() for arg in config.args]
     if config.getoption("dist") != "load" or not all(
-        Path(arg.partition("::")[0]).resolve().is_relative_to(HERE) for arg in config.args
+        folder.is_dir() and folder.is_relative_to(HERE) for folder in folders
     ):
         return None
     from xdist.scheduler import LoadFileScheduling
