@@ -32,8 +32,8 @@ JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
 )
-"""Less of the processor that decoding wants too: over 5,000 texts the best compiler never earned what it costs,
-and a small heap needs no threads to clear it (``bench_tests/scoring_speed.py``)."""
+"""Less of the processor, which decoding wants too: in 5,000 texts the best compiler never paid, and
+a small heap needs no threads to clear it (``bench_tests/scoring_speed.py``)."""
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _BOUND = "Server started"

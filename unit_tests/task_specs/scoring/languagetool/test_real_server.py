@@ -41,10 +41,6 @@ RIGHT = [
 ]
 
 
-SOON_OVER = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
-"""For a server of a few sentences: to compile code for a long run takes longer than they do."""
-
-
 @pytest.fixture(scope="module")
 def real_java():
     found = find_java(os.environ)
@@ -62,7 +58,7 @@ def real_folder():
 
 def test_the_real_server_finds_what_its_readme_lists(real_folder, real_java, tmp_path):
     backend = resolve(str(real_folder), os.environ)
-    backend, server = launch(backend, directory=tmp_path, env={**os.environ, **SOON_OVER})
+    backend, server = launch(backend, directory=tmp_path, env=os.environ)
     with server:
         found = Grammar(backend).check([*WRONG, *RIGHT])
         assert resolve(f"{server.url}v2/", {}).version == backend.version == "6.8"
