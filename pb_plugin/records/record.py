@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -100,7 +101,7 @@ def cell_digest(parts: Mapping[str, Any]) -> str:
 
 def sample_key(cell: str, sample_id: str, input_hash: str) -> str:
     """Return the decode key of one sample of the cell whose `cell_digest` is *cell*."""
-    parts = map(_SORTED.encode, (cell, sample_id, input_hash))  # a list would set up its encoder anew
+    parts = map(encode_basestring_ascii, (cell, sample_id, input_hash))  # as an encoder writes the list
     text = f"[{','.join(parts)}]"
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
