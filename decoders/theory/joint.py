@@ -166,10 +166,9 @@ def _unscaled(mass: NDArray[Any], best: NDArray[Any], temperature: float, tolera
     """Return in what proportion tokens are chosen whose probability is in proportion to *mass*."""
     with np.errstate(divide="ignore"):  # a token that no answer of the group has
         below_best = np.log(mass) - np.log(best)
-    if temperature == 0.0:
-        return (below_best >= -tolerance).astype(np.float64)
-    tempered: FloatArray = np.exp(below_best / temperature)
-    return tempered
+    is_best = below_best >= -tolerance
+    found: FloatArray = is_best.astype(np.float64) if temperature == 0.0 else np.exp(below_best / temperature)
+    return found
 
 
 def check_temperature(temperature: float, tolerance: float) -> None:
