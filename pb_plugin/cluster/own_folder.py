@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,10 +34,12 @@ class OwnFolder:
         self._lock = os.open(begun / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = begun.rename(begun.with_name(PREFIX + begun.name.removeprefix("pb-new-")))
+        self._leaving = threading.Lock()
 
     def leave(self) -> None:
-        """Take the folder away."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        """Take the folder away; who runs a session and who ends it may both ask for it, at the same time."""
+        with self._leaving:
+            shutil.rmtree(self.path, ignore_errors=True)
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
