@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -140,35 +139,21 @@ def choice_probabilities(
     """
     n_groups = int(labels.max()) + 1
     columns = np.arange(len(positions), dtype=np.int64)
-    codes = (columns * n_groups + labels[:, None]) * joint.span + joint.answers[:, positions]
-    bound = len(positions) * n_groups * joint.span
-    weights: FloatArray = np.repeat(joint.probabilities, len(positions))
-    chosen: FloatArray
-    if bound <= CODES_PER_VALUE * codes.size:  # a table with a line for each group at each position
-        mass = np.bincount(codes.ravel(), weights=weights, minlength=bound).reshape(-1, joint.span)
-        share = _unscaled(mass, mass.max(axis=1, keepdims=True), temperature, tolerance)
-        share /= share.sum(axis=1, keepdims=True)
-        chosen = share.ravel()[codes].prod(axis=1)
-        return chosen
-    keys, cell = _distinct(codes, bound)
-    mass = np.bincount(cell.ravel(), weights=weights)
-    line = keys // joint.span
-    is_first = np.ones(len(line), dtype=np.bool_)
-    is_first[1:] = line[1:] != line[:-1]
-    starts, member = np.flatnonzero(is_first), is_first.cumsum() - 1
-    share = _unscaled(mass, np.maximum.reduceat(mass, starts)[member], temperature, tolerance)
-    share /= np.add.reduceat(share, starts)[member]
-    chosen = share[cell].prod(axis=1)
+    cell_group = columns * n_groups + labels[:, None]
+    codes = cell_group * joint.span + joint.answers[:, positions]
+    keys, cell = _distinct(codes, len(positions) * n_groups * joint.span)
+    mass = np.bincount(cell.ravel(), weights=np.repeat(joint.probabilities, len(positions)))
+    owner = keys // joint.span
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    sizes = np.diff(starts, append=len(owner))
+    below_best = np.log(mass) - np.repeat(np.log(np.maximum.reduceat(mass, starts)), sizes)
+    if temperature == 0.0:
+        share = (below_best >= -tolerance).astype(np.float64)
+    else:
+        share = np.exp(below_best / temperature)
+    share /= np.repeat(np.add.reduceat(share, starts), sizes)
+    chosen: FloatArray = share[cell].prod(axis=1)
     return chosen
-
-
-def _unscaled(mass: NDArray[Any], best: NDArray[Any], temperature: float, tolerance: float) -> FloatArray:
-    """Return in what proportion tokens are chosen whose probability is in proportion to *mass*."""
-    with np.errstate(divide="ignore"):  # a token that no answer of the group has
-        below_best = np.log(mass) - np.log(best)
-    is_best = below_best >= -tolerance
-    found: FloatArray = is_best.astype(np.float64) if temperature == 0.0 else np.exp(below_best / temperature)
-    return found
 
 
 def check_temperature(temperature: float, tolerance: float) -> None:

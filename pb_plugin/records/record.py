@@ -116,7 +116,7 @@ def _written_cell(shared: bytes) -> tuple[str, dict[str, Any]]:
 
 def _written_parts(parts: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return the decode key of stored parts, which are canonical and hashed as they are, and the parts."""
-    if not _PARTS.issuperset(parts) or not parts.keys() >= set(SAMPLE_PARTS):
+    if parts.keys() != _PARTS:
         return "", parts  # the record says what is wrong with them
     shared = _QUICK.encode([(name, value) for name, value in parts.items() if name not in SAMPLE_PARTS])
     digest_of_cell, of_cell = _written_cell(shared)

@@ -260,7 +260,7 @@ def test_missing_and_unknown_parts_are_named(make_record):
     with pytest.raises(
         ValueError, match=r"got missing \['seed'\] and unknown \['speed'\]; give each, None where"
     ):
-        make_record().with_result(parts=parts)
+        Record(parts=parts)
 
 
 @pytest.mark.parametrize(
